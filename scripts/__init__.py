@@ -1,0 +1,1 @@
+"""Commands: thin wrappers around simulator and theory, no numerics."""

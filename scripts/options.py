@@ -1,0 +1,78 @@
+"""Options shared by the commands: how preset, file and flags become one config."""
+
+import argparse
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, NoReturn
+
+from scripts.presets import PRESETS, preset
+
+__all__ = ["Parser", "add_config_options", "settings_of"]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with code 2."""
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def add_config_options(parser: argparse.ArgumentParser, default_preset: str = "desk") -> None:
+    """Add the options that choose the settings of a run."""
+    parser.add_argument("--preset", metavar="NAME",
+                        help=f"{', '.join(PRESETS)} (default: {default_preset})")
+    parser.add_argument("--config", metavar="FILE", type=Path,
+                        help="settings in TOML, or the config.json of a run")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
+                        help="one setting; numbers may be expressions, as in m=20*d")
+    parser.add_argument("--seed", metavar="N", help="seed of every random stream")
+    parser.add_argument("--dtype", metavar="TYPE", help="float64 or float32")
+    parser.add_argument("--threads", metavar="N", help="BLAS and Numba threads")
+    parser.set_defaults(default_preset=default_preset)
+
+
+def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings: preset, then file, then --set, then the flags of their own.
+
+    Raises
+    ------
+    ValueError
+        An unknown preset, a file that cannot be read, or a setting without "=".
+    """
+    stored = _read(arguments.config) if arguments.config else {}
+    base = stored.pop("preset", None)
+    if base is not None and not isinstance(base, str):
+        raise ValueError(f"{arguments.config}: preset: expected a name, got {base!r}")
+    name = arguments.preset or base or arguments.default_preset
+    settings = preset(name) | stored
+    for text in arguments.set:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip() or not value.strip():
+            raise ValueError(f"--set {text}: expected KEY=VALUE")
+        settings[key.strip()] = value.strip()
+    for flag in ("seed", "dtype", "threads"):
+        if getattr(arguments, flag) is not None:
+            settings[flag] = getattr(arguments, flag)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ValueError(f"{path}: cannot be read: {reason}") from None
+    try:
+        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:
+        kind = "JSON" if path.suffix == ".json" else "TOML"
+        raise ValueError(f"{path}: expected {kind}: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected settings, got {type(content).__name__}")
+    for key, value in content.items():
+        if isinstance(value, (dict, list)):
+            raise ValueError(f"{path}: {key}: expected a number or a word, got "
+                             f"{'a table' if isinstance(value, dict) else 'a list'}")
+    return content

@@ -1,0 +1,7 @@
+"""What is run: data, networks, attacks, training and the quantities of the papers.
+
+Import the modules themselves (``from simulator.attacks import FGM``); this file stays
+empty of imports so that ``purify --help`` loads neither Numba nor SciPy.
+"""
+
+__version__ = "0.1.0"

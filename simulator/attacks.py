@@ -1,0 +1,254 @@
+"""Attacks: searches of a ball for a perturbation with a small margin.
+
+    FGM        delta = argmax_{ball} <-grad margin, delta>
+    PGD        K such steps of size 2.5 radius / K, each projected, from several starts
+    Universal  delta = the steepest perturbation along -y v, v fixed: it never looks at x
+    RandomSearch   margins only, no gradient (a check for masked gradients)
+
+(FGM, PGD and the dense direction v = M w* as in Allen-Zhu & Li, arXiv 2005.10190.) An attack
+is never believed: :func:`worst_case` projects its result onto the ball and scores it again,
+and combines several attacks sample by sample. Each attack bounds robust accuracy from above
+only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simulator.checks import require_array, require_choice, require_int
+from simulator.protocols import Attack, Ball, Network, Perturbation
+
+__all__ = ["FGM", "PGD", "RandomSearch", "Universal", "WorstCase", "worst_case"]
+
+
+@dataclass(frozen=True)
+class FGM:
+    """Fast gradient method: one step of full length. A zero gradient gives no perturbation."""
+
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
+                rng: np.random.Generator) -> Perturbation:
+        """Return the steepest perturbation at X; ``rng`` is not used."""
+        gradient = network.margin_gradient(X, y)
+        return Perturbation(ball.steepest(-gradient), _count_zero(gradient))
+
+
+@dataclass(frozen=True)
+class Universal:
+    """One input-independent direction, with the sign of the label.
+
+    Attributes
+    ----------
+    direction : ndarray, shape (d,)
+        v, any length; the attack of the paper takes the dense direction ``M w*``.
+    """
+
+    direction: np.ndarray
+
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
+                rng: np.random.Generator) -> Perturbation:
+        """Return the steepest perturbation along ``-y v``; network and rng are not used."""
+        return Perturbation(ball.steepest(_against(self.direction, X, y)), 0)
+
+
+@dataclass(frozen=True)
+class PGD:
+    """Projected gradient descent on the margin, keeping the best point ever met.
+
+    The point FGM would choose is scored on the way (its gradient is known), so PGD from the
+    start "zero" is never weaker than FGM.
+
+    Attributes
+    ----------
+    steps : int
+        Gradient steps K for each start, of size 2.5 radius / K.
+    starts : tuple of "zero", "random", "universal"
+        Where to begin. "universal" needs ``direction``.
+    restarts : int
+        How many random starts "random" stands for.
+    direction : ndarray, shape (d,), or None
+        Direction of the universal start.
+    """
+
+    steps: int = 20
+    starts: tuple[str, ...] = ("zero",)
+    restarts: int = 1
+    direction: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        require_int("steps", self.steps, low=1)
+        require_int("restarts", self.restarts, low=1)
+        if not self.starts:
+            raise ValueError("starts: expected at least one of zero, random, universal, got none")
+        for start in self.starts:
+            require_choice("starts", start, ("zero", "random", "universal"))
+        if "universal" in self.starts and self.direction is None:
+            raise ValueError("direction: expected a vector, got None: the start is universal")
+
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
+                rng: np.random.Generator) -> Perturbation:
+        """Return the perturbation with the smallest margin over all starts and steps."""
+        best = _Best(network, X, y)
+        zero_gradients = 0
+        for start in self.starts:
+            for _ in range(self.restarts if start == "random" else 1):
+                if start == "zero":
+                    delta = np.zeros_like(X)
+                elif start == "random":
+                    delta = ball.draw(rng, X.shape, X.dtype)
+                else:
+                    assert self.direction is not None  # checked when the attack was made
+                    delta = ball.steepest(_against(self.direction, X, y))
+                blind = self._search(best, delta, ball)
+                zero_gradients = max(zero_gradients, blind)
+        return Perturbation(best.delta, zero_gradients)
+
+    def _search(self, best: "_Best", delta: np.ndarray, ball: Ball) -> int:
+        """Walk from ``delta``; return how many samples had a zero gradient there."""
+        blind = 0
+        best.offer(delta)
+        for step in range(self.steps):
+            gradient = best.network.margin_gradient(best.X + delta, best.y)
+            ascent = ball.steepest(-gradient)
+            if step == 0:
+                blind = _count_zero(gradient)
+                best.offer(ascent)
+            delta = ball.project(delta + (2.5 / self.steps) * ascent)
+            best.offer(delta)
+        return blind
+
+
+@dataclass(frozen=True)
+class RandomSearch:
+    """Accept-if-better random steps: sees margins, never a gradient.
+
+    Half of the trials are fresh points of the sphere; the others move the best point by a
+    random step whose length shrinks from the radius to a tenth of it.
+    """
+
+    trials: int = 40
+
+    def __post_init__(self) -> None:
+        require_int("trials", self.trials, low=1)
+
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
+                rng: np.random.Generator) -> Perturbation:
+        """Return the best of ``trials`` random points."""
+        best = _Best(network, X, y)
+        for trial in range(self.trials):
+            move = ball.draw(rng, X.shape, X.dtype)
+            if trial % 2:
+                length = 10.0 ** (-trial / self.trials)
+                move = ball.project(best.delta + length * move)
+            best.offer(move)
+        return Perturbation(best.delta, 0)
+
+
+class _Best:
+    """The perturbation with the smallest margin met so far, per sample; starts at zero."""
+
+    def __init__(self, network: Network, X: np.ndarray, y: np.ndarray) -> None:
+        self.network, self.X, self.y = network, X, y
+        self.delta = np.zeros_like(X)
+        self.margins = network.margins(X, y)
+
+    def offer(self, delta: np.ndarray) -> None:
+        margins = self.network.margins(self.X + delta, self.y)
+        better = margins < self.margins
+        self.margins[better] = margins[better]
+        self.delta[better] = delta[better]
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """What several attacks together found, sample by sample.
+
+    Attributes
+    ----------
+    margins : ndarray, shape (n,)
+        Smallest margin over the clean input and all attacks.
+    delta : ndarray, shape of X
+        The perturbation that gave it (zero where no attack beat the clean input).
+    margins_of : dict of str to ndarray, shape (n,)
+        Margin under each attack alone, re-scored; "clean" is the input itself.
+    zero_gradients : dict of str to int
+        Samples at which each attack saw a zero gradient.
+    """
+
+    margins: np.ndarray
+    delta: np.ndarray
+    margins_of: dict[str, np.ndarray]
+    zero_gradients: dict[str, int] = field(default_factory=dict)
+
+    def accuracy(self, name: str | None = None) -> float:
+        """Share of samples still right under attack ``name``, or under the worst of all."""
+        margins = self.margins if name is None else self.margins_of[name]
+        return float(np.mean(margins > 0.0))
+
+
+def worst_case(network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
+               attacks: Mapping[str, Attack], rng: np.random.Generator,
+               chunk: int = 1000) -> WorstCase:
+    """Run every attack, project and re-score its result, and keep the worst per sample.
+
+    Parameters
+    ----------
+    network : Network
+    X : ndarray, shape (n, ...)
+    y : ndarray, shape (n,)
+    ball : Ball
+    attacks : mapping of str to Attack
+        Run in order; "clean" is a reserved name.
+    rng : Generator
+    chunk : int
+        Rows attacked together. Part of a run's config: the last bit of a matrix product
+        depends on how many rows it has.
+
+    Returns
+    -------
+    WorstCase
+    """
+    require_int("chunk", chunk, low=1)
+    X = require_array("X", X, (None,) * np.ndim(X))
+    y = require_array("y", y, (len(X),), why="one label per sample", dtype=X.dtype)
+    if "clean" in attacks:
+        raise ValueError('attacks: expected other names, got "clean": it names the input itself')
+    if len(X) == 0:
+        raise ValueError("X: expected at least one sample, got none")
+    pieces = [_worst_of_chunk(network, X[rows:rows + chunk], y[rows:rows + chunk], ball,
+                              attacks, rng) for rows in range(0, len(X), chunk)]
+    return WorstCase(
+        margins=np.concatenate([piece.margins for piece in pieces]),
+        delta=np.concatenate([piece.delta for piece in pieces]),
+        margins_of={name: np.concatenate([piece.margins_of[name] for piece in pieces])
+                    for name in pieces[0].margins_of},
+        zero_gradients={name: sum(piece.zero_gradients[name] for piece in pieces)
+                        for name in attacks})
+
+
+def _worst_of_chunk(network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
+                    attacks: Mapping[str, Attack], rng: np.random.Generator) -> WorstCase:
+    best = _Best(network, X, y)
+    margins_of = {"clean": best.margins.copy()}
+    zero_gradients = {}
+    for name, attack in attacks.items():
+        found = attack.perturb(network, X, y, ball, rng)
+        delta = ball.project(require_array(f"perturbation of {name}", found.delta, X.shape,
+                                           dtype=X.dtype))
+        margins_of[name] = network.margins(X + delta, y)
+        better = margins_of[name] < best.margins
+        best.margins[better] = margins_of[name][better]
+        best.delta[better] = delta[better]
+        zero_gradients[name] = found.zero_gradients
+    return WorstCase(best.margins, best.delta, margins_of, zero_gradients)
+
+
+def _against(direction: np.ndarray, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return ``-y_n v`` for each sample, shape of X."""
+    direction = require_array("direction", direction, X.shape[1:], why="the shape of one input",
+                              dtype=X.dtype)
+    return -y.reshape((-1,) + (1,) * direction.ndim) * direction
+
+
+def _count_zero(gradient: np.ndarray) -> int:
+    return int(np.count_nonzero(~gradient.reshape(len(gradient), -1).any(axis=1)))

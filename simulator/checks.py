@@ -1,0 +1,113 @@
+"""Input checks. Each message says what was expected, what came, and why it matters.
+
+Numba kernels do no bounds check: every public function calls these before it calls a kernel.
+"""
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "require_array",
+    "require_choice",
+    "require_finite",
+    "require_int",
+    "require_labels",
+    "require_orthonormal",
+    "require_real",
+]
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def require_int(name: str, value: Any, low: int | None = None, high: int | None = None,
+                why: str = "") -> int:
+    """Return ``value`` as an int within [low, high], or raise TypeError / ValueError."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    return int(_within(name, int(value), low, high, why))
+
+
+def require_real(name: str, value: Any, low: float | None = None, high: float | None = None,
+                 why: str = "", open_low: bool = False) -> float:
+    """Return ``value`` as a finite float within [low, high], or raise TypeError / ValueError.
+
+    ``open_low`` excludes ``low`` itself.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    value = float(value)
+    if not math.isfinite(value):
+        raise ValueError(f"{name}: expected a finite number, got {value}")
+    if open_low and value == low:
+        raise ValueError(f"{name}: expected more than {low}, got {value}" + _reason(why))
+    return float(_within(name, value, low, high, why))
+
+
+def _within(name: str, value: float, low: float | None, high: float | None, why: str) -> float:
+    if low is not None and value < low:
+        raise ValueError(f"{name}: expected at least {low}, got {value}" + _reason(why))
+    if high is not None and value > high:
+        raise ValueError(f"{name}: expected at most {high}, got {value}" + _reason(why))
+    return value
+
+
+def _reason(why: str) -> str:
+    return f": {why}" if why else ""
+
+
+def require_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return ``value`` if it is one of ``choices``, or raise ValueError."""
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+    return value
+
+
+def require_array(name: str, value: Any, shape: tuple[int | None, ...], why: str = "",
+                  dtype: np.dtype | None = None) -> np.ndarray:
+    """Return ``value`` as a C-contiguous float array of ``shape`` (None: any length).
+
+    ``dtype`` converts to that float type; without it float32 and float64 stay as they are
+    and anything else becomes float64.
+    """
+    array = np.asarray(value)
+    if array.dtype == object or array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected an array of numbers, got dtype {array.dtype}")
+    if array.ndim != len(shape) or any(
+            want is not None and want != got for want, got in zip(shape, array.shape)):
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        comma = "," if len(shape) == 1 else ""
+        raise ValueError(f"{name}: expected shape ({wanted}{comma}), got {array.shape}"
+                         + _reason(why))
+    if dtype is None:
+        dtype = array.dtype if array.dtype in FLOATS else np.dtype(np.float64)
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def require_finite(name: str, array: np.ndarray) -> np.ndarray:
+    """Return ``array`` if it holds no NaN and no infinity, or raise ValueError."""
+    if not np.isfinite(array).all():
+        bad = int(array.size - np.count_nonzero(np.isfinite(array)))
+        raise ValueError(f"{name}: expected finite numbers, got {bad} NaN or infinite entries")
+    return array
+
+
+def require_labels(name: str, value: Any, n: int, dtype: np.dtype) -> np.ndarray:
+    """Return labels as a float array of shape (n,) with entries -1 and +1."""
+    labels = require_array(name, value, (n,), why="one label per sample", dtype=dtype)
+    if not np.all(np.abs(labels) == 1.0):
+        raise ValueError(f"{name}: expected labels -1 and +1, got others")
+    return labels
+
+
+def require_orthonormal(name: str, value: Any, d: int) -> np.ndarray:
+    """Return a (d, d) matrix with M^T M = I to 1e-8, or raise ValueError."""
+    matrix = require_array(name, value, (d, d), why="a dictionary is square",
+                           dtype=np.dtype(np.float64))
+    require_finite(name, matrix)
+    error = float(np.abs(matrix.T @ matrix - np.eye(d)).max())
+    if error > 1e-8:
+        raise ValueError(f"{name}: expected an orthonormal matrix, got |M^T M - I| = {error:.2g}")
+    return matrix

@@ -1,0 +1,181 @@
+"""The settings of one simulation run, checked before anything is computed.
+
+A config is plain data: numbers and words, the same in TOML, JSON and on the command line. Its
+hash names the run folder, so equal settings share a folder and different ones never do.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.checks import require_choice, require_int, require_real
+from simulator.expressions import resolve
+
+__all__ = ["SimulationConfig", "config_hash", "known_key"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulationConfig:
+    """One run: clean training, then adversarial training, then evaluation.
+
+    Attributes
+    ----------
+    name : str
+        Label of the run folder; presets use their own name.
+    seed : int
+        Seed of every random stream.
+    d, k, m : int
+        Dimension, sparsity, neurons.
+    c_strong, c_weak, weak_low, weak_high, noise, label_margin : float
+        The data; see :class:`simulator.data.sparse_coding.SparseCoding`.
+    dictionary : "identity" or "random"
+    labeler : "ones" or "signs"
+        w* all ones, or random signs.
+    init_scale : float
+        sigma_0.
+    smoothing : float
+        sigma_rho, pre-activation noise; ``smoothing_mode`` "expected" or "sampled".
+    bias_schedule : "linear" or "tracking"
+        "linear": ``min(bias_scale sqrt(log d) init_scale + bias_growth eta g0 t, bias_max)``;
+        "tracking": ``bias_scale sqrt(log d) mean ||w_i|| / sqrt(d)``. Constant in the
+        adversarial phase.
+    learning_rate, weight_decay : float
+        eta and lam.
+    batch_size : int
+        n.
+    training_samples : int
+        Size of a finite training set; 0 draws fresh samples every step.
+    clean_steps, adversarial_steps : int
+    norm : "l2" or "linf"
+    tau : float
+        Radius of adversarial training and of the reported attacked accuracy.
+    training_attack : "fgm" or "pgd"
+        With ``training_pgd_steps``.
+    test_samples : int
+        Fresh samples for every reported accuracy.
+    evaluation_chunk : int
+        Samples evaluated together (the last bit of a product depends on it).
+    record_every : int
+        Steps between rows of the history.
+    dtype : "float64" or "float32"
+    threads : int
+        BLAS and Numba threads (the last bit of a product depends on it).
+    """
+
+    name: str
+    seed: int
+    d: int
+    k: int
+    m: int
+    c_strong: float
+    c_weak: float
+    weak_low: float
+    weak_high: float
+    noise: float
+    label_margin: float
+    dictionary: str
+    labeler: str
+    init_scale: float
+    smoothing: float
+    smoothing_mode: str
+    bias_schedule: str
+    bias_scale: float
+    bias_growth: float
+    bias_max: float
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    training_samples: int
+    clean_steps: int
+    adversarial_steps: int
+    norm: str
+    tau: float
+    training_attack: str
+    training_pgd_steps: int
+    test_samples: int
+    evaluation_chunk: int
+    record_every: int
+    dtype: str
+    threads: int
+
+    def __post_init__(self) -> None:
+        for name in ("d", "k", "m", "batch_size", "test_samples", "evaluation_chunk",
+                     "record_every", "threads", "training_pgd_steps", "clean_steps"):
+            require_int(name, getattr(self, name), low=1)
+        for name in ("seed", "training_samples", "adversarial_steps"):
+            require_int(name, getattr(self, name), low=0)
+        for name in ("c_strong", "c_weak", "weak_low", "weak_high", "noise", "label_margin",
+                     "smoothing", "bias_scale", "bias_growth", "bias_max", "weight_decay", "tau"):
+            require_real(name, getattr(self, name), low=0.0)
+        for name in ("init_scale", "learning_rate"):
+            require_real(name, getattr(self, name), low=0.0, open_low=True)
+        require_int("k", self.k, high=self.d,
+                    why="a code has no more entries than there are features")
+        for name, choices in CHOICES.items():
+            require_choice(name, getattr(self, name), choices)
+        if not self.name or not self.name.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(f"name: expected letters, digits, - and _, got {self.name!r}: "
+                             "it names the run folder")
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "SimulationConfig":
+        """Build a config from settings that may be expressions.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Unknown or missing settings, values of the wrong type or out of range.
+        """
+        for key in settings:
+            known_key(key)
+        missing = [name for name in FIELDS if name not in settings]
+        if missing:
+            raise ValueError(f"{', '.join(missing)}: expected a value, got none")
+        numbers = resolve(settings, TEXTS)
+        return cls(**{name: _typed(name, numbers[name]) for name in FIELDS})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain data, in their documented order."""
+        return dataclasses.asdict(self)
+
+
+FIELDS = {field.name: field.type for field in dataclasses.fields(SimulationConfig)}
+TEXTS = frozenset(name for name, kind in FIELDS.items() if kind is str)
+CHOICES = {"dictionary": ("identity", "random"), "labeler": ("ones", "signs"),
+           "smoothing_mode": ("expected", "sampled"), "bias_schedule": ("linear", "tracking"),
+           "norm": ("l2", "linf"), "training_attack": ("fgm", "pgd"),
+           "dtype": ("float64", "float32")}
+
+
+def known_key(key: str) -> str:
+    """Return ``key`` if it is a setting; otherwise raise ValueError with the nearest name."""
+    if key not in FIELDS:
+        near = difflib.get_close_matches(key, FIELDS, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(FIELDS)}"
+        raise ValueError(f"{key}: unknown setting; {hint}")
+    return key
+
+
+def config_hash(config: SimulationConfig) -> str:
+    """Return ten hexadecimal digits that identify the settings."""
+    text = json.dumps(config.to_dict(), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _typed(name: str, value: Any) -> Any:
+    kind = FIELDS[name]
+    if kind is str:
+        if not isinstance(value, str):
+            raise TypeError(f"{name}: expected a word, got {value!r}")
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    if kind is int and isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError(f"{name}: expected an integer, got {value} (try round(...))")
+        return int(value)
+    return float(value) if kind is float else value

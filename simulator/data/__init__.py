@@ -1,0 +1,1 @@
+"""Data models of the papers and the batches drawn from them."""

@@ -1,0 +1,75 @@
+"""Training batches: fresh samples at every step, or a finite training set.
+
+Fresh batches approximate the gradient of the population loss, which is what the theorems
+speak about; a finite training set is what practice has. Either way the batch of a step
+depends on the seed and the step alone.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from simulator.checks import require_int
+from simulator.protocols import Batch, DataModel
+from simulator.randomness import Role, stream
+
+__all__ = ["FreshBatches", "TrainingSet"]
+
+
+@dataclass(frozen=True)
+class FreshBatches:
+    """An endless stream: every step sees ``batch_size`` new samples."""
+
+    data: DataModel
+    batch_size: int
+    seed: int
+    dtype: Any = np.float64
+
+    def __post_init__(self) -> None:
+        require_int("batch_size", self.batch_size, low=1)
+
+    def batch(self, step: int) -> Batch:
+        """Return the samples of one step."""
+        return self.data.sample(self.batch_size, stream(self.seed, Role.TRAINING_DATA, step),
+                                self.dtype)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """``size`` samples drawn once, visited in a new random order every epoch.
+
+    A batch size of at least ``size`` gives full-batch gradient descent.
+    """
+
+    data: DataModel
+    size: int
+    batch_size: int
+    seed: int
+    dtype: Any = np.float64
+
+    def __post_init__(self) -> None:
+        require_int("size", self.size, low=1)
+        require_int("batch_size", self.batch_size, low=1)
+
+    @cached_property
+    def samples(self) -> Batch:
+        """The whole training set."""
+        return self.data.sample(self.size, stream(self.seed, Role.TRAINING_DATA), self.dtype)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Full batches in an epoch; the samples left over wait for the next order."""
+        return max(1, self.size // self.batch_size)
+
+    def batch(self, step: int) -> Batch:
+        """Return the samples of one step."""
+        if self.batch_size >= self.size:
+            return self.samples
+        epoch, place = divmod(step, self.batches_per_epoch)
+        order = stream(self.seed, Role.SHUFFLING, epoch).permutation(self.size)
+        rows = order[place * self.batch_size:(place + 1) * self.batch_size]
+        whole = self.samples
+        codes = None if whole.codes is None else whole.codes[rows]
+        return Batch(whole.X[rows], whole.y[rows], codes)

@@ -1,0 +1,118 @@
+"""Numbers written as arithmetic on other settings: ``m = 20*d``, ``tau = 0.5/sqrt(k)``.
+
+A tiny evaluator over Python's own syntax tree: numbers, names of settings, ``+ - * / // % **``,
+a sign, and the functions below. Nothing else is looked at, nothing is executed.
+"""
+
+import ast
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["FUNCTIONS", "evaluate", "resolve"]
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "round": round, "sqrt": math.sqrt, "log": math.log, "exp": math.exp, "floor": math.floor,
+    "ceil": math.ceil, "min": min, "max": max, "abs": abs}
+
+_OPERATORS: dict[type, Callable[..., Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
+    ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
+    ast.Pow: operator.pow, ast.USub: operator.neg, ast.UAdd: operator.pos}
+
+MAX_LENGTH = 200
+MAX_SIZE = 1e15  # no setting is larger; also keeps 9**9**9 from being computed
+
+
+def evaluate(text: str, value_of: Callable[[str], float]) -> float:
+    """Return the value of an expression.
+
+    Parameters
+    ----------
+    text : str
+        For example ``"round(d**0.45)"``.
+    value_of : callable
+        Returns the number a name stands for; raises KeyError if there is none.
+
+    Raises
+    ------
+    ValueError
+        The text is not such an expression, or its value is not a finite number.
+    """
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"expected at most {MAX_LENGTH} characters, got {len(text)}")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise ValueError(f"expected a number or an expression, got {text!r}") from None
+    try:
+        value = _value(tree, value_of, text)
+    except (ZeroDivisionError, OverflowError, RecursionError, TypeError) as error:
+        raise ValueError(f"{text!r} has no value: {error}") from None
+    if isinstance(value, complex) or not math.isfinite(value):
+        raise ValueError(f"{text!r} has no finite real value")
+    return value
+
+
+def _value(node: ast.expr, value_of: Callable[[str], float], text: str) -> Any:
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return node.value
+    if isinstance(node, ast.Name):
+        return value_of(node.id)
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = _value(node.left, value_of, text), _value(node.right, value_of, text)
+        if isinstance(node.op, ast.Pow) and abs(left) > 1 and right * math.log10(abs(left)) > 15:
+            raise OverflowError(f"the power is larger than {MAX_SIZE:g}")
+        return _OPERATORS[type(node.op)](left, right)
+    if isinstance(node, ast.UnaryOp) and type(node.op) in _OPERATORS:
+        return _OPERATORS[type(node.op)](_value(node.operand, value_of, text))
+    if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords
+            and node.func.id in FUNCTIONS):
+        return FUNCTIONS[node.func.id](*(_value(part, value_of, text) for part in node.args))
+    raise ValueError(f"expected numbers, settings, + - * / // % ** and "
+                     f"{', '.join(FUNCTIONS)}, got {text!r}")
+
+
+def resolve(settings: Mapping[str, Any], texts: frozenset[str]) -> dict[str, Any]:
+    """Replace every expression by its value, in whatever order they need each other.
+
+    Parameters
+    ----------
+    settings : mapping of str to number or str
+        Strings are expressions, except those of the settings named in ``texts``.
+    texts : frozenset of str
+        Settings that are words, not numbers.
+
+    Raises
+    ------
+    ValueError
+        A bad expression, an unknown name in one, or settings defined by each other.
+    """
+    done: dict[str, Any] = {}
+    open_names: list[str] = []
+
+    def value_of(name: str) -> Any:
+        if name in done:
+            return done[name]
+        if name not in settings or name in texts:
+            raise ValueError(f"{name!r} is not a number setting")
+        if name in open_names:
+            raise ValueError(f"{' -> '.join([*open_names, name])}: settings defined by each other")
+        value = settings[name]
+        if isinstance(value, str):
+            open_names.append(name)
+            value = evaluate(value, value_of)
+            open_names.pop()
+        done[name] = value
+        return value
+
+    for name, value in settings.items():
+        if name in texts:
+            done[name] = value
+            continue
+        try:
+            value_of(name)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return done

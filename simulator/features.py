@@ -1,0 +1,211 @@
+"""What the neurons hold: pure features, dense mixtures, and what adversarial training changed.
+
+With the coefficients ``C = W M`` (row i: neuron i in dictionary coordinates) a neuron splits as
+``w_i = p_i + v_i``: the pure part p_i is its largest coefficient (or its few largest ones), the
+mixture v_i the rest. Allen-Zhu & Li (arXiv 2005.10190) prove that clean training leaves a
+*dense* mixture: every other feature with a coefficient of size Theta(k/d) and the sign the
+labels give it, and that adversarial training removes it ("feature purification").
+
+Everything here is a function of (W, dictionary, labeler) and, where a rate over the data is
+meant, of samples. All norms are taken in dictionary coordinates, where they are the same.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.checks import require_array, require_int, require_real
+from simulator.networks.symmetric_relu import SymmetricReLU
+
+__all__ = ["Decomposition", "correlations", "cosines", "decompose", "feature_metrics",
+           "gate_rate", "purification"]
+
+FEATURE_THRESHOLD = 0.3  # a feature neuron has at least this share of the largest coefficient
+PURE_SHARE = 0.5  # with max_pure > 1, further pure coordinates have this share of the largest
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """Neurons split into pure part and mixture, in dictionary coordinates.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (m, d)
+        ``C = W M``.
+    feature : ndarray of int, shape (m,)
+        ``j(i) = argmax_j |C_ij|``.
+    is_pure : ndarray of bool, shape (m, d)
+        The coordinates of the pure part.
+    is_feature_neuron : ndarray of bool, shape (m,)
+        Neurons whose largest coefficient is at least 0.3 times the largest of all neurons;
+        the others stayed near their initialisation and decay.
+    signs : ndarray, shape (m,)
+        ``s_i = sign(C_{i,j(i)} w*_{j(i)})``: which label the neuron votes for.
+    labeler : ndarray, shape (d,)
+        ``w*``.
+    """
+
+    coefficients: np.ndarray
+    feature: np.ndarray
+    is_pure: np.ndarray
+    is_feature_neuron: np.ndarray
+    signs: np.ndarray
+    labeler: np.ndarray
+
+    @property
+    def peaks(self) -> np.ndarray:
+        """``C_{i,j(i)}``, shape (m,): the largest coefficient, with its sign."""
+        return np.take_along_axis(self.coefficients, self.feature[:, None], axis=1)[:, 0]
+
+    @property
+    def pure(self) -> np.ndarray:
+        """Pure parts p_i in dictionary coordinates, shape (m, d)."""
+        return np.where(self.is_pure, self.coefficients, 0.0)
+
+    @property
+    def mixture(self) -> np.ndarray:
+        """Dense mixtures v_i in dictionary coordinates, shape (m, d)."""
+        return np.where(self.is_pure, 0.0, self.coefficients)
+
+
+def decompose(weights: np.ndarray, dictionary: np.ndarray | None, labeler: np.ndarray,
+              max_pure: int = 1) -> Decomposition:
+    """Split every neuron into its pure part and its dense mixture.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (m, d)
+    dictionary : ndarray, shape (d, d), or None
+        M with the features in its columns; None is the identity.
+    labeler : ndarray, shape (d,)
+        w*.
+    max_pure : int
+        1 takes the largest coefficient alone; up to ``max_pure`` coefficients of at least half
+        its size otherwise (neurons that learned a few features together).
+    """
+    W = require_array("weights", weights, (None, None), dtype=np.dtype(np.float64))
+    m, d = W.shape
+    labeler = require_array("labeler", labeler, (d,), why="one entry a feature")
+    require_int("max_pure", max_pure, low=1, high=d)
+    if m == 0:
+        raise ValueError("weights: expected at least one neuron, got none")
+    C = W
+    if dictionary is not None:
+        C = W @ require_array("dictionary", dictionary, (d, d), dtype=np.dtype(np.float64))
+    size = np.abs(C)
+    feature = size.argmax(axis=1)
+    peak = size[np.arange(m), feature]
+    is_pure = np.zeros(C.shape, bool)
+    if max_pure > 1:
+        order = np.argpartition(-size, max_pure - 1, axis=1)[:, :max_pure]
+        large = np.take_along_axis(size, order, 1) >= PURE_SHARE * peak[:, None]
+        np.put_along_axis(is_pure, order, large, axis=1)
+    is_pure[np.arange(m), feature] = True
+    is_feature_neuron = peak >= FEATURE_THRESHOLD * peak.max()
+    signs = np.sign(C[np.arange(m), feature] * labeler[feature])
+    return Decomposition(C, feature, is_pure, is_feature_neuron, signs, labeler)
+
+
+def feature_metrics(parts: Decomposition) -> dict[str, float]:
+    """Return the quantities of a decomposition, averaged over the feature neurons.
+
+    Returns
+    -------
+    dict of str to float
+        ``feature_neurons``: how many; ``coverage``: share of the d features that have one;
+        ``mixture_ratio``: ``mean_i delta_i / mean_i |C_{i,j(i)}|`` with ``delta_i = mean_{j not
+        pure} s_i w*_j C_ij``, Theta(k/d) after clean training; ``mixture_norm_ratio``: mean of
+        ``||v_i|| / ||p_i||``; ``mixture_alignment``: mean of ``s_i <v_i, w*> / (||v_i|| ||w*||)``;
+        ``purity``: mean of ``||p_i||^2 / ||w_i||^2``. NaN where no neuron is nonzero.
+    """
+    chosen = parts.is_feature_neuron & (parts.peaks != 0.0)
+    m, d = parts.coefficients.shape
+    names = ("mixture_ratio", "mixture_norm_ratio", "mixture_alignment", "purity")
+    if not chosen.any():
+        return {"feature_neurons": 0.0, "coverage": 0.0} | dict.fromkeys(names, float("nan"))
+    mixture = parts.mixture[chosen]
+    along = parts.signs[chosen] * (mixture @ parts.labeler)
+    others = d - parts.is_pure[chosen].sum(axis=1)
+    delta = np.divide(along, others, out=np.zeros_like(along), where=others > 0)
+    pure_norm = np.linalg.norm(parts.pure[chosen], axis=1)
+    mixture_norm = np.linalg.norm(mixture, axis=1)
+    reach = mixture_norm * np.linalg.norm(parts.labeler)
+    return {
+        "feature_neurons": float(chosen.sum()),
+        "coverage": len(np.unique(parts.feature[chosen])) / d,
+        "mixture_ratio": float(delta.mean() / np.abs(parts.peaks[chosen]).mean()),
+        "mixture_norm_ratio": float((mixture_norm / pure_norm).mean()),
+        "mixture_alignment": float(np.divide(along, reach, out=np.zeros_like(along),
+                                             where=reach > 0.0).mean()),
+        "purity": float((pure_norm**2 / (pure_norm**2 + mixture_norm**2)).mean()),
+    }
+
+
+def gate_rate(network: SymmetricReLU, X: np.ndarray, neurons: np.ndarray) -> float:
+    """Return ``P(g_ni = 1)`` on the inputs X, over the neurons marked in ``neurons`` (m,)."""
+    neurons = np.flatnonzero(neurons)
+    if len(neurons) == 0:
+        return float("nan")
+    few = SymmetricReLU(network.weights[neurons], network.bias, network.smoothing)
+    return float(few.gates(X).mean())
+
+
+def correlations(parts: Decomposition, X: np.ndarray, y: np.ndarray,
+                 dictionary: np.ndarray | None) -> dict[str, float]:
+    """How a mixture correlates with the average input and with single inputs.
+
+    The principle in one line: high correlation with ``E[y x]``, low with any one x.
+
+    Returns
+    -------
+    dict of str to float
+        ``correlation_with_mean``: mean over feature neurons of
+        ``s_i <v_i, E[y x]> / (||v_i|| ||E[y x]||)``; ``correlation_with_inputs``: mean over
+        neurons and samples of ``|<v_i, x>| / (||v_i|| ||x||)``.
+    """
+    codes = np.asarray(X, np.float64)
+    if dictionary is not None:
+        codes = codes @ dictionary
+    V = parts.mixture[parts.is_feature_neuron]
+    V = V / np.maximum(np.linalg.norm(V, axis=1, keepdims=True), np.finfo(float).tiny)
+    mean = (np.asarray(y, np.float64)[:, None] * codes).mean(axis=0)
+    with_mean = parts.signs[parts.is_feature_neuron] * (V @ mean) / np.linalg.norm(mean)
+    norms = np.maximum(np.linalg.norm(codes, axis=1), np.finfo(float).tiny)
+    with_inputs = np.abs(codes @ V.T) / norms[:, None]
+    return {"correlation_with_mean": float(with_mean.mean()),
+            "correlation_with_inputs": float(with_inputs.mean())}
+
+
+def cosines(weights: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return the cosine of each neuron with the same neuron of another network, shape (m,)."""
+    W = require_array("weights", weights, (None, None), dtype=np.dtype(np.float64))
+    R = require_array("reference", reference, W.shape, dtype=np.dtype(np.float64))
+    lengths = np.linalg.norm(W, axis=1) * np.linalg.norm(R, axis=1)
+    products = np.einsum("ij,ij->i", W, R)
+    return np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0.0)
+
+
+def purification(clean: np.ndarray, adversarial: np.ndarray,
+                 neurons: np.ndarray) -> dict[str, float]:
+    """The principle of feature purification: ``w_i = beta_i w'_i + v_i``.
+
+    The least-squares fit of each clean neuron w_i by the same neuron w'_i after adversarial
+    training, over the neurons marked in ``neurons`` (the clean feature neurons).
+
+    Returns
+    -------
+    dict of str to float
+        ``beta``: mean beta_i; ``beta_positive``: share with beta_i > 0;
+        ``kept_over_removed``: median of ``||beta_i w'_i|| / ||v_i||``.
+    """
+    require_real("neurons marked", float(np.count_nonzero(neurons)), low=1.0)
+    W = np.asarray(clean, np.float64)[neurons]
+    A = np.asarray(adversarial, np.float64)[neurons]
+    squares = np.einsum("ij,ij->i", A, A)
+    beta = np.divide(np.einsum("ij,ij->i", W, A), squares, out=np.zeros_like(squares),
+                     where=squares > 0.0)
+    kept = beta[:, None] * A
+    removed = np.linalg.norm(W - kept, axis=1)
+    ratio = np.linalg.norm(kept, axis=1) / np.maximum(removed, np.finfo(float).tiny)
+    return {"beta": float(beta.mean()), "beta_positive": float((beta > 0.0).mean()),
+            "kept_over_removed": float(np.median(ratio))}

@@ -1,0 +1,1 @@
+"""Networks of the papers, each with hand-written forward and backward passes."""

@@ -1,0 +1,323 @@
+"""The symmetric two-layer ReLU network of Allen-Zhu & Li (arXiv 2005.10190).
+
+    f(x) = sum_i [ relu(u_i - b + rho_i) - relu(-u_i - b + rho_i) ],    u = W x,
+
+with trained hidden weights W (m, d), output weights 1 and one shared bias b >= 0. Without
+pre-activation noise rho this is ``sum_i S_b(u_i)``, S_b the soft threshold. The paper smooths
+with ``rho_i ~ N(0, s^2)``, whose expectation is closed form:
+``E relu(t + rho) = t Phi(t/s) + s phi(t/s)``, with derivative ``Phi(t/s)``.
+
+Gradients, with the gate ``g_ni = df/du_ni`` and the loss
+``mean_n log(1 + exp(-y_n f_n)) + lam sum_i (||w_i||^2 / 2 + ||w_i||^3 / 3)``:
+
+    dL/df_n = -y_n sigmoid(-y_n f_n) / n
+    dL/dw_i = sum_n (dL/df_n) g_ni x_n + lam (1 + ||w_i||) w_i
+    df/dx   = sum_i g_i w_i
+
+Matrix products go to BLAS; gates, losses and reductions are the kernels at the end.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from simulator.checks import require_array, require_int, require_labels, require_real
+from simulator.jit import kernel
+
+__all__ = ["SymmetricReLU"]
+
+
+class SymmetricReLU:
+    """Two-layer symmetric ReLU network.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (m, d)
+        Hidden weights W, float32 or float64. The array is kept, not copied: training
+        changes it in place.
+    bias : float
+        Shared threshold b, at least 0.
+    smoothing : float
+        Standard deviation s of the pre-activation noise; 0 is the plain network.
+    sampled_smoothing : bool
+        Draw the noise anew in every training step instead of taking its expectation.
+        Margins, input gradients and so every attack always see the expectation: an attack
+        on one draw of the noise would be fooled by it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Weights that are no float matrix, a negative or NaN bias or smoothing.
+    """
+
+    def __init__(self, weights: np.ndarray, bias: float, smoothing: float = 0.0,
+                 sampled_smoothing: bool = False) -> None:
+        self.weights = require_array("weights", weights, (None, None), why="one row a neuron")
+        self.bias = require_real("bias", bias, low=0.0)
+        self.smoothing = require_real("smoothing", smoothing, low=0.0)
+        self.sampled_smoothing = sampled_smoothing
+
+    @classmethod
+    def initialise(cls, m: int, d: int, scale: float, rng: np.random.Generator,
+                   bias: float = 0.0, smoothing: float = 0.0, sampled_smoothing: bool = False,
+                   dtype: Any = np.float64) -> "SymmetricReLU":
+        """Draw ``w_i ~ N(0, scale^2 I)``; float32 weights are the rounded float64 ones."""
+        require_int("m", m, low=1)
+        require_int("d", d, low=1)
+        require_real("scale", scale, low=0.0)
+        weights = (scale * rng.standard_normal((m, d))).astype(dtype)
+        return cls(weights, bias, smoothing, sampled_smoothing)
+
+    @property
+    def neurons(self) -> int:
+        """m, the number of hidden neurons."""
+        return self.weights.shape[0]
+
+    def copy(self) -> "SymmetricReLU":
+        """Return a network with weights of its own."""
+        return SymmetricReLU(self.weights.copy(), self.bias, self.smoothing,
+                             self.sampled_smoothing)
+
+    def pre_activations(self, X: np.ndarray) -> np.ndarray:
+        """Return ``U = X W^T``, shape (n, m)."""
+        return self._inputs(X) @ self.weights.T
+
+    def forward(self, X: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
+        """Return the outputs f(x), shape (n,).
+
+        Parameters
+        ----------
+        X : ndarray, shape (n, d)
+        noise : ndarray, shape (n, m), or None
+            Given pre-activation noise rho. Without it, the expectation over the smoothing
+            noise (the plain network where smoothing is 0).
+        """
+        U = self.pre_activations(X)
+        f = np.empty(len(U), self.weights.dtype)
+        if noise is not None:
+            _noisy_outputs(U, self._noise(noise, U.shape), self.bias, f)
+        elif self.smoothing > 0.0:
+            _smooth_outputs(U, self.bias, self.smoothing, f)
+        else:
+            _outputs(U, self.bias, f)
+        return f
+
+    def gates(self, X: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
+        """Return ``df/du``, shape (n, m): 1 where |u| > b in the plain network, else 0."""
+        U = self.pre_activations(X)
+        self._replace_by_gates(U, np.ones(len(U), U.dtype), noise)
+        return U
+
+    def margins(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return ``y f(x)``, shape (n,): positive where the network is right."""
+        f = self.forward(X)
+        return f * require_labels("y", y, len(f), f.dtype)
+
+    def margin_gradient(self, X: np.ndarray, y: np.ndarray,
+                        noise: np.ndarray | None = None) -> np.ndarray:
+        """Return ``y df/dx``, shape (n, d)."""
+        U = self.pre_activations(X)
+        self._replace_by_gates(U, require_labels("y", y, len(U), U.dtype), noise)
+        return U @ self.weights
+
+    def loss_gradient(self, X: np.ndarray, y: np.ndarray, weight_decay: float = 0.0,
+                      rng: np.random.Generator | None = None,
+                      noise: np.ndarray | None = None) -> tuple[float, np.ndarray]:
+        """Return the regularised logistic loss and its gradient by W.
+
+        Parameters
+        ----------
+        X : ndarray, shape (n, d)
+        y : ndarray, shape (n,)
+            Labels -1 and +1.
+        weight_decay : float
+            lam, the factor of ``sum_i (||w_i||^2 / 2 + ||w_i||^3 / 3)``.
+        rng : Generator or None
+            Draws the smoothing noise if ``sampled_smoothing`` is on.
+        noise : ndarray, shape (n, m), or None
+            Given noise instead.
+
+        Returns
+        -------
+        loss : float
+            NaN or infinite if the weights are: a kernel never hides divergence.
+        gradient : ndarray, shape (m, d)
+        """
+        X = self._inputs(X)
+        n = len(X)
+        if n == 0:
+            raise ValueError("X: expected at least one sample, got none: the loss is a mean")
+        y = require_labels("y", y, n, X.dtype)
+        require_real("weight_decay", weight_decay, low=0.0)
+        U = X @ self.weights.T
+        if noise is None and self.sampled_smoothing and self.smoothing > 0.0:
+            if rng is None:
+                raise ValueError("rng: expected a generator, got None: smoothing is sampled")
+            noise = rng.standard_normal(U.shape, dtype=U.dtype) * U.dtype.type(self.smoothing)
+        f = np.empty(n, X.dtype)
+        if noise is not None:
+            noise = self._noise(noise, U.shape)
+            _noisy_outputs(U, noise, self.bias, f)
+        elif self.smoothing > 0.0:
+            _smooth_outputs(U, self.bias, self.smoothing, f)
+        else:
+            _outputs(U, self.bias, f)
+        residual = np.empty(n, X.dtype)
+        loss = _logistic_loss(f, y, residual)
+        self._replace_by_gates(U, residual, noise)
+        gradient = U.T @ X
+        return loss + _add_weight_decay(self.weights, weight_decay, gradient), gradient
+
+    def descend(self, gradient: np.ndarray, learning_rate: float) -> None:
+        """``W <- W - learning_rate * gradient``, in place."""
+        gradient = require_array("gradient", gradient, self.weights.shape,
+                                 dtype=self.weights.dtype)
+        _descend(self.weights, gradient, learning_rate)
+
+    def _inputs(self, X: np.ndarray) -> np.ndarray:
+        d = self.weights.shape[1]
+        return require_array("X", X, (None, d), why=f"the network reads d = {d} coordinates",
+                             dtype=self.weights.dtype)
+
+    def _noise(self, noise: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        return require_array("noise", noise, shape, why="one draw per sample and neuron",
+                             dtype=self.weights.dtype)
+
+    def _replace_by_gates(self, U: np.ndarray, scale: np.ndarray,
+                          noise: np.ndarray | None) -> None:
+        """Overwrite U with ``scale_n g_ni``."""
+        if noise is not None:
+            _noisy_gates(U, self._noise(noise, U.shape), self.bias, scale)
+        elif self.smoothing > 0.0:
+            _smooth_gates(U, self.bias, self.smoothing, scale)
+        else:
+            _gates(U, self.bias, scale)
+
+
+# Comparisons below are written so that NaN counts as an open gate: a NaN weight must reach
+# the loss, where the training loop stops on it. At the kink itself the gate is 0.
+
+
+@kernel
+def _outputs(U, b, f):
+    n, m = U.shape
+    for row in range(n):
+        total = 0.0
+        for i in range(m):
+            u = U[row, i]
+            if not abs(u) <= b:
+                total += u - b if u > 0.0 else u + b
+        f[row] = total
+
+
+@kernel
+def _gates(U, b, scale):
+    n, m = U.shape
+    zero = U.dtype.type(0.0)
+    for row in range(n):
+        open_gate = scale[row]
+        for i in range(m):
+            U[row, i] = zero if abs(U[row, i]) <= b else open_gate
+
+
+@kernel
+def _normal_cdf(t):
+    return 0.5 * math.erfc(-t * 0.7071067811865476)
+
+
+@kernel
+def _smoothed_relu(t, s):
+    """``E relu(t + rho)`` for rho ~ N(0, s^2)."""
+    a = t / s
+    return t * _normal_cdf(a) + s * 0.3989422804014327 * math.exp(-0.5 * a * a)
+
+
+@kernel
+def _smooth_outputs(U, b, s, f):
+    n, m = U.shape
+    for row in range(n):
+        total = 0.0
+        for i in range(m):
+            u = float(U[row, i])
+            total += _smoothed_relu(u - b, s) - _smoothed_relu(-u - b, s)
+        f[row] = total
+
+
+@kernel
+def _smooth_gates(U, b, s, scale):
+    n, m = U.shape
+    for row in range(n):
+        for i in range(m):
+            u = float(U[row, i])
+            U[row, i] = scale[row] * (_normal_cdf((u - b) / s) + _normal_cdf((-u - b) / s))
+
+
+@kernel
+def _noisy_outputs(U, R, b, f):
+    n, m = U.shape
+    for row in range(n):
+        total = 0.0
+        for i in range(m):
+            up = U[row, i] + R[row, i] - b
+            down = R[row, i] - U[row, i] - b
+            if not up <= 0.0:
+                total += up
+            if not down <= 0.0:
+                total -= down
+        f[row] = total
+
+
+@kernel
+def _noisy_gates(U, R, b, scale):
+    n, m = U.shape
+    for row in range(n):
+        for i in range(m):
+            up = U[row, i] + R[row, i] - b
+            down = R[row, i] - U[row, i] - b
+            U[row, i] = scale[row] * ((0.0 if up <= 0.0 else 1.0) + (0.0 if down <= 0.0 else 1.0))
+
+
+@kernel
+def _logistic_loss(f, y, residual):
+    """Return ``mean log(1 + exp(-y f))``; residual receives dL/df = -y sigmoid(-y f) / n."""
+    n = len(f)
+    total = 0.0
+    for row in range(n):
+        margin = float(y[row] * f[row])
+        if margin > 0.0:
+            tail = math.exp(-margin)
+            total += math.log1p(tail)
+            wrong = tail / (1.0 + tail)
+        else:  # also taken by NaN, which then spreads
+            tail = math.exp(margin)
+            total += math.log1p(tail) - margin
+            wrong = 1.0 / (1.0 + tail)
+        residual[row] = -y[row] * wrong / n
+    return total / n
+
+
+@kernel
+def _add_weight_decay(W, lam, G):
+    """Add ``lam (1 + ||w_i||) w_i`` to G; return ``lam sum_i (||w_i||^2/2 + ||w_i||^3/3)``."""
+    m, d = W.shape
+    penalty = 0.0
+    for i in range(m):
+        square = 0.0
+        for j in range(d):
+            square += W[i, j] * W[i, j]
+        norm = math.sqrt(square)
+        penalty += square * (0.5 + norm / 3.0)
+        factor = W.dtype.type(lam * (1.0 + norm))
+        for j in range(d):
+            G[i, j] += factor * W[i, j]
+    return lam * penalty
+
+
+@kernel
+def _descend(W, G, eta):
+    m, d = W.shape
+    rate = W.dtype.type(eta)
+    for i in range(m):
+        for j in range(d):
+            W[i, j] -= rate * G[i, j]

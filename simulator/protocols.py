@@ -1,0 +1,137 @@
+"""The contract for extenders, on one page: what a data model, a network and an attack are.
+
+Nothing has to be inherited. A class with these methods works with the one training loop
+(:mod:`simulator.training`), the attacks and the robustness measurements.
+
+Shapes: a batch holds n samples; one input has shape ``(d,)`` for vectors, ``(P, d)`` for
+patches, written ``(n, ...)`` for a batch. Every array of a run has one dtype.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+__all__ = ["Attack", "Ball", "Batch", "Batches", "DataModel", "Network", "Perturbation"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples and labels.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, ...)
+        Inputs.
+    y : ndarray, shape (n,)
+        Labels; -1 or +1 for a two-class network.
+    codes : scipy.sparse.csr_array, shape (n, d), or None
+        The sparse codes ``z`` of the samples where the data model has them. Training never
+        learns from them; they only say where an input can be large.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    codes: Any = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+class DataModel(Protocol):
+    """A distribution over labelled inputs."""
+
+    def sample(self, n: int, rng: np.random.Generator, dtype: Any = np.float64) -> Batch:
+        """Draw n independent samples."""
+        ...
+
+
+class Batches(Protocol):
+    """A source of training batches; ``batch(step)`` depends on nothing but ``step``."""
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of one gradient step."""
+        ...
+
+
+class Network(Protocol):
+    """A classifier with hand-written passes.
+
+    ``margins`` is positive where the network is right; the attacks only ever see margins and
+    their input gradients, the training loop only ``loss_gradient`` and ``descend``.
+    """
+
+    weights: np.ndarray
+
+    def margins(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the margin of each sample, shape (n,)."""
+        ...
+
+    def margin_gradient(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the gradient of each margin by its own input, shape of X."""
+        ...
+
+    def loss_gradient(self, X: np.ndarray, y: np.ndarray, weight_decay: float = 0.0,
+                      rng: np.random.Generator | None = None) -> tuple[float, np.ndarray]:
+        """Return the training loss and its gradient by the weights.
+
+        ``rng`` is for networks that draw noise in training; others ignore it.
+        """
+        ...
+
+    def descend(self, gradient: np.ndarray, learning_rate: float) -> None:
+        """Take one step of gradient descent, in place."""
+        ...
+
+
+class Ball(Protocol):
+    """The perturbations of one radius in one norm; see :mod:`simulator.balls`."""
+
+    @property
+    def radius(self) -> float:
+        """Largest norm of a perturbation."""
+        ...
+
+    def with_radius(self, radius: float) -> "Ball":
+        """Return the ball of another radius in the same norm."""
+        ...
+
+    def steepest(self, G: np.ndarray) -> np.ndarray:
+        """Return, per sample, the perturbation of the ball that maximises <G, delta>."""
+        ...
+
+    def project(self, D: np.ndarray) -> np.ndarray:
+        """Return, per sample, the nearest perturbation inside the ball."""
+        ...
+
+    def norm(self, D: np.ndarray) -> np.ndarray:
+        """Return the norm of each perturbation, shape (n,)."""
+        ...
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Draw perturbations on the surface (l2) or at the corners (l_inf)."""
+        ...
+
+
+class Perturbation(NamedTuple):
+    """What an attack returns.
+
+    Attributes
+    ----------
+    delta : ndarray, shape of X
+        One perturbation per sample. It is projected and scored again by the caller.
+    zero_gradients : int
+        Samples at which the white-box gradient was exactly zero, so that the attack was blind.
+    """
+
+    delta: np.ndarray
+    zero_gradients: int
+
+
+class Attack(Protocol):
+    """Searches a ball for a perturbation with a small margin."""
+
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
+                rng: np.random.Generator) -> Perturbation:
+        """Return one perturbation per sample."""
+        ...

@@ -1,0 +1,188 @@
+"""Figures: one message each, drawn from what a run stored. The only import of matplotlib."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")  # files only; a command must work without a screen
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+from simulator.config import SimulationConfig  # noqa: E402
+from simulator.features import decompose  # noqa: E402
+from simulator.simulation import Result  # noqa: E402
+
+__all__ = ["accuracy_figure", "coefficients_figure", "draw_run", "history_figure",
+           "perturbation_figure"]
+
+COLUMN, PAGE = 3.3, 6.9  # inches: one column, the page
+CLEAN, ADVERSARIAL, LINEAR = "#D55E00", "#0072B2", "#666666"  # Okabe & Ito: colour-blind safe
+COLOURS = {"clean": CLEAN, "adversarial": ADVERSARIAL}
+NAMES = {"clean": "after clean training", "adversarial": "after adversarial training"}
+DASHES: dict[str, Any] = {"universal": ":", "fgm": "--", "pgd": "-"}
+STYLE: dict[Any, Any] = {
+    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7,
+    "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.linewidth": 0.6, "lines.linewidth": 1.3,
+    "legend.frameon": False, "pdf.fonttype": 42, "ps.fonttype": 42, "savefig.dpi": 200,
+    "figure.constrained_layout.use": True,
+}
+MOST_SHOWN = 150  # features in the coefficient figure; more cannot be told apart on paper
+
+
+def draw_run(config: SimulationConfig, result: Result, folder: Path) -> list[Path]:
+    """Draw the four figures of a run as PDF and PNG; return the files written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {"accuracy": accuracy_figure, "coefficients": coefficients_figure,
+               "history": history_figure, "perturbation": perturbation_figure}
+    written = []
+    for name, draw in figures.items():
+        with _style():
+            figure = draw(config, result)
+            for suffix in ("pdf", "png"):
+                path = folder / f"{name}.{suffix}"
+                # without a date in it, equal runs give equal files
+                figure.savefig(path, metadata={"CreationDate": None} if suffix == "pdf" else None)
+                written.append(path)
+            plt.close(figure)
+    return written
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+def accuracy_figure(config: SimulationConfig, result: Result) -> Figure:
+    """Accuracy against radius, before and after adversarial training, under three attacks."""
+    arrays, radii = result.arrays, result.arrays["radii"]
+    figure, axes = plt.subplots(figsize=(PAGE * 0.72, 2.9))
+    for phase, colour in COLOURS.items():
+        for attack, dash in DASHES.items():
+            axes.plot(radii, arrays[f"curve_{phase}_{attack}"], dash, color=colour)
+    axes.plot(radii, arrays["curve_linear"], color=LINEAR, linewidth=1.0)
+    axes.axhline(0.5, color="0.8", linewidth=0.6, zorder=0)
+    marks = [(config.tau, r"$\tau$")]
+    if config.norm == "l2":
+        marks += [(config.d**-0.5, r"$1/\sqrt{d}$"), (config.k**-0.5, r"$1/\sqrt{k}$")]
+    for radius, text in marks:
+        axes.axvline(radius, color="0.75", linewidth=0.6, zorder=0)
+        axes.text(radius, 1.04, text, ha="center", va="bottom", fontsize=7)
+    norm = r"\ell_2" if config.norm == "l2" else r"\ell_\infty"
+    axes.set(xlabel=rf"${norm}$ radius of the perturbation", ylabel="accuracy",
+             xlim=(0, radii[-1]), ylim=(-0.02, 1.03))
+    handles = [plt.Line2D([], [], color=COLOURS[phase], label=NAMES[phase]) for phase in COLOURS]
+    handles += [plt.Line2D([], [], color=LINEAR, linewidth=1.0,
+                           label="linear classifier (exact)")]
+    words = {"universal": "universal direction", "fgm": "FGM", "pgd": "PGD"}
+    handles += [plt.Line2D([], [], color="black", linestyle=DASHES[attack], label=words[attack])
+                for attack in DASHES]
+    axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def coefficients_figure(config: SimulationConfig, result: Result) -> Figure:
+    """Coefficients of the strongest neuron of each feature: diagonal pure, background mixture.
+
+    Entry (i, j) is ``s_i w*_j C_ij / |C_{i,j(i)}|``: positive where the neuron's part along
+    feature j pushes towards the neuron's own label.
+    """
+    ratio = result.summary["clean"]["mixture_ratio"]
+    limit = float(np.clip(3.0 * ratio, 0.02, 1.0)) if np.isfinite(ratio) else 1.0
+    figure, panels = plt.subplots(1, 2, figsize=(PAGE, 3.3), sharex=True, sharey=True)
+    image: Any = None
+    for axes, phase in zip(panels, COLOURS):
+        shown = _strongest_neurons(config, result, phase)
+        ends = (-0.5, config.d - 0.5)
+        image = axes.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit,
+                            extent=(*ends, *ends[::-1]), interpolation="none")
+        title = f"{NAMES[phase]}: mixture ratio {result.summary[phase]['mixture_ratio']:.3f}"
+        axes.set_title(title, color=COLOURS[phase])
+        axes.set_xlabel("feature $j$")
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+    panels[0].set_ylabel("strongest neuron of feature $j(i)$")
+    bar = figure.colorbar(image, ax=panels, shrink=0.8, pad=0.02, extend="both")
+    bar.set_label(r"$s_i w^\star_j C_{ij} \,/\, |C_{i,j(i)}|$")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _strongest_neurons(config: SimulationConfig, result: Result, phase: str) -> np.ndarray:
+    """One row a feature (evenly spaced ones if there are many); blank where none found it."""
+    parts = decompose(result.arrays[f"weights_{phase}"], result.arrays.get("dictionary"),
+                      result.arrays["labeler"])
+    features = np.unique(np.linspace(0, config.d - 1, min(config.d, MOST_SHOWN)).astype(int))
+    size = np.where(parts.is_feature_neuron, np.abs(parts.peaks), 0.0)
+    rows = np.full((len(features), len(features)), np.nan)
+    for place, feature in enumerate(features):
+        candidates = np.where(parts.feature == feature, size, 0.0)
+        best = int(candidates.argmax())
+        if candidates[best] > 0.0:
+            aligned = parts.signs[best] * np.sign(parts.labeler) * parts.coefficients[best]
+            rows[place] = aligned[features] / candidates[best]
+    return rows
+
+
+def history_figure(config: SimulationConfig, result: Result) -> Figure:
+    """Mixture ratio and purity over training: gathered in one phase, removed in the other."""
+    steps = np.array([row["step"] for row in result.history])
+    figure, (upper, lower) = plt.subplots(2, 1, figsize=(PAGE * 0.72, 3.6), sharex=True)
+    for axes, name, label in ((upper, "mixture_ratio", "mixture ratio $r$"),
+                              (lower, "purity", "purity $\\|p_i\\|^2/\\|w_i\\|^2$")):
+        values = np.array([row[name] for row in result.history])
+        for phase, colour in COLOURS.items():
+            first = steps <= config.clean_steps if phase == "clean" else (
+                steps >= config.clean_steps)
+            axes.plot(steps[first], values[first], color=colour)
+        axes.axvline(config.clean_steps, color="0.75", linewidth=0.6, zorder=0)
+        axes.set_ylabel(label)
+    p = result.summary["p"]
+    upper.axhline(p, color="black", linewidth=0.8, linestyle="--")
+    upper.text(steps[-1], p, r"$p = P(z_j \neq 0)$", ha="right", va="bottom", fontsize=7)
+    upper.set_ylim(bottom=min(0.0, upper.get_ylim()[0]))
+    lower.set(xlabel="gradient step", ylim=(0, 1), xlim=(0, steps[-1]))
+    halfway = ((config.clean_steps / 2, "clean training", CLEAN),
+               (config.clean_steps + config.adversarial_steps / 2, "adversarial training",
+                ADVERSARIAL))
+    for place, text, colour in halfway:
+        upper.text(place, 1.02, text, color=colour, ha="center", va="bottom", fontsize=8,
+                   transform=upper.get_xaxis_transform())
+    return figure
+
+
+def perturbation_figure(config: SimulationConfig, result: Result) -> Figure:
+    """One strongest perturbation of each network in dictionary coordinates."""
+    figure, panels = plt.subplots(2, 1, figsize=(PAGE * 0.72, 3.4), sharex=True, sharey=True)
+    both = [result.arrays[f"perturbation_{phase}"] for phase in COLOURS]
+    attacked = np.flatnonzero(both[0].any(axis=1) & both[1].any(axis=1))
+    sample = int(attacked[0]) if len(attacked) else 0
+    for axes, phase, deltas in zip(panels, COLOURS, both):
+        # signed so that positive means: towards the other label
+        towards = -result.arrays["labels"][sample] * np.sign(result.arrays["labeler"])
+        delta = towards * deltas[sample]
+        axes.vlines(np.arange(config.d), 0.0, delta, color=COLOURS[phase], linewidth=1.0)
+        axes.axhline(0.0, color="black", linewidth=0.5)
+        axes.set_ylabel(r"$-y\,w^\star_j\,(M^\top\delta)_j$")
+        features = _participation(deltas)
+        axes.text(0.995, 0.94, f"{NAMES[phase]}: spread over {features:.0f} of {config.d} "
+                  "features on average", transform=axes.transAxes, ha="right", va="top",
+                  fontsize=7, color=COLOURS[phase])
+    low, high = panels[0].get_ylim()
+    panels[0].set_ylim(low, high + 0.18 * (high - low))
+    panels[1].set(xlabel="feature $j$", xlim=(-1, config.d))
+    return figure
+
+
+def _participation(deltas: np.ndarray) -> float:
+    """Mean participation ratio ``(sum delta_j^2)^2 / sum delta_j^4`` of the nonzero rows."""
+    squares = np.asarray(deltas[deltas.any(axis=1)], np.float64) ** 2
+    if len(squares) == 0:
+        return 0.0
+    return float(np.mean(squares.sum(axis=1) ** 2 / (squares**2).sum(axis=1)))
