@@ -103,23 +103,10 @@ class SimulationConfig:
     threads: int
 
     def __post_init__(self) -> None:
-        for name in ("d", "k", "m", "batch_size", "test_samples", "evaluation_chunk",
-                     "record_every", "threads", "training_pgd_steps", "clean_steps"):
-            require_int(name, getattr(self, name), low=1)
-        for name in ("seed", "training_samples", "adversarial_steps"):
-            require_int(name, getattr(self, name), low=0)
-        for name in ("c_strong", "c_weak", "weak_low", "weak_high", "noise", "label_margin",
-                     "smoothing", "bias_scale", "bias_growth", "bias_max", "weight_decay", "tau"):
-            require_real(name, getattr(self, name), low=0.0)
-        for name in ("init_scale", "learning_rate"):
-            require_real(name, getattr(self, name), low=0.0, open_low=True)
+        for name in FIELDS:
+            _checked(name, getattr(self, name))
         require_int("k", self.k, high=self.d,
                     why="a code has no more entries than there are features")
-        for name, choices in CHOICES.items():
-            require_choice(name, getattr(self, name), choices)
-        if not self.name or not self.name.replace("-", "").replace("_", "").isalnum():
-            raise ValueError(f"name: expected letters, digits, - and _, got {self.name!r}: "
-                             "it names the run folder")
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "SimulationConfig":
@@ -135,8 +122,7 @@ class SimulationConfig:
         missing = [name for name in FIELDS if name not in settings]
         if missing:
             raise ValueError(f"{', '.join(missing)}: expected a value, got none")
-        numbers = resolve(settings, TEXTS)
-        return cls(**{name: _typed(name, numbers[name]) for name in FIELDS})
+        return cls(**resolve(settings, TEXTS, _checked))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain data, in their documented order."""
@@ -149,6 +135,10 @@ CHOICES = {"dictionary": ("identity", "random"), "labeler": ("ones", "signs"),
            "smoothing_mode": ("expected", "sampled"), "bias_schedule": ("linear", "tracking"),
            "norm": ("l2", "linf"), "training_attack": ("fgm", "pgd"),
            "dtype": ("float64", "float32")}
+
+
+ZERO_ALLOWED = ("seed", "training_samples", "adversarial_steps")  # other integers start at 1
+POSITIVE = ("init_scale", "learning_rate")  # other reals may be 0
 
 
 def known_key(key: str) -> str:
@@ -166,16 +156,24 @@ def config_hash(config: SimulationConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def _typed(name: str, value: Any) -> Any:
+def _checked(name: str, value: Any) -> Any:
+    """Return the value of one setting in its own type, or raise TypeError / ValueError."""
     kind = FIELDS[name]
     if kind is str:
         if not isinstance(value, str):
             raise TypeError(f"{name}: expected a word, got {value!r}")
+        if name in CHOICES:
+            return require_choice(name, value, CHOICES[name])
+        if not value.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(f"{name}: expected letters, digits, - and _, got {value!r}: "
+                             "it names the run folder")
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}: expected a number, got {value!r}")
-    if kind is int and isinstance(value, float):
+    if kind is float:
+        return require_real(name, value, low=0.0, open_low=name in POSITIVE)
+    if isinstance(value, float):
         if not value.is_integer():
             raise ValueError(f"{name}: expected an integer, got {value} (try round(...))")
-        return int(value)
-    return float(value) if kind is float else value
+        value = int(value)
+    return require_int(name, value, low=0 if name in ZERO_ALLOWED else 1)

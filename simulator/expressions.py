@@ -48,10 +48,10 @@ def evaluate(text: str, value_of: Callable[[str], float]) -> float:
         raise ValueError(f"expected a number or an expression, got {text!r}") from None
     try:
         value = _value(tree, value_of, text)
-    except (ZeroDivisionError, OverflowError, RecursionError, TypeError) as error:
+    except (ZeroDivisionError, OverflowError, RecursionError) as error:
         raise ValueError(f"{text!r} has no value: {error}") from None
-    if isinstance(value, complex) or not math.isfinite(value):
-        raise ValueError(f"{text!r} has no finite real value")
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} has no finite value")
     return value
 
 
@@ -64,17 +64,25 @@ def _value(node: ast.expr, value_of: Callable[[str], float], text: str) -> Any:
         left, right = _value(node.left, value_of, text), _value(node.right, value_of, text)
         if isinstance(node.op, ast.Pow) and abs(left) > 1 and right * math.log10(abs(left)) > 15:
             raise OverflowError(f"the power is larger than {MAX_SIZE:g}")
-        return _OPERATORS[type(node.op)](left, right)
+        result = _OPERATORS[type(node.op)](left, right)
+        if isinstance(result, complex):
+            raise ValueError(f"{text!r} has no real value")
+        return result
     if isinstance(node, ast.UnaryOp) and type(node.op) in _OPERATORS:
         return _OPERATORS[type(node.op)](_value(node.operand, value_of, text))
     if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords
             and node.func.id in FUNCTIONS):
-        return FUNCTIONS[node.func.id](*(_value(part, value_of, text) for part in node.args))
+        parts = [_value(part, value_of, text) for part in node.args]
+        try:
+            return FUNCTIONS[node.func.id](*parts)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{text!r} has no value: {error}") from None
     raise ValueError(f"expected numbers, settings, + - * / // % ** and "
                      f"{', '.join(FUNCTIONS)}, got {text!r}")
 
 
-def resolve(settings: Mapping[str, Any], texts: frozenset[str]) -> dict[str, Any]:
+def resolve(settings: Mapping[str, Any], texts: frozenset[str],
+            check: Callable[[str, Any], Any] = lambda name, value: value) -> dict[str, Any]:
     """Replace every expression by its value, in whatever order they need each other.
 
     Parameters
@@ -83,6 +91,9 @@ def resolve(settings: Mapping[str, Any], texts: frozenset[str]) -> dict[str, Any
         Strings are expressions, except those of the settings named in ``texts``.
     texts : frozenset of str
         Settings that are words, not numbers.
+    check : callable
+        Called with (name, value) as soon as a value is known, before another expression uses
+        it; returns the value to use or raises.
 
     Raises
     ------
@@ -102,17 +113,24 @@ def resolve(settings: Mapping[str, Any], texts: frozenset[str]) -> dict[str, Any
         value = settings[name]
         if isinstance(value, str):
             open_names.append(name)
-            value = evaluate(value, value_of)
+            try:
+                value = evaluate(value, value_of)
+            except ValueError as error:
+                raise error if isinstance(error, _Named) else _Named(f"{name}: {error}") from None
             open_names.pop()
-        done[name] = value
-        return value
+        try:
+            done[name] = check(name, value)
+        except ValueError as error:
+            raise _Named(str(error)) from None
+        return done[name]
 
     for name, value in settings.items():
         if name in texts:
-            done[name] = value
-            continue
-        try:
+            done[name] = check(name, value)
+        else:
             value_of(name)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
     return done
+
+
+class _Named(ValueError):
+    """An error that already names the setting it is about."""

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.attacks import FGM, PGD, RandomSearch, Universal, worst_case
-from simulator.balls import L2Ball, LinfBall
 from simulator.checks import require_int, require_real
-from simulator.protocols import Attack, Batch, Network
+from simulator.protocols import Attack, Ball, Batch, Network
 from simulator.randomness import Role, stream
 
 __all__ = ["CriticalRadius", "accuracy", "accuracy_curves", "critical_radius", "standard_attacks"]
@@ -42,7 +41,7 @@ def accuracy(network: Network, batch: Batch, chunk: int = 1000) -> float:
     return right / len(batch)
 
 
-def accuracy_curves(network: Network, batch: Batch, ball: L2Ball | LinfBall,
+def accuracy_curves(network: Network, batch: Batch, ball: Ball,
                     radii: Sequence[float], attacks: Mapping[str, Attack], seed: int,
                     chunk: int = 1000) -> dict[str, np.ndarray]:
     """Accuracy under each attack, and under the worst of all, at every radius.
@@ -51,7 +50,7 @@ def accuracy_curves(network: Network, batch: Batch, ball: L2Ball | LinfBall,
     ----------
     network : Network
     batch : Batch
-    ball : L2Ball or LinfBall
+    ball : Ball
         The norm; its own radius is not used.
     radii : sequence of float
         Ascending, at least 0.
@@ -104,7 +103,7 @@ class CriticalRadius:
         return 0.5 * (self.high - self.low)
 
 
-def critical_radius(network: Network, batch: Batch, ball: L2Ball | LinfBall,
+def critical_radius(network: Network, batch: Batch, ball: Ball,
                     attacks: Mapping[str, Attack], seed: int, tolerance: float = 0.01,
                     chunk: int = 1000, limit: float = 1e3) -> CriticalRadius:
     """Find r50 by bisection on the attacked accuracy.
@@ -113,7 +112,7 @@ def critical_radius(network: Network, batch: Batch, ball: L2Ball | LinfBall,
     ----------
     network : Network
     batch : Batch
-    ball : L2Ball or LinfBall
+    ball : Ball
         The norm, and the radius to start from if it is positive.
     attacks : mapping of str to Attack
     seed : int

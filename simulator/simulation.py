@@ -70,6 +70,8 @@ class Simulation:
         self.ball: Ball = ball_of(config.norm, config.tau)
         self.training_attack: Attack = (
             FGM() if config.training_attack == "fgm" else PGD(config.training_pgd_steps))
+        # a label margin that no code reaches must be told now, not after the folder is made
+        self.data.sample(1, stream(config.seed, Role.CALIBRATION))
 
     def _data(self) -> SparseCoding:
         config = self.config
