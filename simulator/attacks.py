@@ -89,6 +89,7 @@ class PGD:
                 rng: np.random.Generator) -> Perturbation:
         """Return the perturbation with the smallest margin over all starts and steps."""
         best = _Best(network, X, y)
+        X, y = best.X, best.y
         zero_gradients = 0
         for start in self.starts:
             for _ in range(self.restarts if start == "random" else 1):
@@ -136,7 +137,7 @@ class RandomSearch:
         """Return the best of ``trials`` random points."""
         best = _Best(network, X, y)
         for trial in range(self.trials):
-            move = ball.draw(rng, X.shape, X.dtype)
+            move = ball.draw(rng, best.X.shape, best.X.dtype)
             if trial % 2:
                 length = 10.0 ** (-trial / self.trials)
                 move = ball.project(best.delta + length * move)
@@ -148,15 +149,23 @@ class _Best:
     """The perturbation with the smallest margin met so far, per sample; starts at zero."""
 
     def __init__(self, network: Network, X: np.ndarray, y: np.ndarray) -> None:
-        self.network, self.X, self.y = network, X, y
-        self.delta = np.zeros_like(X)
-        self.margins = network.margins(X, y)
+        self.network = network
+        self.X = require_array("X", X, (None,) * np.ndim(X))
+        self.y = require_array("y", y, (len(self.X),), why="one label per sample",
+                               dtype=self.X.dtype)
+        self.delta = np.zeros_like(self.X)
+        self.margins = network.margins(self.X, self.y)
 
-    def offer(self, delta: np.ndarray) -> None:
+    def offer(self, delta: np.ndarray) -> np.ndarray:
+        """Take the perturbation where it is worse; return its margins.
+
+        A margin of NaN is the worst of all: the network does not answer there.
+        """
         margins = self.network.margins(self.X + delta, self.y)
-        better = margins < self.margins
-        self.margins[better] = margins[better]
-        self.delta[better] = delta[better]
+        worse = (margins < self.margins) | np.isnan(margins)
+        self.margins[worse] = margins[worse]
+        self.delta[worse] = delta[worse]
+        return margins
 
 
 @dataclass(frozen=True)
@@ -233,12 +242,11 @@ def _worst_of_chunk(network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
     zero_gradients = {}
     for name, attack in attacks.items():
         found = attack.perturb(network, X, y, ball, rng)
-        delta = ball.project(require_array(f"perturbation of {name}", found.delta, X.shape,
-                                           dtype=X.dtype))
-        margins_of[name] = network.margins(X + delta, y)
-        better = margins_of[name] < best.margins
-        best.margins[better] = margins_of[name][better]
-        best.delta[better] = delta[better]
+        delta = require_array(f"perturbation of {name}", found.delta, X.shape, dtype=X.dtype)
+        finite = np.isfinite(delta.reshape(len(X), -1)).all(axis=1)
+        if not finite.all():  # nothing infinite lies in a ball, nor has a projection
+            delta = np.where(finite.reshape((-1,) + (1,) * (X.ndim - 1)), delta, 0.0)
+        margins_of[name] = best.offer(ball.project(delta))
         zero_gradients[name] = found.zero_gradients
     return WorstCase(best.margins, best.delta, margins_of, zero_gradients)
 

@@ -6,6 +6,7 @@ additive guard (``g / (||g|| + 1e-10)``) weakens an attack wherever gradients ar
 are under the small initialisations of the theory.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,7 +106,7 @@ def ball_of(norm: str, radius: float) -> L2Ball | LinfBall:
 
 
 def _rows(D: np.ndarray) -> np.ndarray:
-    return D.reshape(len(D), -1)
+    return D.reshape(len(D), math.prod(D.shape[1:]))
 
 
 def _largest(flat: np.ndarray) -> np.ndarray:

@@ -21,13 +21,13 @@ class LinearClassifier:
     Parameters
     ----------
     weights : ndarray, shape (d,)
-        For sparse-coding data with ``|w*_j| = 1`` the natural choice is ``w = M w*``: all
-        features are exchangeable and the robust risk is convex, so its minimiser may be
-        taken symmetric.
+        Copied, because training changes them. For sparse-coding data with ``|w*_j| = 1`` the
+        natural choice is ``w = M w*``: all features are exchangeable and the robust risk is
+        convex, so its minimiser may be taken symmetric.
     """
 
     def __init__(self, weights: np.ndarray) -> None:
-        self.weights = require_array("weights", weights, (None,))
+        self.weights = require_array("weights", weights, (None,)).copy()
 
     def margins(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return ``y <w, x>``, shape (n,)."""
@@ -44,6 +44,8 @@ class LinearClassifier:
         """Return ``mean log(1 + exp(-y f)) + lam ||w||^2 / 2`` and its gradient, shape (d,)."""
         require_real("weight_decay", weight_decay, low=0.0)
         X = self._inputs(X)
+        if len(X) == 0:
+            raise ValueError("X: expected at least one sample, got none: the loss is a mean")
         margins = self.margins(X, y)
         loss = float(np.logaddexp(0.0, -margins).mean())
         wrong = np.exp(-np.logaddexp(0.0, margins))
@@ -53,6 +55,8 @@ class LinearClassifier:
 
     def descend(self, gradient: np.ndarray, learning_rate: float) -> None:
         """``w <- w - learning_rate * gradient``, in place."""
+        gradient = require_array("gradient", gradient, self.weights.shape,
+                                 dtype=self.weights.dtype)
         self.weights -= learning_rate * gradient
 
     def robust_accuracy(self, X: np.ndarray, y: np.ndarray, ball: Ball) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.checks import require_array, require_int, require_real
+from simulator.checks import require_array, require_int
 from simulator.networks.symmetric_relu import SymmetricReLU
 
 __all__ = ["Decomposition", "correlations", "cosines", "decompose", "feature_metrics",
@@ -198,9 +198,10 @@ def purification(clean: np.ndarray, adversarial: np.ndarray,
         ``beta``: mean beta_i; ``beta_positive``: share with beta_i > 0;
         ``kept_over_removed``: median of ``||beta_i w'_i|| / ||v_i||``.
     """
-    require_real("neurons marked", float(np.count_nonzero(neurons)), low=1.0)
-    W = np.asarray(clean, np.float64)[neurons]
-    A = np.asarray(adversarial, np.float64)[neurons]
+    marked = np.flatnonzero(neurons)
+    require_int("neurons marked", len(marked), low=1)
+    W = np.asarray(clean, np.float64)[marked]
+    A = np.asarray(adversarial, np.float64)[marked]
     squares = np.einsum("ij,ij->i", A, A)
     beta = np.divide(np.einsum("ij,ij->i", W, A), squares, out=np.zeros_like(squares),
                      where=squares > 0.0)

@@ -35,6 +35,7 @@ def standard_attacks(direction: np.ndarray, steps: int = 20) -> dict[str, Attack
 def accuracy(network: Network, batch: Batch, chunk: int = 1000) -> float:
     """Share of samples with a positive margin, evaluated ``chunk`` rows at a time."""
     require_int("chunk", chunk, low=1)
+    _require_samples(batch)
     right = sum(int(np.count_nonzero(network.margins(batch.X[rows:rows + chunk],
                                                      batch.y[rows:rows + chunk]) > 0.0))
                 for rows in range(0, len(batch), chunk))
@@ -128,6 +129,7 @@ def critical_radius(network: Network, batch: Batch, ball: Ball,
     """
     require_real("tolerance", tolerance, low=0.0, open_low=True)
     require_real("limit", limit, low=0.0, open_low=True)
+    _require_samples(batch)
     calls = 0
 
     def broken_at(radius: float, broken: np.ndarray) -> np.ndarray:
@@ -151,9 +153,16 @@ def critical_radius(network: Network, batch: Batch, ball: Ball,
             return CriticalRadius(low, float("inf"))
     while high - low > tolerance * high:
         middle = 0.5 * (low + high)
+        if middle in (low, high):  # neighbouring numbers: no tolerance is finer
+            break
         broken = broken_at(middle, low_broken)
         if broken.mean() < 0.5:
             low, low_broken = middle, broken
         else:
             high = middle
     return CriticalRadius(low, high)
+
+
+def _require_samples(batch: Batch) -> None:
+    if len(batch) == 0:
+        raise ValueError("batch: expected at least one sample, got none: accuracy is a mean")

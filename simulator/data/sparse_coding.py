@@ -160,9 +160,9 @@ class SparseCoding:
         scores: list[np.ndarray] = []
         have = tried = 0
         while have < n:
-            # the acceptance rate seen so far sets how many more to draw
+            # the acceptance rate seen so far sets how many more to draw, memory how many at once
             rate = have / tried if have else 0.5
-            rows = int((n - have) / rate * 1.05) + 32
+            rows = min(int((n - have) / rate * 1.05) + 32, 4 * n + 4096)
             if tried > 1000 * (n + 32):
                 raise ValueError(
                     f"label_margin: {have} of {tried} codes have |<w*, z>| >= "
