@@ -24,7 +24,7 @@ class L2Ball:
     radius: float
 
     def __post_init__(self) -> None:
-        require_real("radius", self.radius, low=0.0)
+        object.__setattr__(self, "radius", require_real("radius", self.radius, low=0.0))
 
     def with_radius(self, radius: float) -> "L2Ball":
         """Return the ball of another radius."""
@@ -71,7 +71,7 @@ class LinfBall:
     radius: float
 
     def __post_init__(self) -> None:
-        require_real("radius", self.radius, low=0.0)
+        object.__setattr__(self, "radius", require_real("radius", self.radius, low=0.0))
 
     def with_radius(self, radius: float) -> "LinfBall":
         """Return the ball of another radius."""

@@ -67,6 +67,8 @@ def accuracy_curves(network: Network, batch: Batch, ball: Ball,
     radii = [require_real("radii", radius, low=0.0) for radius in radii]
     if sorted(radii) != radii:
         raise ValueError(f"radii: expected ascending order, got {radii}")
+    if "strongest" in attacks:
+        raise ValueError('attacks: expected other names, got "strongest": it names their worst')
     curves: dict[str, list[float]] = {name: [] for name in (*attacks, "strongest")}
     broken = {name: np.zeros(len(batch), bool) for name in curves}
     for index, radius in enumerate(radii):

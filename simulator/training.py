@@ -135,7 +135,7 @@ def train(network: Network, batches: Batches, learning_rate: float, start: int, 
             X = X + ball.project(found.delta)
         loss, gradient = network.loss_gradient(X, batch.y, weight_decay,
                                                stream(seed, Role.SMOOTHING_NOISE, step))
-        if not loss < BLOW_UP * math.log(2.0):  # written so that NaN stops it too
+        if not abs(loss) < BLOW_UP * math.log(2.0):  # written so that NaN stops it too
             raise Diverged(step, loss)
         network.descend(gradient, learning_rate)
         if after_step is not None:

@@ -276,6 +276,22 @@ def test_random_search_needs_no_gradient_and_improves_with_trials(kind):
     assert margins[2].mean() < margins[1].mean() < margins[0].mean()
 
 
+@both_balls
+def test_random_search_alternates_fresh_points_and_shrinking_steps_from_the_best(kind):
+    network, X = NETWORKS["plain"], samples(5)
+    y, ball, rng = right(network, X), kind(0.5), fresh()
+    best, least = np.zeros_like(X), network.margins(X, y)
+    for trial in range(12):
+        points = ball.draw(rng, X.shape)
+        if trial % 2:
+            points = ball.project(best + 10.0 ** (-trial / 12) * points)
+        for row, margin in enumerate(network.margins(X + points, y)):
+            if margin < least[row]:
+                best[row], least[row] = points[row], margin
+    found = RandomSearch(12).perturb(network, X, y, ball, fresh())
+    assert np.array_equal(found.delta, best)
+
+
 def test_zero_gradients_are_counted_and_give_no_perturbation():
     network = SymmetricReLU(np.eye(D), 1.0)
     X = np.zeros((6, D))
@@ -286,6 +302,10 @@ def test_zero_gradients_are_counted_and_give_no_perturbation():
         assert found.zero_gradients == 4
         assert np.array_equal(found.delta[:4], np.zeros((4, D)))
         assert np.allclose(found.delta[4:], -0.5 * np.eye(D)[[0, 0]], atol=1e-15)
+    # each sample counts once, from however many starts the attack was blind
+    blind = SymmetricReLU(np.eye(D), 100.0)
+    everywhere = PGD(2, ("zero", "random", "universal"), 3, np.ones(D))
+    assert everywhere.perturb(blind, X, y, L2Ball(0.5), fresh()).zero_gradients == 6
     for attack in (Universal(np.ones(D)), RandomSearch(3)):
         assert attack.perturb(network, X, y, L2Ball(0.5), fresh()).zero_gradients == 0
 

@@ -83,6 +83,16 @@ def test_a_sample_breaks_exactly_at_its_critical_radius(case, kind):
             assert (classifier.margins(moved, y[row:row + 1])[0] > 0.0) == right
 
 
+@pytest.mark.parametrize("kind", [L2Ball, LinfBall])
+def test_robust_accuracy_steps_down_at_each_critical_radius(case, kind):
+    classifier, X, y = case
+    radii = np.sort(classifier.critical_radii(X, y, kind(1.0)))
+    for row in np.flatnonzero(radii > 0.0):
+        # the sorted samples from this one on survive just below its radius
+        for factor, survivors in ((1.0 - 1e-9, N - row), (1.0 + 1e-9, N - row - 1)):
+            assert classifier.robust_accuracy(X, y, kind(factor * radii[row])) == survivors / N
+
+
 def test_descend_is_one_step(case):
     classifier, X, y = case
     before, gradient = classifier.weights.copy(), np.linspace(0.0, 1.0, D)

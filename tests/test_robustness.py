@@ -107,8 +107,10 @@ def test_a_classifier_that_is_wrong_half_of_the_time_has_radius_zero(linear):
     assert critical_radius(network, wrong, L2Ball(1.0), {"fgm": FGM()}, 0) \
         == CriticalRadius(0.0, 0.0)
     half = Batch(np.ones((4, 1)), np.array([1.0, 1.0, -1.0, -1.0]))
-    found = critical_radius(LinearClassifier(np.ones(1)), half, L2Ball(1.0), {"fgm": FGM()}, 0)
+    attack = Recording(FGM())
+    found = critical_radius(LinearClassifier(np.ones(1)), half, L2Ball(1.0), {"fgm": attack}, 0)
     assert found == CriticalRadius(0.0, 0.0)
+    assert attack.calls == []  # there is nothing to search for
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -284,3 +286,9 @@ def test_accuracy_is_the_share_of_positive_margins_whatever_the_chunks(linear, c
 def test_bad_input_is_named(linear, call, message):
     with pytest.raises(ValueError, match=message):
         call(*linear)
+
+
+def test_the_name_of_the_worst_curve_is_reserved():
+    network, batch = LinearClassifier(np.ones(2)), Batch(np.ones((2, 2)), np.ones(2))
+    with pytest.raises(ValueError, match='attacks: expected other names, got "strongest"'):
+        accuracy_curves(network, batch, L2Ball(0.1), [0.1], {"strongest": FGM()}, 0)

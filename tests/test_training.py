@@ -13,6 +13,7 @@ from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Perturbation
+from simulator.randomness import Role, stream
 from simulator.training import Diverged, LinearThenConstant, TrackingNorm, train
 
 DATA = SparseCoding(6, 2, noise=0.3)
@@ -120,6 +121,30 @@ def test_the_seed_decides_the_attack_and_the_noise(options, sampled):
         runs.append(net.weights)
     assert np.array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
+
+
+class Listening:
+    """An attack that notes the first number of its generator and perturbs nothing."""
+
+    def __init__(self):
+        self.heard = []
+
+    def perturb(self, network, X, y, ball, rng):
+        self.heard.append(rng.random())
+        return Perturbation(np.zeros_like(X), 0)
+
+
+def test_each_step_has_streams_of_its_own_for_the_attack_and_for_the_noise():
+    attack, noise = Listening(), []
+
+    class Hearing(Noting):
+        def loss_gradient(self, X, y, weight_decay=0.0, rng=None):
+            noise.append(rng.random())
+            return 0.1, self.weights
+
+    train(Hearing(), BATCHES, 0.1, 2, 6, seed=5, attack=attack, ball=L2Ball(0.1))
+    for role, heard in ((Role.TRAINING_ATTACK, attack.heard), (Role.SMOOTHING_NOISE, noise)):
+        assert heard == [stream(5, role, step).random() for step in range(2, 6)]
 
 
 def test_full_batch_descent_with_a_small_step_lowers_the_loss_at_every_step():

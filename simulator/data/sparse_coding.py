@@ -93,9 +93,10 @@ class SparseCoding:
             raise ValueError("c_strong + c_weak k: expected at most d = "
                              f"{self.d}, got {self.c_strong + self.c_weak * self.k:g}: "
                              "the events of a coordinate exclude each other")
-        if self.activation_probability == 0.0:
-            raise ValueError("c_strong + c_weak k: expected more than 0, got 0: "
-                             "every code would be empty")
+        if self.activation_probability < 1e-12:
+            raise ValueError("c_strong + c_weak k: expected at least 1e-12 d, got "
+                             f"{self.c_strong + self.c_weak * self.k:g}: "
+                             "nearly every code would be empty")
         if self.dictionary is not None:
             object.__setattr__(self, "dictionary",
                                require_orthonormal("dictionary", self.dictionary, self.d))

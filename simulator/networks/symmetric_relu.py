@@ -34,7 +34,7 @@ class SymmetricReLU:
     Parameters
     ----------
     weights : ndarray, shape (m, d)
-        Hidden weights W, float32 or float64. The array is kept, not copied: training
+        Hidden weights W, float32 or float64. A contiguous array is kept, not copied: training
         changes it in place.
     bias : float
         Shared threshold b, at least 0.
