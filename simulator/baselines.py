@@ -59,6 +59,14 @@ class LinearClassifier:
                                  dtype=self.weights.dtype)
         self.weights -= learning_rate * gradient
 
+    def gradient_step(self, X: np.ndarray, y: np.ndarray, learning_rate: float,
+                      weight_decay: float = 0.0,
+                      rng: np.random.Generator | None = None) -> float:
+        """Descend once; return the loss before."""
+        loss, gradient = self.loss_gradient(X, y, weight_decay)
+        self.descend(gradient, learning_rate)
+        return loss
+
     def robust_accuracy(self, X: np.ndarray, y: np.ndarray, ball: Ball) -> float:
         """Exact accuracy under the worst perturbation of the ball."""
         return float(np.mean(self.critical_radii(X, y, ball) > ball.radius))

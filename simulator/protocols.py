@@ -58,7 +58,8 @@ class Network(Protocol):
     """A classifier with hand-written passes.
 
     ``margins`` is positive where the network is right; the attacks only ever see margins and
-    their input gradients, the training loop only ``loss_gradient`` and ``descend``.
+    their input gradients, the training loop only ``gradient_step``. Whatever is fast about
+    that step, ``loss_gradient`` says in full what it descends.
     """
 
     weights: np.ndarray
@@ -79,8 +80,10 @@ class Network(Protocol):
         """
         ...
 
-    def descend(self, gradient: np.ndarray, learning_rate: float) -> None:
-        """Take one step of gradient descent, in place."""
+    def gradient_step(self, X: np.ndarray, y: np.ndarray, learning_rate: float,
+                      weight_decay: float = 0.0,
+                      rng: np.random.Generator | None = None) -> float:
+        """Take one step of gradient descent on that loss, in place; return the loss before."""
         ...
 
 

@@ -133,11 +133,10 @@ def train(network: Network, batches: Batches, learning_rate: float, start: int, 
             found = attack.perturb(network, X, batch.y, ball,
                                    stream(seed, Role.TRAINING_ATTACK, step))
             X = X + ball.project(found.delta)
-        loss, gradient = network.loss_gradient(X, batch.y, weight_decay,
-                                               stream(seed, Role.SMOOTHING_NOISE, step))
+        loss = network.gradient_step(X, batch.y, learning_rate, weight_decay,
+                                     stream(seed, Role.SMOOTHING_NOISE, step))
         if not abs(loss) < BLOW_UP * math.log(2.0):  # written so that NaN stops it too
             raise Diverged(step, loss)
-        network.descend(gradient, learning_rate)
         if after_step is not None:
             after_step(step + 1, loss)
     if schedule is not None:

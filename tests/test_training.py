@@ -138,9 +138,9 @@ def test_each_step_has_streams_of_its_own_for_the_attack_and_for_the_noise():
     attack, noise = Listening(), []
 
     class Hearing(Noting):
-        def loss_gradient(self, X, y, weight_decay=0.0, rng=None):
+        def gradient_step(self, X, y, learning_rate, weight_decay=0.0, rng=None):
             noise.append(rng.random())
-            return 0.1, self.weights
+            return 0.1
 
     train(Hearing(), BATCHES, 0.1, 2, 6, seed=5, attack=attack, ball=L2Ball(0.1))
     for role, heard in ((Role.TRAINING_ATTACK, attack.heard), (Role.SMOOTHING_NOISE, noise)):
@@ -154,7 +154,7 @@ def test_full_batch_descent_with_a_small_step_lowers_the_loss_at_every_step():
     assert np.all(np.diff(losses) < 0.0)
 
 
-def test_anything_with_the_two_methods_can_be_trained():
+def test_anything_with_a_gradient_step_can_be_trained():
     classifier = LinearClassifier(np.zeros(6))
     batch = BATCHES.batch(0)
     train(classifier, BATCHES, 0.5, 0, 1, attack=FGM(), ball=L2Ball(0.1))
@@ -187,12 +187,9 @@ class Noting:
     def __init__(self):
         self.weights, self.bias, self.seen = np.zeros((1, 6)), -1.0, []
 
-    def loss_gradient(self, X, y, weight_decay=0.0, rng=None):
+    def gradient_step(self, X, y, learning_rate, weight_decay=0.0, rng=None):
         self.seen.append(self.bias)
-        return 0.1, self.weights
-
-    def descend(self, gradient, learning_rate):
-        pass
+        return 0.1
 
 
 def test_the_bias_is_set_before_each_step_and_once_after_the_last():
@@ -246,8 +243,8 @@ def test_a_nan_in_the_weights_stops_the_next_step(bad, weight_decay):
     (math.nan, True), (math.inf, True), (694.0, True), (693.0, False), (0.0, False)])
 def test_a_loss_a_thousand_times_a_blind_guess_is_divergence(loss, diverged):
     class Given(Noting):
-        def loss_gradient(self, X, y, weight_decay=0.0, rng=None):
-            return loss, self.weights
+        def gradient_step(self, X, y, learning_rate, weight_decay=0.0, rng=None):
+            return loss
 
     if diverged:  # 1000 log 2 = 693.1
         with pytest.raises(Diverged, match="step 0"):

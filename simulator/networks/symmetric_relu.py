@@ -14,7 +14,10 @@ Gradients, with the gate ``g_ni = df/du_ni`` and the loss
     dL/dw_i = sum_n (dL/df_n) g_ni x_n + lam (1 + ||w_i||) w_i
     df/dx   = sum_i g_i w_i
 
-Matrix products go to BLAS; gates, losses and reductions are the kernels at the end.
+Matrix products go to BLAS; gates, losses and reductions are the kernels at the end. Those of the
+plain network's forward pass, input gradient and training step go through
+:mod:`simulator.networks.sparse_passes`, which leaves out what is provably zero;
+:meth:`SymmetricReLU.loss_gradient` is the dense reference.
 """
 
 import math
@@ -24,6 +27,7 @@ import numpy as np
 
 from simulator.checks import require_array, require_int, require_labels, require_real
 from simulator.jit import kernel
+from simulator.networks.sparse_passes import SparsePasses
 
 __all__ = ["SymmetricReLU"]
 
@@ -44,6 +48,8 @@ class SymmetricReLU:
         Draw the noise anew in every training step instead of taking its expectation.
         Margins, input gradients and so every attack always see the expectation: an attack
         on one draw of the noise would be fooled by it.
+    screening : bool
+        Leave out neurons that are proved to have no open gate (nothing but rounding changes).
 
     Raises
     ------
@@ -52,11 +58,12 @@ class SymmetricReLU:
     """
 
     def __init__(self, weights: np.ndarray, bias: float, smoothing: float = 0.0,
-                 sampled_smoothing: bool = False) -> None:
+                 sampled_smoothing: bool = False, screening: bool = True) -> None:
         self.weights = require_array("weights", weights, (None, None), why="one row a neuron")
         self.bias = require_real("bias", bias, low=0.0)
         self.smoothing = require_real("smoothing", smoothing, low=0.0)
         self.sampled_smoothing = sampled_smoothing
+        self.passes = SparsePasses(screening)
 
     @classmethod
     def initialise(cls, m: int, d: int, scale: float, rng: np.random.Generator,
@@ -77,7 +84,7 @@ class SymmetricReLU:
     def copy(self) -> "SymmetricReLU":
         """Return a network with weights of its own."""
         return SymmetricReLU(self.weights.copy(), self.bias, self.smoothing,
-                             self.sampled_smoothing)
+                             self.sampled_smoothing, self.passes.screening)
 
     def pre_activations(self, X: np.ndarray) -> np.ndarray:
         """Return ``U = X W^T``, shape (n, m)."""
@@ -93,15 +100,10 @@ class SymmetricReLU:
             Given pre-activation noise rho. Without it, the expectation over the smoothing
             noise (the plain network where smoothing is 0).
         """
-        U = self.pre_activations(X)
-        f = np.empty(len(U), self.weights.dtype)
-        if noise is not None:
-            _noisy_outputs(U, self._noise(noise, U.shape), self.bias, f)
-        elif self.smoothing > 0.0:
-            _smooth_outputs(U, self.bias, self.smoothing, f)
-        else:
-            _outputs(U, self.bias, f)
-        return f
+        X = self._inputs(X)
+        if self._is_plain(noise):
+            return self.passes.forward(self.weights, self.bias, X).f
+        return self._outputs(X @ self.weights.T, noise)
 
     def gates(self, X: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
         """Return ``df/du``, shape (n, m): 1 where |u| > b in the plain network, else 0."""
@@ -117,8 +119,13 @@ class SymmetricReLU:
     def margin_gradient(self, X: np.ndarray, y: np.ndarray,
                         noise: np.ndarray | None = None) -> np.ndarray:
         """Return ``y df/dx``, shape (n, d)."""
-        U = self.pre_activations(X)
-        self._replace_by_gates(U, require_labels("y", y, len(U), U.dtype), noise)
+        X = self._inputs(X)
+        y = require_labels("y", y, len(X), X.dtype)
+        if self._is_plain(noise):
+            done = self.passes.forward(self.weights, self.bias, X)
+            return self.passes.input_gradient(done, y)
+        U = X @ self.weights.T
+        self._replace_by_gates(U, y, noise)
         return U @ self.weights
 
     def loss_gradient(self, X: np.ndarray, y: np.ndarray, weight_decay: float = 0.0,
@@ -144,27 +151,15 @@ class SymmetricReLU:
             NaN or infinite if the weights are: a kernel never hides divergence.
         gradient : ndarray, shape (m, d)
         """
-        X = self._inputs(X)
-        n = len(X)
-        if n == 0:
-            raise ValueError("X: expected at least one sample, got none: the loss is a mean")
-        y = require_labels("y", y, n, X.dtype)
+        X, y = self._samples(X, y)
         require_real("weight_decay", weight_decay, low=0.0)
         U = X @ self.weights.T
         if noise is None and self.sampled_smoothing and self.smoothing > 0.0:
             if rng is None:
                 raise ValueError("rng: expected a generator, got None: smoothing is sampled")
             noise = rng.standard_normal(U.shape, dtype=U.dtype) * U.dtype.type(self.smoothing)
-        f = np.empty(n, X.dtype)
-        if noise is not None:
-            noise = self._noise(noise, U.shape)
-            _noisy_outputs(U, noise, self.bias, f)
-        elif self.smoothing > 0.0:
-            _smooth_outputs(U, self.bias, self.smoothing, f)
-        else:
-            _outputs(U, self.bias, f)
-        residual = np.empty(n, X.dtype)
-        loss = _logistic_loss(f, y, residual)
+        residual = np.empty_like(y)
+        loss = _logistic_loss(self._outputs(U, noise), y, residual)
         self._replace_by_gates(U, residual, noise)
         gradient = U.T @ X
         return loss + _add_weight_decay(self.weights, weight_decay, gradient), gradient
@@ -174,6 +169,47 @@ class SymmetricReLU:
         gradient = require_array("gradient", gradient, self.weights.shape,
                                  dtype=self.weights.dtype)
         _descend(self.weights, gradient, learning_rate)
+
+    def gradient_step(self, X: np.ndarray, y: np.ndarray, learning_rate: float,
+                      weight_decay: float = 0.0,
+                      rng: np.random.Generator | None = None) -> float:
+        """``W <- W - learning_rate dL/dW``, in place; return the loss before the step.
+
+        The plain network computes the gradient only where it can be nonzero.
+        """
+        if not self._is_plain(None):
+            loss, gradient = self.loss_gradient(X, y, weight_decay, rng)
+            self.descend(gradient, learning_rate)
+            return loss
+        X, y = self._samples(X, y)
+        require_real("weight_decay", weight_decay, low=0.0)
+        done = self.passes.forward(self.weights, self.bias, X)
+        residual = np.empty_like(y)
+        loss = _logistic_loss(done.f, y, residual)
+        penalty = float(np.sum(done.norms**2 * (0.5 + done.norms / 3.0)))
+        gradient = self.passes.weight_gradient(done, X, residual)
+        self.passes.descend(self.weights, done, gradient, learning_rate, weight_decay)
+        return loss + weight_decay * penalty
+
+    def _is_plain(self, noise: np.ndarray | None) -> bool:
+        return noise is None and self.smoothing == 0.0
+
+    def _samples(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        X = self._inputs(X)
+        if len(X) == 0:
+            raise ValueError("X: expected at least one sample, got none: the loss is a mean")
+        return X, require_labels("y", y, len(X), X.dtype)
+
+    def _outputs(self, U: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        """Return f for pre-activations U, dense."""
+        f = np.empty(len(U), U.dtype)
+        if noise is not None:
+            _noisy_outputs(U, self._noise(noise, U.shape), self.bias, f)
+        elif self.smoothing > 0.0:
+            _smooth_outputs(U, self.bias, self.smoothing, f)
+        else:
+            _outputs(U, self.bias, f)
+        return f
 
     def _inputs(self, X: np.ndarray) -> np.ndarray:
         d = self.weights.shape[1]
