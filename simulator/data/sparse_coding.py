@@ -16,6 +16,8 @@ from simulator.protocols import Batch
 
 __all__ = ["SparseCoding", "random_dictionary", "random_signs"]
 
+NOISE_BLOCK = 65536  # normals drawn at a time; even. Part of the stream: do not change it
+
 
 @dataclass(frozen=True, eq=False)
 class SparseCoding:
@@ -138,7 +140,8 @@ class SparseCoding:
         """Draw n samples.
 
         Work and memory beyond the inputs themselves grow with the number of nonzero
-        coordinates, not with n d. Codes and labels are the same for both dtypes.
+        coordinates, not with n d. Both dtypes get the same samples: the noise is drawn in
+        float32, on a grid of 2^-24 in probability, up to 5.77 standard deviations.
 
         Returns
         -------
@@ -147,8 +150,7 @@ class SparseCoding:
         """
         require_int("n", n, low=0)
         codes, y = self._accepted_codes(n, rng)
-        X = rng.standard_normal((n, self.d), dtype=dtype)
-        X *= self.noise / np.sqrt(self.d)
+        X = _normals((n, self.d), self.noise / np.sqrt(self.d), rng, dtype)
         if self.dictionary is None:
             X[_row_indices(codes), codes.indices] += codes.data
         else:
@@ -234,6 +236,32 @@ def _bernoulli_positions(cells: int, p: float, rng: np.random.Generator) -> np.n
         more = positions[-1] + np.cumsum(rng.geometric(p, draws))
         positions = np.concatenate([positions, more])
     return positions[: np.searchsorted(positions, cells)]
+
+
+def _normals(shape: tuple[int, int], scale: float, rng: np.random.Generator,
+             dtype: Any) -> np.ndarray:
+    """Draw ``N(0, scale^2)`` by Box & Muller: two uniforms give two normals.
+
+    In float32 and in blocks that stay in the cache this is several times faster than
+    ``rng.standard_normal``, which would be the larger part of a training step.
+    """
+    size = shape[0] * shape[1]
+    normals = np.empty(size + size % 2, dtype)
+    if scale == 0.0:
+        normals[:] = 0.0
+        return normals[:size].reshape(shape)
+    for first in range(0, len(normals), NOISE_BLOCK):
+        block = normals[first:first + NOISE_BLOCK]
+        half = len(block) // 2
+        radius, angle = rng.random((2, half), dtype=np.float32)
+        np.subtract(np.float32(1.0), radius, out=radius)  # (0, 1]: the logarithm is finite
+        np.log(radius, out=radius)
+        radius *= np.float32(-2.0 * scale * scale)
+        np.sqrt(radius, out=radius)
+        angle *= np.float32(2.0 * np.pi)
+        np.multiply(np.cos(angle), radius, out=block[:half])
+        np.multiply(np.sin(angle, out=angle), radius, out=block[half:])
+    return normals[:size].reshape(shape)
 
 
 def _row_indices(codes: csr_array) -> np.ndarray:
