@@ -4,39 +4,41 @@
         config.json      the resolved settings; `--config` takes it back
         env.json         versions, CPU, BLAS, threads
         checkpoint.npz   the state after some step; a resumed run continues from it
+        checkpoint.previous.npz
+                         the one before, for the case that the last is damaged
         metrics.csv      the history
         arrays.npz       weights, curves, perturbations: all that the figures need
         summary.json     what `purify simulate` prints
-        status.json      running, interrupted, diverged or done, with the hash of each file
+        status.json      running, interrupted, diverged, failed or done, with hashes
         figures/
 
-Every file is written beside its place, flushed to disk and renamed into it, so a reader sees
-the old file or the new one. "done" is only believed if the hashes agree.
+Every file is replaced as a whole, the last two checkpoints are kept, and one process at a time
+works in a folder (:mod:`simulator.files`). "done" is only believed if the hashes agree.
 """
 
-import csv
 import hashlib
 import io
 import json
+import logging
 import os
-import platform
-import tempfile
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from simulator import __version__
 from simulator.config import SimulationConfig, config_hash
+from simulator.environment import changes, environment
+from simulator.files import (PART, Busy, Damaged, RunError, locked, read_csv, read_npz,
+                             table_bytes, write_atomic)
 
-__all__ = ["FORMAT", "RunError", "RunFolder", "environment", "read_npz", "write_atomic"]
+__all__ = ["FORMAT", "Busy", "RunError", "RunFolder", "environment", "read_npz", "write_atomic"]
 
+LOG = logging.getLogger("purify")
 FORMAT = 1
-
-
-class RunError(Exception):
-    """A run folder cannot be used as asked; the message is one line for the user."""
+RESULTS = ("config.json", "metrics.csv", "arrays.npz", "summary.json")  # hashed when done
 
 
 class RunFolder:
@@ -64,12 +66,14 @@ class RunFolder:
         if (root / "config.json").exists():
             raise RunError(f"{root}: expected a folder for runs, got a run folder: "
                            f"name the folder around it ({root.parent})")
-        folder = cls(root / f"{config.name}-{config_hash(config)}")
-        if folder.path.exists() and any(folder.path.iterdir()):
+        folder = cls.of(root, config)
+        if folder._in_use():
             folder._check_same(config)
-            if folder.status().get("state") != "done" and not resume:
-                raise RunError(f"{folder.path}: holds an unfinished run of these settings: "
-                               "add --resume to continue it, or choose another --out")
+            if folder.status().get("state") != "done":
+                if not resume:
+                    raise RunError(f"{folder.path}: holds an unfinished run of these settings: "
+                                   "add --resume to continue it, or choose another --out")
+                folder._check_version(config)
             return folder
         if resume:
             raise RunError(f"{folder.path}: nothing to resume{folder._nearest(root, config)}")
@@ -81,6 +85,11 @@ class RunFolder:
         folder.write_json("env.json", environment(config.threads))
         folder.write_status("running", step=0)
         return folder
+
+    @classmethod
+    def of(cls, root: Path, config: SimulationConfig) -> "RunFolder":
+        """Return the folder that belongs to a config below ``root``, made or not."""
+        return cls(root / f"{config.name}-{config_hash(config)}")
 
     @classmethod
     def existing(cls, path: Path) -> "RunFolder":
@@ -106,12 +115,24 @@ class RunFolder:
         """Return status.json, or {} where it is missing."""
         return self.read_json("status.json") if (self.path / "status.json").exists() else {}
 
-    def write_status(self, state: str, step: int, files: Sequence[str] = ()) -> None:
-        """Record how far the run is; ``files`` are hashed."""
+    def write_status(self, state: str, step: int, files: Sequence[str] = (),
+                     error: str = "") -> None:
+        """Record how far the run is; ``files`` are hashed, ``error`` is one line."""
         hashes = {name: hashlib.sha256((self.path / name).read_bytes()).hexdigest()
                   for name in files}
-        self.write_json("status.json", {"format": FORMAT, "state": state, "step": step,
-                                        "files": hashes})
+        content = {"format": FORMAT, "state": state, "step": step, "files": hashes}
+        self.write_json("status.json", content | ({"error": error} if error else {}))
+
+    def finish(self, step: int) -> None:
+        """Mark the run as done; from here on its results are believed by their hashes."""
+        self.write_status("done", step, RESULTS)
+        (self.path / "checkpoint.previous.npz").unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only process that works in this folder; see :func:`simulator.files.locked`."""
+        with locked(self.path):
+            yield
 
     def is_done(self) -> bool:
         """True if the run is finished and every file has the hash it was finished with."""
@@ -143,18 +164,11 @@ class RunFolder:
 
     def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write a table; floats keep all their digits, NaN is an empty cell."""
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        if rows:
-            table.writerow(rows[0])
-            table.writerows([_cell(value) for value in row.values()] for row in rows)
-        write_atomic(self.path / name, text.getvalue().encode())
+        write_atomic(self.path / name, table_bytes(rows))
 
     def read_csv(self, name: str) -> list[dict[str, Any]]:
         """Read a table back: words stay words, cells become floats, empty ones NaN."""
-        with open(self.path / name, newline="") as file:
-            return [{key: _value(cell) for key, cell in row.items()}
-                    for row in csv.DictReader(file)]
+        return read_csv(self.path / name)
 
     def write_npz(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write arrays; equal arrays give equal bytes."""
@@ -167,32 +181,59 @@ class RunFolder:
         return read_npz(self.path / name)
 
     def save_checkpoint(self, config: SimulationConfig, state: Mapping[str, np.ndarray]) -> None:
-        """Replace the checkpoint by ``state``, marked with the format and the config."""
-        self.write_npz("checkpoint.npz", {"format": np.array(FORMAT),
-                                          "config_hash": np.array(config_hash(config)), **state})
+        """Store ``state``, marked with the format and the config; keep the one before."""
+        self.write_npz("checkpoint.next.npz", {
+            "format": np.array(FORMAT), "config_hash": np.array(config_hash(config)), **state})
+        try:
+            if (self.path / "checkpoint.npz").exists():
+                os.replace(self.path / "checkpoint.npz", self.path / "checkpoint.previous.npz")
+            os.replace(self.path / "checkpoint.next.npz", self.path / "checkpoint.npz")
+        except OSError as error:
+            raise RunError(f"{self.path / 'checkpoint.npz'}: cannot be written: "
+                           f"{error.strerror}") from None
 
     def load_checkpoint(self, config: SimulationConfig) -> dict[str, np.ndarray] | None:
         """Return the last checkpoint, or None if the run was stopped before the first.
 
+        Where the last one is damaged, it is set aside and the one before is returned.
+
         Raises
         ------
         RunError
-            The file is damaged, of another format or of another run.
+            No checkpoint is whole, or it is of another format or of another run.
         """
-        path = self.path / "checkpoint.npz"
-        if not path.exists():
-            return None
-        state = read_npz(path)
-        if "format" not in state or "config_hash" not in state:
-            raise RunError(f"{path}: expected a checkpoint, got an archive of "
-                           f"{', '.join(sorted(state)) or 'nothing'}")
-        if int(state["format"]) != FORMAT:
-            raise RunError(f"{path}: expected format {FORMAT}, got {int(state['format'])}: "
-                           "written by another version")
-        if str(state["config_hash"]) != config_hash(config):
-            raise RunError(f"{path}: expected a checkpoint of run {config_hash(config)}, got one "
-                           f"of run {state['config_hash']}: it belongs to other settings")
-        return state
+        path, previous = self.path / "checkpoint.npz", self.path / "checkpoint.previous.npz"
+        if path.exists():
+            try:
+                return _checkpoint(path, config)
+            except Damaged as damage:
+                if not previous.exists():
+                    raise
+                state = _checkpoint(previous, config)
+                # out of the way: the next save must not put it in the place of the whole one
+                os.replace(path, self.path / "checkpoint.damaged.npz")
+                LOG.warning("%s; continuing from the previous checkpoint, step %d", damage,
+                            int(state["step"]))
+                return state
+        return _checkpoint(previous, config) if previous.exists() else None
+
+    def _in_use(self) -> bool:
+        """True if the folder holds anything but the leftovers of a process killed at once."""
+        return self.path.exists() and any(
+            path.name != ".lock" and path.suffix != PART for path in self.path.iterdir())
+
+    def _check_version(self, config: SimulationConfig) -> None:
+        """Refuse to finish a run that another version began: no version would give its bits."""
+        now = environment(config.threads)
+        if not (self.path / "env.json").exists():  # killed before it was written
+            self.write_json("env.json", now)
+        before = self.read_json("env.json")
+        if before.get("version") != __version__:
+            raise RunError(f"{self.path}: begun by version {before.get('version')}, this is "
+                           f"{__version__}: finish it there, delete it, or choose another --out")
+        changed = changes(before, now)
+        if changed:
+            LOG.warning("%s: begun elsewhere (%s): the last bits may differ", self.path, changed)
 
     def _check_same(self, config: SimulationConfig) -> None:
         if not (self.path / "config.json").exists():
@@ -218,93 +259,16 @@ def _changes(stored: Mapping[str, Any], config: SimulationConfig) -> str:
                      for key in {**stored, **now} if stored.get(key) != now.get(key))
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Replace a file as a whole: beside it, flushed, renamed.
-
-    Raises
-    ------
-    RunError
-        The disk is full, the folder cannot be written, and so on; the old file stays.
-    """
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.",
-                                         delete=False) as file:
-            temporary = Path(file.name)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        _flush_folder(path.parent)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read all arrays of an npz file, without unpickling anything.
-
-    Raises
-    ------
-    RunError
-        The file is missing, truncated, damaged, or holds objects.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError, KeyError, AttributeError, TypeError, NotImplementedError,
-            zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-        raise RunError(f"{path}: expected an archive of arrays, got a damaged or foreign file "
-                       f"({type(error).__name__})") from None
-
-
-def environment(threads: int) -> dict[str, Any]:
-    """Return what the bits of a run depend on besides its settings."""
-    import numba
-    import scipy
-    import threadpoolctl
-
-    from simulator import __version__
-    blas = sorted({f"{pool.get('internal_api')} {pool.get('version')} {pool.get('architecture')}"
-                   for pool in threadpoolctl.threadpool_info() if pool.get("user_api") == "blas"})
-    return {"version": __version__, "python": platform.python_version(),
-            "numpy": np.__version__, "numba": numba.__version__, "scipy": scipy.__version__,
-            "blas": blas, "machine": platform.machine(), "processor": _processor(),
-            "cores": os.cpu_count(), "threads": threads, "system": platform.system()}
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "" if value != value else repr(float(value))
-    return str(value)
-
-
-def _value(cell: str) -> Any:
-    if cell == "":
-        return float("nan")
-    try:
-        return float(cell)
-    except ValueError:
-        return cell
+def _checkpoint(path: Path, config: SimulationConfig) -> dict[str, np.ndarray]:
+    """Read a checkpoint that must belong to these settings."""
+    state = read_npz(path)
+    if "format" not in state or "config_hash" not in state:
+        raise RunError(f"{path}: expected a checkpoint, got an archive of "
+                       f"{', '.join(sorted(state)) or 'nothing'}")
+    if int(state["format"]) != FORMAT:
+        raise RunError(f"{path}: expected format {FORMAT}, got {int(state['format'])}: "
+                       "written by another version")
+    if str(state["config_hash"]) != config_hash(config):
+        raise RunError(f"{path}: expected a checkpoint of run {config_hash(config)}, got one "
+                       f"of run {state['config_hash']}: it belongs to other settings")
+    return state

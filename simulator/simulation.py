@@ -7,7 +7,7 @@ figure or a claim needs comes back in one :class:`Result`, and lies in the run f
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -245,8 +245,11 @@ def simulate(config: SimulationConfig, folder: RunFolder | None = None,
         The last good state is in the checkpoint, and the status says "diverged".
     Stopped
         Passed on from ``progress``, after a checkpoint of the last finished step.
+    RunError
+        Another process works in the folder, no checkpoint is whole, or the disk is full; the
+        last checkpoint written stays.
     """
-    with fixed_threads(config.threads):
+    with fixed_threads(config.threads), folder.locked() if folder else nullcontext():
         return _Run(config, folder, progress, checkpoint_every).to_the_end()
 
 
@@ -276,8 +279,8 @@ class _Run:
         self.good = self._state()
         try:
             self._train()
-        except Diverged:
-            self._save(self.good, "diverged")
+        except Diverged as error:
+            self._save(self.good, "diverged", str(error))
             raise
         except Stopped:
             self._save(self._state(), "interrupted")
@@ -336,10 +339,10 @@ class _Run:
             row["phase"] = ("clean", "adversarial")[int(row["phase"])]
             self.history.append(row)
 
-    def _save(self, state: dict[str, np.ndarray], status: str) -> None:
+    def _save(self, state: dict[str, np.ndarray], status: str, error: str = "") -> None:
         if self.folder is not None:
             self.folder.save_checkpoint(self.config, state)
-            self.folder.write_status(status, int(state["step"]))
+            self.folder.write_status(status, int(state["step"]), error=error)
 
     def _finish(self) -> Result:
         """Evaluate both networks and write the results."""
@@ -369,8 +372,7 @@ class _Run:
             self.folder.write_csv("metrics.csv", self.history)
             self.folder.write_npz("arrays.npz", arrays)
             self.folder.write_json("summary.json", summary)
-            self.folder.write_status("done", self.total,
-                                     ("config.json", "metrics.csv", "arrays.npz", "summary.json"))
+            self.folder.finish(self.total)
         return Result(summary, self.history, arrays)
 
     def _perturbations(self, network: SymmetricReLU) -> np.ndarray:

@@ -26,7 +26,7 @@ def test_simulate_runs_the_smoke_preset_from_data_to_figures(tmp_path, capsys):
     assert {path.name for path in (folder / "figures").iterdir()} == FIGURES
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "env.json", "checkpoint.npz", "metrics.csv", "arrays.npz", "summary.json",
-        "status.json", "figures"}
+        "status.json", "figures", ".lock"}
     assert "mixture ratio" in capsys.readouterr().out
 
 
