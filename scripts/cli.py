@@ -13,6 +13,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "simulate": "run clean then adversarial training and look at the network",
+    "sweep": "many runs: a grid, in processes, pieces or on Dask, and one table",
     "plot": "redraw the figures of a run from its folder",
     "info": "versions, processor, BLAS and threads",
 }

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from scripts.presets import PRESETS, preset
 
-__all__ = ["Parser", "add_config_options", "settings_of"]
+__all__ = ["Parser", "add_config_options", "flat", "merged", "read_file", "settings_of"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,7 +41,11 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
     ValueError
         An unknown preset, a file that cannot be read, or a setting without "=".
     """
-    stored = _read(arguments.config) if arguments.config else {}
+    return merged(arguments, flat(arguments.config, read_file(arguments.config)))
+
+
+def merged(arguments: argparse.Namespace, stored: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings where the file holds ``stored``; see :func:`settings_of`."""
     base = stored.pop("preset", None)
     if base is not None and not isinstance(base, str):
         raise ValueError(f"{arguments.config}: preset: expected a name, got {base!r}")
@@ -58,7 +62,16 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_file(path: Path | None) -> dict[str, Any]:
+    """Return the content of a TOML or JSON file, {} where there is none to read.
+
+    Raises
+    ------
+    ValueError
+        It cannot be read, or is something else.
+    """
+    if path is None:
+        return {}
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -71,6 +84,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected {kind}: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected settings, got {type(content).__name__}")
+    return content
+
+
+def flat(path: Path | None, content: dict[str, Any]) -> dict[str, Any]:
+    """Return ``content`` if it holds numbers and words alone, or raise ValueError."""
     for key, value in content.items():
         if isinstance(value, (dict, list)):
             raise ValueError(f"{path}: {key}: expected a number or a word, got "

@@ -105,11 +105,15 @@ def _table(summary: dict[str, Any]) -> str:
 
 
 def _print_cost(config: Any, need: Any) -> None:
+    from simulator.cost import duration, gemm_rate, seconds
     print(json.dumps(config.to_dict(), indent=2))
     print(f"memory      {need.memory / 2**20:.0f} MiB at the peak")
     print(f"training    {need.training_flops / 1e12:.3g} Tflop in "
           f"{config.clean_steps} clean and {config.adversarial_steps} adversarial steps")
     print(f"evaluation  {need.evaluation_flops / 1e12:.3g} Tflop")
+    rate = gemm_rate(config)
+    print(f"time        about {duration(seconds(config, rate))} (an estimate from a product timed "
+          f"just now: {rate / 1e9:.0f} Gflop/s)")
 
 
 class _Progress:

@@ -1,0 +1,239 @@
+"""``purify sweep``: many runs, and one table of them all.
+
+``purify sweep merge DIR`` writes the table of runs that were done in pieces. The path of the
+table goes to stdout, progress and messages to stderr.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.options import Parser, add_config_options, flat, merged, read_file
+
+__all__ = ["main"]
+
+LOG = logging.getLogger("purify")
+EPILOG = """purify sweep merge DIR writes the table of a sweep from its run folders. Exit codes: 0
+all runs are done, 2 bad input, 3 some run diverged or failed, 130 interrupted."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a sweep or merge one; return the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    LOG.setLevel(logging.INFO)
+    if argv[:1] == ["merge"]:
+        parser = Parser(prog="purify sweep merge",
+                        description="Write the table of a sweep from its run folders.")
+        parser.add_argument("folder", metavar="DIR", type=Path,
+                            help="the sweep's folder, or the folder for runs around it")
+        command, arguments = _merge, parser.parse_args(argv[1:])
+    else:
+        command, arguments = _sweep, _parser().parse_args(argv)
+    from simulator.files import RunError
+    try:
+        return command(arguments)
+    except (RunError, TypeError, ValueError) as error:
+        print(f"purify sweep: error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="purify sweep", description=__doc__, epilog=EPILOG)
+    add_config_options(parser)
+    parser.add_argument("--grid", metavar="KEY=V,V", action="append", default=[],
+                        help="values of a setting, as in d=64,128 or k=round(d**0.45)")
+    parser.add_argument("--seeds", metavar="N", type=int,
+                        help="seeds of each combination, from --seed on (default: 1)")
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs"),
+                        help="folder that holds the run folders (default: runs)")
+    parser.add_argument("--resume", action="store_true", help="continue unfinished runs")
+    parser.add_argument("--retry-failed", action="store_true",
+                        help="try diverged and failed runs again")
+    parser.add_argument("--workers", metavar="N", type=int,
+                        help="runs at once; 1 does them in this process (default: one a core, "
+                             "fewer where memory is short)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--shard", metavar="I/N",
+                       help="do piece I of N, from 0; afterwards purify sweep merge")
+    where.add_argument("--dask", metavar="ADDRESS",
+                       help="do the runs on a Dask scheduler, or local for one on this machine")
+    parser.add_argument("--dry-run", action="store_true",
+                        help="list the runs with memory and time, and do nothing")
+    return parser
+
+
+def _plan(arguments: argparse.Namespace) -> Any:
+    """Put file and flags together: --grid replaces the file's values of the same setting."""
+    from simulator.plan import grid_axis, plan_runs
+    content = read_file(arguments.config)
+    tables = {key: content.pop(key, kind()) for key, kind in (("grid", dict), ("run", list))}
+    for key, kind in (("grid", dict), ("run", list)):
+        if not isinstance(tables[key], kind):
+            raise ValueError(f"{arguments.config}: {key}: expected "
+                             f"{'a table' if kind is dict else 'tables [[run]]'}")
+    seeds = content.pop("seeds", 1)
+    for table in tables["run"]:
+        if not isinstance(table, dict):
+            raise ValueError(f"{arguments.config}: run: expected tables [[run]]")
+        flat(arguments.config, table)
+    grid = {key: value if isinstance(value, list) else [value]
+            for key, value in tables["grid"].items()}
+    for values in grid.values():
+        flat(arguments.config, dict(zip(map(str, range(len(values))), values)))
+    axes = dict(map(grid_axis, arguments.grid))
+    if len(axes) < len(arguments.grid):
+        raise ValueError("--grid: expected each setting once: its values are separated by commas")
+    settings = merged(arguments, {"threads": 1} | flat(arguments.config, content))
+    return plan_runs(settings, grid | axes, tables["run"],
+                     seeds if arguments.seeds is None else arguments.seeds)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from simulator.checks import require_int
+    from simulator.plan import save_plan, shard_of
+    from simulator.sweep import left_to_do, write_summary
+    plan = _plan(arguments)
+    configs = plan.configs
+    if arguments.workers is not None:
+        require_int("workers", arguments.workers, low=1)
+    if arguments.shard:
+        configs = plan.shard(*shard_of(arguments.shard))
+        if not configs:
+            raise ValueError(f"shard {arguments.shard}: expected at most {len(plan.configs)} "
+                             "pieces, one run each: this one would be empty")
+    _check_runs(configs)
+    if arguments.dry_run:
+        return _list(plan, configs, arguments)
+    todo, settled = left_to_do(arguments.out, configs, arguments.resume, arguments.retry_failed)
+    folder = save_plan(arguments.out, plan)
+    LOG.info("%s: %d runs, %d settled before, %d to do", folder, len(configs), len(settled),
+             len(todo))
+    with _Stop() as stop:
+        for outcome in _shown(plan, len(configs), settled, _engine(arguments, todo, stop)):
+            settled.append(outcome)
+    if arguments.shard:
+        LOG.info("when every piece is done: purify sweep merge %s", folder)
+    else:
+        path, settled = write_summary(folder, plan)
+        print(path)
+    if stop():
+        print(f"purify sweep: interrupted; add --resume to continue {folder}", file=sys.stderr)
+        return 130
+    return _closing(settled)
+
+
+def _check_runs(configs: Iterable[Any]) -> None:
+    """Refuse, before anything is done, settings that no run could be made of."""
+    from simulator.cost import cost, physical_memory
+    from simulator.plan import distinct
+    from simulator.simulation import Simulation
+    for config in distinct(configs):
+        need = cost(config).memory
+        if need > physical_memory():
+            raise ValueError(f"d={config.d}, m={config.m}: expected runs that fit into memory, "
+                             f"got one of {need / 2**30:.3g} GiB: this machine has "
+                             f"{physical_memory() / 2**30:.3g} GiB")
+        Simulation(config)
+
+
+def _engine(arguments: argparse.Namespace, todo: list[Any], stop: "_Stop") -> Iterator[Any]:
+    """Return the iterator that does the runs."""
+    from simulator.sweep import here, processes, worker_count
+    if arguments.dask:
+        from simulator.dask_sweep import on_dask
+        return on_dask(todo, arguments.out, arguments.dask, arguments.workers, stop)
+    workers = worker_count(todo, arguments.workers)
+    if arguments.workers is not None and workers < min(arguments.workers, len(todo)):
+        LOG.warning("%d at once instead of %d: memory is short", workers, arguments.workers)
+    if arguments.workers == 1:
+        return here(todo, arguments.out, stop)
+    return processes(todo, arguments.out, workers, stop)
+
+
+def _shown(plan: Any, total: int, settled: list[Any], outcomes: Iterator[Any]) -> Iterator[Any]:
+    """Pass outcomes on and show how far the sweep is: a bar, or a line every few seconds."""
+    from simulator.plan import describe
+    from tqdm import tqdm
+    every, shown, count = 10.0, 0.0, len(settled)
+    with tqdm(total=total, initial=count, unit="run", file=sys.stderr,
+              disable=not sys.stderr.isatty()) as bar:
+        for outcome in outcomes:
+            yield outcome
+            count += outcome.state != "unfinished"
+            bar.update(outcome.state != "unfinished")
+            what = describe(plan, outcome.config)
+            if outcome.state in ("diverged", "failed"):
+                with tqdm.external_write_mode(sys.stderr):
+                    LOG.warning("%s: %s: %s", what, outcome.state, outcome.error)
+            elif bar.disable and (time.monotonic() - shown > every or count == total):
+                shown = time.monotonic()
+                LOG.info("%d of %d, last %s: %s", count, total, what, outcome.state)
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from simulator.sweep import merge
+    path, outcomes = merge(arguments.folder)
+    print(path)
+    return _closing(outcomes)
+
+
+def _closing(outcomes: Sequence[Any]) -> int:
+    """Say how the runs stand; return the exit code."""
+    counts = Counter(outcome.state for outcome in outcomes)
+    LOG.info("%s", ", ".join(f"{number} {state}" for state, number in counts.items()))
+    return 0 if set(counts) <= {"done"} else 3
+
+
+def _list(plan: Any, configs: Sequence[Any], arguments: argparse.Namespace) -> int:
+    """Print the runs with what they will cost."""
+    from simulator.config import config_hash
+    from simulator.cost import cost, duration, gemm_rate, seconds
+    from simulator.plan import describe
+    from simulator.sweep import standing, worker_count
+    left, most, rates = 0.0, 0.0, {}
+    for config in configs:
+        need, state = cost(config), standing(arguments.out, config).state
+        size = (config.d, config.m, config.batch_size, config.dtype, config.threads)
+        if size not in rates:
+            rates[size] = gemm_rate(config)
+        time_needed = seconds(config, rates[size])
+        most = max(most, need.memory)
+        left += time_needed if state in ("missing", "unfinished") else 0.0
+        print(f"{config_hash(config)}  {need.memory / 2**20:6.0f} MiB  "
+              f"{duration(time_needed):>8}  {state:10}  {describe(plan, config)}")
+    workers = worker_count(configs, arguments.workers)
+    print(f"{len(configs)} runs, {workers} at once: about {most * workers / 2**20:.0f} MiB and "
+          f"{duration(left / workers)} (estimates; time from a product timed just now)")
+    return 0
+
+
+class _Stop:
+    """Answers whether SIGINT or SIGTERM has come; a second one kills."""
+
+    def __enter__(self) -> "_Stop":
+        self.asked = False
+        self.before = {number: signal.signal(number, self._ask)
+                       for number in map(int, (signal.SIGINT, signal.SIGTERM))}
+        return self
+
+    def _ask(self, number: int, frame: Any) -> None:
+        self.asked = True
+        signal.signal(number, self.before[number])
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def __call__(self) -> bool:
+        return self.asked
+
+
+if __name__ == "__main__":
+    sys.exit(main())
