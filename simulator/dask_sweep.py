@@ -78,6 +78,9 @@ def on_dask(configs: Sequence[SimulationConfig], root: Path, address: str,
                                                      "config": config.to_dict()}),
                                pure=False): config for config in configs}
         for future in _finished(distributed, tasks, stop):
+            if future.cancelled():
+                raise RunError(f"dask {address}: the scheduler has gone: start it again, then "
+                               "the sweep with --resume")
             yield _received(future, tasks[future], root)
             future.release()  # the worker may forget the result
 
