@@ -30,9 +30,10 @@ print(line.split()[1])
 SIZES = [
     {},  # the process itself
     {"d": 64, "k": 4, "m": 5000, "batch_size": 2000},  # the pre-activations
-    {"d": 500, "k": 4, "m": 4000, "batch_size": 50},  # the weights
+    {"d": 300, "k": 4, "m": 4000, "batch_size": 50},  # the weights
 ]
 OTHER_SIZES = [
+    {"d": 500, "k": 4, "m": 8000, "batch_size": 50},
     {"d": 500, "k": 4, "m": 4000, "batch_size": 50, "dtype": "float32"},
     {"d": 64, "k": 4, "m": 5000, "batch_size": 2000, "smoothing": 0.01,
      "smoothing_mode": "sampled"},
