@@ -128,7 +128,7 @@ def test_a_diverging_run_and_a_killed_worker_lose_no_other(cluster, tmp_path):
     cluster.worker()
     cluster.worker()
     out = tmp_path / "runs"
-    flags = [*small_flags(clean_steps=1500, adversarial_steps=6, test_samples=20),
+    flags = [*small_flags(clean_steps=600, adversarial_steps=6, test_samples=20),
              "--grid", "learning_rate=0.1,1e6,0.2,0.3", "--out", str(out)]
     process = subprocess.Popen(
         [sys.executable, "-m", "scripts.sweep", *flags, "--dask", cluster.address],

@@ -1,5 +1,6 @@
 """Damage is seen, the previous checkpoint takes over, and a folder has one writer at a time."""
 
+import dataclasses
 import logging
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ from settings import small_config, small_flags
 
 import simulator
 from scripts import simulate as command
+from simulator.config import CHOICES, FIELDS
 from simulator.files import Busy, Damaged, RunError, locked, read_npz, table_bytes
 from simulator.runs import RunFolder
 from simulator.simulation import Stopped, simulate
@@ -191,6 +193,19 @@ def test_a_run_of_another_version_is_not_continued(folder, config, tmp_path, cap
     with caplog.at_level(logging.WARNING, "purify"):
         RunFolder.create(tmp_path, config, resume=True)
     assert "numpy 1.0 -> " in caplog.text
+
+
+def other_value(name, value):
+    if name in CHOICES:
+        return next(choice for choice in CHOICES[name] if choice != value)
+    return f"{value}x" if isinstance(value, str) else value + 1
+
+
+@pytest.mark.parametrize("name", [name for name in FIELDS if name != "name"])
+def test_no_setting_can_change_between_a_kill_and_the_resume(folder, config, tmp_path, name):
+    changed = dataclasses.replace(config, **{name: other_value(name, getattr(config, name))})
+    with pytest.raises(RunError, match=rf"nothing to resume: .*\({name} "):
+        RunFolder.create(tmp_path, changed, resume=True)
 
 
 FULL = """
