@@ -112,6 +112,9 @@ def _sweep(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _list(plan, configs, arguments)
     todo, settled = left_to_do(arguments.out, configs, arguments.resume, arguments.retry_failed)
+    if arguments.dask and todo:
+        from simulator.dask_sweep import reach
+        reach(arguments.dask)
     folder = save_plan(arguments.out, plan)
     LOG.info("%s: %d runs, %d settled before, %d to do", folder, len(configs), len(settled),
              len(todo))

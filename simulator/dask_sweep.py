@@ -28,7 +28,7 @@ from simulator.runs import RunFolder
 from simulator.sweep import (Outcome, never, record_failure, run_one, thread_environment,
                              worker_count)
 
-__all__ = ["on_dask", "pack", "run_task", "unpack"]
+__all__ = ["on_dask", "pack", "reach", "run_task", "unpack"]
 
 PATIENCE = 5.0  # seconds for a scheduler to answer
 WORKER_PATIENCE = 15.0  # seconds for its first worker to appear
@@ -65,13 +65,7 @@ def on_dask(configs: Sequence[SimulationConfig], root: Path, address: str,
     """
     if not configs:
         return
-    try:
-        import distributed
-    except ImportError:
-        raise RunError("dask: expected dask.distributed to be installed, found none: "
-                       "pip install 'feature-purification[dask]'") from None
-    for name in ("distributed", "distributed.client", "distributed.nanny"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # its errors come back as outcomes
+    distributed = _distributed()
     with _client(distributed, configs, address, workers) as client:
         _check_workers(client, address)
         tasks = {client.submit(run_task, json.dumps({"version": __version__,
@@ -83,6 +77,31 @@ def on_dask(configs: Sequence[SimulationConfig], root: Path, address: str,
                                "the sweep with --resume")
             yield _received(future, tasks[future], root)
             future.release()  # the worker may forget the result
+
+
+def reach(address: str) -> None:
+    """Connect once, so that a wrong address is told before a sweep writes anything.
+
+    Raises
+    ------
+    RunError
+        Dask is not installed, or the scheduler does not answer.
+    """
+    distributed = _distributed()
+    if address != "local":
+        with _client(distributed, (), address, None):
+            pass
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError:
+        raise RunError("dask: expected dask.distributed to be installed, found none: "
+                       "pip install 'feature-purification[dask]'") from None
+    for name in ("distributed", "distributed.client", "distributed.nanny"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # its errors come back as outcomes
+    return distributed
 
 
 @contextmanager
