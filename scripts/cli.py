@@ -15,6 +15,7 @@ COMMANDS = {
     "simulate": "run clean then adversarial training and look at the network",
     "sweep": "many runs: a grid, in processes, pieces or on Dask, and one table",
     "plot": "redraw the figures of a run from its folder",
+    "benchmark": "time our steps beside NumPy, PyTorch and JAX",
     "info": "versions, processor, BLAS and threads",
 }
 

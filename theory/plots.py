@@ -1,5 +1,6 @@
 """Figures: one message each, drawn from what a run stored. The only import of matplotlib."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,8 @@ from simulator.config import SimulationConfig  # noqa: E402
 from simulator.features import decompose  # noqa: E402
 from simulator.simulation import Result  # noqa: E402
 
-__all__ = ["accuracy_figure", "coefficients_figure", "draw_run", "history_figure",
-           "perturbation_figure"]
+__all__ = ["accuracy_figure", "benchmark_figure", "coefficients_figure", "draw_benchmark",
+           "draw_run", "history_figure", "perturbation_figure"]
 
 COLUMN, PAGE = 3.3, 6.9  # inches: one column, the page
 CLEAN, ADVERSARIAL, LINEAR = "#D55E00", "#0072B2", "#666666"  # Okabe & Ito: colour-blind safe
@@ -32,24 +33,39 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False, "pdf.fonttype": 42, "ps.fonttype": 42, "savefig.dpi": 200,
     "figure.constrained_layout.use": True,
 }
+# implementation -> marker, colour: the libraries by colour, by hand filled
+PEERS = {"numpy": ("s", "#666666"), "torch-autograd": ("^", "#D55E00"),
+         "torch-manual": ("v", "#D55E00"), "jax-autograd": ("<", "#0072B2"),
+         "jax-manual": (">", "#0072B2")}
 MOST_SHOWN = 150  # features in the coefficient figure; more cannot be told apart on paper
 
 
 def draw_run(config: SimulationConfig, result: Result, folder: Path) -> list[Path]:
     """Draw the four figures of a run as PDF and PNG; return the files written."""
-    folder.mkdir(parents=True, exist_ok=True)
     figures = {"accuracy": accuracy_figure, "coefficients": coefficients_figure,
                "history": history_figure, "perturbation": perturbation_figure}
     written = []
     for name, draw in figures.items():
         with _style():
-            figure = draw(config, result)
-            for suffix in ("pdf", "png"):
-                path = folder / f"{name}.{suffix}"
-                # without a date in it, equal runs give equal files
-                figure.savefig(path, metadata={"CreationDate": None} if suffix == "pdf" else None)
-                written.append(path)
-            plt.close(figure)
+            written += _save(draw(config, result), name, folder)
+    return written
+
+
+def draw_benchmark(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
+    """Draw the rows of ``purify benchmark`` as PDF and PNG; return the files written."""
+    with _style():
+        return _save(benchmark_figure(rows), "benchmark", folder)
+
+
+def _save(figure: Figure, name: str, folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for suffix in ("pdf", "png"):
+        path = folder / f"{name}.{suffix}"
+        # without a date in it, equal runs give equal files
+        figure.savefig(path, metadata={"CreationDate": None} if suffix == "pdf" else None)
+        written.append(path)
+    plt.close(figure)
     return written
 
 
@@ -186,3 +202,40 @@ def _participation(deltas: np.ndarray) -> float:
     if len(squares) == 0:
         return 0.0
     return float(np.mean(squares.sum(axis=1) ** 2 / (squares**2).sum(axis=1)))
+
+
+def benchmark_figure(rows: list[dict[str, Any]]) -> Figure:
+    """How many times slower than ours each implementation is, by case and weights.
+
+    One panel for each size and dtype; above the line ours is faster. Bars are interquartile
+    ranges of the implementation itself.
+    """
+    sizes = list(dict.fromkeys(row["d"] for row in rows))
+    dtypes = list(dict.fromkeys(row["dtype"] for row in rows))
+    places = list(dict.fromkeys((row["case"], row["weights"]) for row in rows))
+    figure, panels = plt.subplots(
+        len(dtypes), len(sizes), sharex=True, sharey=True, squeeze=False,
+        figsize=(max(COLUMN + 1.0, PAGE * len(sizes) / 3.0), 0.6 + 2.0 * len(dtypes)))
+    for (line, dtype), (column, d) in itertools.product(enumerate(dtypes), enumerate(sizes)):
+        axes = panels[line, column]
+        time_of = {(row["case"], row["weights"], row["implementation"]):
+                   (row["median_ms"], row["spread"])
+                   for row in rows if row["d"] == d and row["dtype"] == dtype}
+        for shift, (name, (marker, colour)) in enumerate(PEERS.items()):
+            shown = [(at, *time_of[*place, name], time_of[*place, "ours"][0])
+                     for at, place in enumerate(places) if (*place, name) in time_of]
+            if shown:
+                at, middle, spread, ours = np.array(shown).T
+                axes.errorbar(at + 0.14 * (shift - 2), middle / ours, 0.5 * spread / ours,
+                              fmt=marker, color=colour, markersize=3.5, elinewidth=0.6, label=name,
+                              markerfacecolor=colour if name != "torch-autograd"
+                              and name != "jax-autograd" else "white")
+        axes.axhline(1.0, color="black", linewidth=0.8)
+        axes.set(yscale="log", title=f"d = {d}, {dtype}")
+        axes.set_xticks(range(len(places)), [
+            case if case == "run" else f"{case} {weights}" for case, weights in places],
+            rotation=60, ha="right", rotation_mode="anchor")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("time / our time")
+    panels[0, -1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure

@@ -1,0 +1,244 @@
+"""``purify benchmark``: our steps beside plain NumPy, PyTorch and JAX, on the same arrays.
+
+A clean step, an FGM adversarial step, PGD-20 and the whole run of the preset `lottery`, from
+weights of a real run (init, mid of clean training, end), with the same dtype and thread count.
+PyTorch and JAX come with ``pip install -e '.[bench]'``. Sizes follow the rules of the preset:
+m = 20 d, and k = 8 at every d (``--set "k=round(d**0.4)"`` changes that).
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.options import Parser, settings_of
+
+__all__ = ["main", "table"]
+
+LOG = logging.getLogger("purify")
+SIZES = (128, 512, 1024)
+DTYPES = ("float32", "float64")
+QUICK = {"d": 24, "k": 2, "batch_size": 60, "clean_steps": 24, "adversarial_steps": 12,
+         "threads": 1}
+# What all implementations have in common; others than ours know nothing else.
+COMMON = {"norm": "l2", "smoothing": 0.0, "training_attack": "fgm", "bias_schedule": "linear"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure; return the exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    LOG.setLevel(logging.INFO)
+    from scripts.comparison import compare
+    from scripts.timing import BenchmarkError
+    from simulator.training import Diverged
+    try:
+        plan = _plan(arguments)
+        if arguments.out is not None:
+            arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return _refuse(f"{arguments.out}: cannot be written: {error.strerror}", 2)
+    except (TypeError, ValueError) as error:
+        return _refuse(str(error), 2)
+    try:
+        with tempfile.TemporaryDirectory() as scratch, _Bar() as bar:
+            found = compare(plan, arguments.out or Path(scratch), bar)
+    except Diverged as error:
+        return _refuse(str(error), 3)
+    except BenchmarkError as error:
+        return _refuse(str(error), 1)
+    except KeyboardInterrupt:
+        return _refuse("interrupted", 130)
+    text = json.dumps(found, indent=2)
+    if arguments.out is not None:
+        from theory.plots import draw_benchmark
+        (arguments.out / "benchmark.json").write_text(text + "\n")
+        draw_benchmark(found["rows"], arguments.out)
+        LOG.info("figure and JSON: %s", arguments.out)
+    print(text if arguments.format == "json" else table(found))
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="purify benchmark", description=__doc__,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
+                        help="a setting of the preset; d=512 restricts the sizes "
+                        f"(default: {', '.join(map(str, SIZES))})")
+    parser.add_argument("--dtype", choices=DTYPES, help="one dtype instead of both")
+    parser.add_argument("--threads", metavar="N", help="threads of everybody (default: 2)")
+    parser.add_argument("--seed", metavar="N", help="seed of the run")
+    parser.add_argument("--repeats", metavar="N", type=int,
+                        help="turns with a step, a third of it with longer cases (default: 9)")
+    parser.add_argument("--cases", metavar="LIST", default="clean,adversarial,pgd20,run",
+                        help="default: %(default)s")
+    parser.add_argument("--whole-run", action="store_true", help="do every step of the case run, "
+                        "instead of some in each of nine stretches of it")
+    parser.add_argument("--profile", action="store_true",
+                        help="print where the time of our step goes")
+    parser.add_argument("--quick", action="store_true", help="a tiny size, to see that it works")
+    parser.add_argument("--out", metavar="DIR", type=Path,
+                        help="keep JSON, figure and trained weights there")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.set_defaults(preset="lottery", default_preset="lottery", config=None)
+    return parser
+
+
+def _plan(arguments: argparse.Namespace) -> Any:
+    """Check everything before anything is computed."""
+    from scripts.comparison import CASES, Plan, memory
+    from simulator.checks import require_choice, require_int
+    from simulator.config import SimulationConfig
+    from simulator.cost import physical_memory
+    from simulator.simulation import Simulation
+    repeats = arguments.repeats if arguments.repeats is not None else 2 if arguments.quick else 9
+    require_int("--repeats", repeats, low=1)
+    cases = tuple(filter(None, arguments.cases.split(",")))
+    if not cases:
+        raise ValueError(f"--cases: expected at least one of {', '.join(CASES)}, got none")
+    for case in cases:
+        require_choice("--cases", case, CASES)
+    dtypes = (arguments.dtype,) if arguments.dtype else DTYPES
+    given = {text.partition("=")[0].strip() for text in arguments.set}
+    for flag in ("dtype", "threads", "seed"):
+        if flag in given:
+            raise ValueError(f"--set {flag}: expected --{flag}")
+    settings = settings_of(arguments)
+    if arguments.quick:
+        given |= {"threads"} if arguments.threads is not None else set()
+        settings |= {key: value for key, value in QUICK.items() if key not in given}
+    sizes = [settings["d"]] if arguments.quick or "d" in given else list(SIZES)
+    configs = []
+    for d in sizes:
+        # one run in the narrower dtype serves both: a float32 number is a float64 number
+        config = SimulationConfig.from_settings(settings | {"d": d, "dtype": dtypes[0]})
+        for key, value in COMMON.items():
+            if getattr(config, key) != value:
+                raise ValueError(f"{key}: expected {value}, got {getattr(config, key)}: "
+                                 "the implementations have nothing else in common")
+        if memory(config) > physical_memory():
+            raise ValueError(f"d={config.d}, m={config.m}: expected a size that fits into memory, "
+                             f"got one of {memory(config) / 2**30:.3g} GiB for all processes")
+        Simulation(config)
+        configs.append(config)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
+        os.cpu_count() or 1)
+    if configs[0].threads > cores:
+        raise ValueError(f"--threads: expected at most {cores}, got {configs[0].threads}: there "
+                         "are no more processors")
+    return Plan(configs, dtypes, cases, configs[0].threads, repeats,
+                0.0 if arguments.quick else 0.1, arguments.whole_run, arguments.profile)
+
+
+def _refuse(message: str, code: int) -> int:
+    print(f"purify benchmark: error: {message}", file=sys.stderr)
+    return code
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return what was found as text."""
+    from scripts.peers import IMPLEMENTATIONS
+    machine, rows = found["machine"], found["rows"]
+    lines = [_machine(machine), ""]
+    for size in machine["gemm"]:
+        own = [row for row in rows if (row["d"], row["dtype"]) == (size["d"], size["dtype"])]
+        if not own:
+            continue
+        first = own[0]
+        lines += [f"d = {first['d']}, m = {first['m']}, n = {first['n']}, k = {first['k']}, "
+                  f"{first['dtype']}: GEMM {size['gflops']:.0f} GFLOP/s, sampler "
+                  f"{size['sampler_ms']:.2f} ms a batch",
+                  f"{'case':<12}{'weights':<8}{'live':>6}" + "".join(
+                      f"{name:>18}" for name in IMPLEMENTATIONS) + f"{'x':>7}{'GEMM':>7}"]
+        for case, weights in dict.fromkeys((row["case"], row["weights"]) for row in own):
+            here = {row["implementation"]: row for row in own
+                    if (row["case"], row["weights"]) == (case, weights)}
+            lines.append(_line(case, weights, here))
+        peaks = {name: max((row["peak_mib"] for row in own if row["implementation"] == name),
+                           default=None) for name in IMPLEMENTATIONS}
+        lines += [f"{'peak MiB':<26}" + "".join(
+            f"{'absent' if peak is None else f'{peak:.0f}':>18}" for peak in peaks.values()), ""]
+        lines += _profile(own)
+    lines.append("Milliseconds, median (interquartile range). x: the fastest of PyTorch and JAX "
+                 "over ours.\nGEMM: share of the GEMM rate that our step reaches, by the work it "
+                 "cannot leave out.")
+    runs = [row for row in rows if row["case"] == "run" and row["steps_done"] < row["steps"]]
+    if runs:
+        lines.append(f"run: all {runs[0]['steps']} steps, from the time of {runs[0]['steps_done']} "
+                     "in nine stretches of the run, sampler included.")
+    return "\n".join(lines)
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    forced = machine["forced_core_type"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    lines = [f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; "
+             f"load before {machine['load_before']}",
+             f"BLAS of NumPy: {', '.join(machine['blas'])}"
+             + (f" (forced by OPENBLAS_CORETYPE={forced})" if forced else ""),
+             f"NumPy {machine['numpy']}, Numba {machine['numba']}"
+             + (f", {versions}" if versions else "")]
+    for run in machine["weights"]:
+        lines.append(f"weights: {run['name']} at d = {run['d']}, k = {run['k']}, trained for "
+                     f"{run['clean_steps']} clean and {run['adversarial_steps']} adversarial "
+                     f"steps in {run['dtype']}")
+    if machine["absent"]:
+        lines.append(f"absent: {', '.join(machine['absent'])} (pip install -e '.[bench]')")
+    return "\n".join(lines)
+
+
+def _line(case: str, weights: str, here: dict[str, Any]) -> str:
+    from scripts.peers import IMPLEMENTATIONS
+    cells = []
+    for name in IMPLEMENTATIONS:
+        row = here.get(name)
+        cells.append(f"{row['median_ms']:.4g} ({row['spread']:.2g})" if row else "absent")
+    peers = [row["median_ms"] for name, row in here.items() if name not in ("ours", "numpy")]
+    ours = here["ours"]
+    ratio = f"{min(peers) / ours['median_ms']:.2f}" if peers else "-"
+    share = f"{ours['gemm_fraction']:.0%}" if "gemm_fraction" in ours else "-"
+    return (f"{case:<12}{weights:<8}{ours['live_fraction']:>6.3f}"
+            + "".join(f"{cell:>18}" for cell in cells) + f"{ratio:>7}{share:>7}")
+
+
+def _profile(rows: list[dict[str, Any]]) -> list[str]:
+    """Where the time of our step goes, and the sampler beside it."""
+    rows = [row for row in rows if "pieces_ms" in row]
+    if not rows:
+        return []
+    pieces = list(rows[0]["pieces_ms"])
+    lines = ["where our step's time goes, ms",
+             f"{'case':<12}{'weights':<8}" + "".join(f"{name:>10}" for name in pieces)
+             + f"{'sampler/step':>14}"]
+    for row in rows:
+        lines.append(f"{row['case']:<12}{row['weights']:<8}" + "".join(
+            f"{row['pieces_ms'][name]:>10.3g}" for name in pieces)
+            + f"{row['sampler_share']:>14.1%}")
+    return [*lines, ""]
+
+
+class _Bar:
+    """A bar for the training of the weights, on a terminal only."""
+
+    def __enter__(self) -> "_Bar":
+        from tqdm import tqdm
+        self.bar: Any = tqdm(unit="step", disable=not sys.stderr.isatty(), file=sys.stderr,
+                             leave=False)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def __call__(self, step: int, total: int) -> None:
+        self.bar.total = total
+        self.bar.update(step - self.bar.n)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
