@@ -87,7 +87,9 @@ def compare(plan: Plan, folder: Path, progress: Callable[[int, int], None]) -> d
     rows: list[dict[str, Any]] = []
     for config in plan.configs:
         stages = Stages(config, folder)
-        if not stages.path.exists():
+        if stages.path.exists():
+            LOG.info("d=%d: weights of %s", config.d, stages.path)
+        else:
             LOG.info("d=%d: training %s for %d clean and %d adversarial steps", config.d,
                      config.name, config.clean_steps, config.adversarial_steps)
             start = time.perf_counter()

@@ -11,6 +11,8 @@ from scripts.options import settings_of
 from scripts.stages import Stages
 from simulator.config import SimulationConfig
 from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.runs import RunFolder
+from simulator.simulation import Stopped, simulate
 
 ROW = {"case", "weights", "d", "m", "n", "dtype", "implementation", "median_ms", "spread",
        "live_fraction"}
@@ -185,14 +187,19 @@ def test_the_stretches_stand_for_the_whole_run(tmp_path):
 
 
 def test_stored_weights_are_those_of_the_run(tmp_path):
-    from simulator.simulation import simulate
+    def stop_before_the_evaluation(step, total, what):
+        if step == total:
+            raise Stopped
     stages = small_stages(tmp_path)
     stages.train(lambda step, total: None)
-    result = simulate(stages.config)
+    folder = RunFolder.create(tmp_path / "runs", stages.config)
+    with pytest.raises(Stopped):
+        simulate(stages.config, folder, stop_before_the_evaluation)
+    state = folder.load_checkpoint(stages.config)
     with np.load(stages.path, allow_pickle=False) as archive:
-        assert np.array_equal(archive["end"], result.arrays["weights_adversarial"])
+        assert np.array_equal(archive["end"], state["weights"])
         assert np.array_equal(archive["init"], stages.simulation.initial_network().weights)
-    assert stages.bias(36) == float(result.arrays["bias"])
+    assert stages.bias(36) == float(state["bias"])
 
 
 def test_counted_work_is_that_of_the_products(rng):

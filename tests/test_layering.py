@@ -98,7 +98,8 @@ def compiling(name, tree):
             found += [f"line {node.lineno}: fastmath" for key, value in zip(node.keys, node.values)
                       if isinstance(key, ast.Constant) and key.value == "fastmath"
                       and not _is_false(value)]
-        if isinstance(node, ast.Attribute) and node.attr in DECORATORS and name != JIT:
+        if (isinstance(node, ast.Attribute) and node.attr in DECORATORS and name != JIT
+                and dotted(node) != "jax.jit"):  # another compiler's, of a peer
             found.append(f"line {node.lineno}: {dotted(node)}")
     return found + [f"line {line}: imports {module}" for line, module in imports(tree)
                     if name != JIT and module.split(".")[0] == "numba"
@@ -219,6 +220,7 @@ def test_the_rule_sees_a_planted_offence(rule, name, source):
     (printing, "scripts/a.py", "print(1)"),
     (running_data, "simulator/a.py", "np.load(path, allow_pickle=False)"),
     (compiling, JIT, "numba.njit(nogil=True, fastmath=False)"),
+    (compiling, "scripts/peers.py", "jax.jit(f)"),
     (drawing, "simulator/a.py", "def f(rng: np.random.Generator): rng.random()"),
     (kernels, "simulator/a.py", MARK + "import math\n@kernel\ndef g(x): return math.sqrt(abs(x))\n"
      "@kernel\ndef f(x): return g(x.dtype.type(x.sum()))"),
