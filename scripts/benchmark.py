@@ -155,7 +155,7 @@ def table(found: dict[str, Any]) -> str:
                   f"{first['dtype']}: GEMM {size['gflops']:.0f} GFLOP/s, sampler "
                   f"{size['sampler_ms']:.2f} ms a batch",
                   f"{'case':<12}{'weights':<8}{'live':>6}" + "".join(
-                      f"{name:>18}" for name in IMPLEMENTATIONS) + f"{'x':>7}{'GEMM':>7}"]
+                      f"{name:>19}" for name in IMPLEMENTATIONS) + f"{'x':>7}{'GEMM':>7}"]
         for case, weights in dict.fromkeys((row["case"], row["weights"]) for row in own):
             here = {row["implementation"]: row for row in own
                     if (row["case"], row["weights"]) == (case, weights)}
@@ -198,13 +198,18 @@ def _line(case: str, weights: str, here: dict[str, Any]) -> str:
     cells = []
     for name in IMPLEMENTATIONS:
         row = here.get(name)
-        cells.append(f"{row['median_ms']:.4g} ({row['spread']:.2g})" if row else "absent")
+        cells.append(f"{_short(row['median_ms'])} ({_short(row['spread'])})" if row
+                     else "absent")
     peers = [row["median_ms"] for name, row in here.items() if name not in ("ours", "numpy")]
     ours = here["ours"]
     ratio = f"{min(peers) / ours['median_ms']:.2f}" if peers else "-"
     share = f"{ours['gemm_fraction']:.0%}" if "gemm_fraction" in ours else "-"
     return (f"{case:<12}{weights:<8}{ours['live_fraction']:>6.3f}"
-            + "".join(f"{cell:>18}" for cell in cells) + f"{ratio:>7}{share:>7}")
+            + "".join(f"{cell:>19}" for cell in cells) + f"{ratio:>7}{share:>7}")
+
+
+def _short(number: float) -> str:
+    return f"{number:.3g}" if number < 1000.0 else f"{number:.0f}"
 
 
 def _profile(rows: list[dict[str, Any]]) -> list[str]:
