@@ -11,7 +11,7 @@ and combines several attacks sample by sample. Each attack bounds robust accurac
 only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,8 @@ import numpy as np
 from simulator.checks import require_array, require_choice, require_int
 from simulator.protocols import Attack, Ball, Network, Perturbation
 
-__all__ = ["FGM", "PGD", "RandomSearch", "Universal", "WorstCase", "worst_case"]
+__all__ = ["BestFound", "FGM", "PGD", "RandomSearch", "Universal", "WorstCase",
+           "require_starts", "starting_points", "worst_case", "zero_rows"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class FGM:
                 rng: np.random.Generator) -> Perturbation:
         """Return the steepest perturbation at X; ``rng`` is not used."""
         gradient = network.margin_gradient(X, y)
-        return Perturbation(ball.steepest(-gradient), _count_zero(gradient))
+        return Perturbation(ball.steepest(-gradient), zero_rows(gradient))
 
 
 @dataclass(frozen=True)
@@ -77,34 +78,19 @@ class PGD:
 
     def __post_init__(self) -> None:
         require_int("steps", self.steps, low=1)
-        require_int("restarts", self.restarts, low=1)
-        if not self.starts:
-            raise ValueError("starts: expected at least one of zero, random, universal, got none")
-        for start in self.starts:
-            require_choice("starts", start, ("zero", "random", "universal"))
-        if "universal" in self.starts and self.direction is None:
-            raise ValueError("direction: expected a vector, got None: the start is universal")
+        require_starts(self.starts, self.restarts, self.direction)
 
     def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                 rng: np.random.Generator) -> Perturbation:
         """Return the perturbation with the smallest margin over all starts and steps."""
-        best = _Best(network, X, y)
-        X, y = best.X, best.y
+        best = BestFound(network, X, y)
         zero_gradients = 0
-        for start in self.starts:
-            for _ in range(self.restarts if start == "random" else 1):
-                if start == "zero":
-                    delta = np.zeros_like(X)
-                elif start == "random":
-                    delta = ball.draw(rng, X.shape, X.dtype)
-                else:
-                    assert self.direction is not None  # checked when the attack was made
-                    delta = ball.steepest(_against(self.direction, X, y))
-                blind = self._search(best, delta, ball)
-                zero_gradients = max(zero_gradients, blind)
+        for delta in starting_points(self.starts, self.restarts, self.direction, best.X, best.y,
+                                     ball, rng):
+            zero_gradients = max(zero_gradients, self._search(best, delta, ball))
         return Perturbation(best.delta, zero_gradients)
 
-    def _search(self, best: "_Best", delta: np.ndarray, ball: Ball) -> int:
+    def _search(self, best: "BestFound", delta: np.ndarray, ball: Ball) -> int:
         """Walk from ``delta``; return how many samples had a zero gradient there."""
         blind = 0
         best.offer(delta)
@@ -112,7 +98,7 @@ class PGD:
             gradient = best.network.margin_gradient(best.X + delta, best.y)
             ascent = ball.steepest(-gradient)
             if step == 0:
-                blind = _count_zero(gradient)
+                blind = zero_rows(gradient)
                 best.offer(ascent)
             delta = ball.project(delta + (2.5 / self.steps) * ascent)
             best.offer(delta)
@@ -135,7 +121,7 @@ class RandomSearch:
     def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                 rng: np.random.Generator) -> Perturbation:
         """Return the best of ``trials`` random points."""
-        best = _Best(network, X, y)
+        best = BestFound(network, X, y)
         for trial in range(self.trials):
             move = ball.draw(rng, best.X.shape, best.X.dtype)
             if trial % 2:
@@ -145,8 +131,38 @@ class RandomSearch:
         return Perturbation(best.delta, 0)
 
 
-class _Best:
-    """The perturbation with the smallest margin met so far, per sample; starts at zero."""
+def require_starts(starts: tuple[str, ...], restarts: int,
+                   direction: np.ndarray | None) -> None:
+    """Check the starts of an iterative attack, or raise ValueError."""
+    require_int("restarts", restarts, low=1)
+    if not starts:
+        raise ValueError("starts: expected at least one of zero, random, universal, got none")
+    for start in starts:
+        require_choice("starts", start, ("zero", "random", "universal"))
+    if "universal" in starts and direction is None:
+        raise ValueError("direction: expected a vector, got None: the start is universal")
+
+
+def starting_points(starts: tuple[str, ...], restarts: int, direction: np.ndarray | None,
+                    X: np.ndarray, y: np.ndarray, ball: Ball,
+                    rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield the perturbations, shape of X, from which an iterative attack sets out."""
+    for start in starts:
+        for _ in range(restarts if start == "random" else 1):
+            if start == "zero":
+                yield np.zeros_like(X)
+            elif start == "random":
+                yield ball.draw(rng, X.shape, X.dtype)
+            else:
+                assert direction is not None  # checked when the attack was made
+                yield ball.steepest(_against(direction, X, y))
+
+
+class BestFound:
+    """The perturbation with the smallest margin met so far, per sample; starts at zero.
+
+    Attributes: ``network``; ``X``, ``y``; ``delta``, shape of X; ``margins``, shape (n,).
+    """
 
     def __init__(self, network: Network, X: np.ndarray, y: np.ndarray) -> None:
         self.network = network
@@ -237,7 +253,7 @@ def worst_case(network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
 
 def _worst_of_chunk(network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                     attacks: Mapping[str, Attack], rng: np.random.Generator) -> WorstCase:
-    best = _Best(network, X, y)
+    best = BestFound(network, X, y)
     margins_of = {"clean": best.margins.copy()}
     zero_gradients = {}
     for name, attack in attacks.items():
@@ -258,5 +274,6 @@ def _against(direction: np.ndarray, X: np.ndarray, y: np.ndarray) -> np.ndarray:
     return -y.reshape((-1,) + (1,) * direction.ndim) * direction
 
 
-def _count_zero(gradient: np.ndarray) -> int:
+def zero_rows(gradient: np.ndarray) -> int:
+    """Return for how many samples the gradient is exactly zero."""
     return int(np.count_nonzero(~gradient.reshape(len(gradient), -1).any(axis=1)))
