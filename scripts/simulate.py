@@ -90,6 +90,7 @@ def _run(arguments: argparse.Namespace, config: Any, folder: Any) -> int:
         print(json.dumps(result.summary, indent=2))
     else:
         print(_table(result.summary))
+        print(_bracket_table(config, result.summary))
     LOG.info("run folder: %s", folder.path)
     return 0
 
@@ -101,6 +102,29 @@ def _table(summary: dict[str, Any]) -> str:
     for key, label in ROWS:
         before, after = summary["clean"][key], summary["adversarial"][key]
         lines.append(f"{label:<32}{before:>10.4f}  ->  {after:>11.4f}")
+    return "\n".join(lines)
+
+
+def _bracket_table(config: Any, summary: dict[str, Any]) -> str:
+    """Certified to attacked accuracy on the same samples; the true one lies in between."""
+    if not summary["clean"]["bracket"]:
+        why = ("a smoothed network has no certificate" if config.smoothing
+               else "bracket_samples is 0")
+        return f"\nnothing certified: {why}"
+    samples = summary["clean"]["bracket"][0]["samples"]
+    lines = ["", f"certified to attacked accuracy on {samples} samples, against ANY "
+             f"{config.norm} perturbation"]
+    for before, after in zip(summary["clean"]["bracket"], summary["adversarial"]["bracket"]):
+        mark = " (tau)" if before["radius"] == config.tau else ""
+        ends = [f"{found['certified']:.2f} - {found['attacked']:.2f}" for found in (before, after)]
+        lines.append(f"radius {before['radius']:.4f}{mark:<13}{ends[0]:>16}  ->  {ends[1]:>11}")
+    ends = [f"{summary[phase]['r50_low']:.3f} - {summary[phase]['r50_high']:.3f}"
+            for phase in ("clean", "adversarial")]
+    lines.append(f"{'r50, certified to attacked':<26}{ends[0]:>16}  ->  {ends[1]:>11}")
+    for phase in ("clean", "adversarial"):
+        if summary[phase]["masking"]:
+            lines.append(f"{phase}: signs of masked gradients: "
+                         f"{', '.join(summary[phase]['masking'])}")
     return "\n".join(lines)
 
 

@@ -23,7 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.branch_and_bound import search
-from simulator.lagrangian import ROUNDING, Relaxation, ascend, tight_lines
+from simulator.lagrangian import ROUNDING, Relaxation, tight_lines
+from simulator.ascent import ascend
 from simulator.balls import L2Ball, LinfBall
 from simulator.checks import (require_array, require_choice, require_finite, require_int,
                               require_labels, require_orthonormal, require_real)
@@ -75,7 +76,7 @@ def certify(network: SymmetricReLU, X: np.ndarray, y: np.ndarray, ball: L2Ball |
                                                                        "branching"),
             dictionary: np.ndarray | None = None, nodes: int = 100,
             seconds: float = float("inf"), target: float = 0.0,
-            steps: int = 300) -> Certificates:
+            steps: int = 300, root_steps: int = 2000) -> Certificates:
     """Certify as many samples as possible.
 
     Parameters
@@ -101,6 +102,9 @@ def certify(network: SymmetricReLU, X: np.ndarray, y: np.ndarray, ball: L2Ball |
         Infinite: run every method to its end on every sample.
     steps : int
         Steps of ascent of "quadratic".
+    root_steps : int
+        Steps of ascent of "branching" before the first split. Ascent in the curvatures is
+        slow; on the few samples that are left, long ascent saves more boxes than it costs.
     """
     for name in methods:
         require_choice("methods", name, METHODS)
@@ -109,6 +113,7 @@ def certify(network: SymmetricReLU, X: np.ndarray, y: np.ndarray, ball: L2Ball |
     if seconds != np.inf:
         require_real("seconds", seconds, low=0.0)
     require_int("steps", steps, low=1)
+    require_int("root_steps", root_steps, low=1)
     W = network.weights.astype(np.float64)
     plain = SymmetricReLU(W, network.bias)
     delta = _starts(start, X, ball)
@@ -140,7 +145,7 @@ def certify(network: SymmetricReLU, X: np.ndarray, y: np.ndarray, ball: L2Ball |
                     found[n] = problem.maximise(problem.start(point), steps, target)[0]
                 else:
                     result = search(problem, y[n] * delta[n], nodes, seconds, target,
-                                    root_steps=steps)
+                                    root_steps=root_steps)
                     found[n], value, point = result.lower, result.upper, result.delta
                 if value < upper[n]:
                     upper[n], delta[n] = value, y[n] * point

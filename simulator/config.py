@@ -59,6 +59,11 @@ class SimulationConfig:
         Fresh samples for every reported accuracy.
     evaluation_chunk : int
         Samples evaluated together (the last bit of a product depends on it).
+    bracket_samples : int
+        The first test samples, for which robustness is also certified; 0 leaves it out.
+    bracket_nodes : int
+        Boxes of branch and bound for each undecided one (boxes, not seconds: equal settings
+        give equal results).
     record_every : int
         Steps between rows of the history.
     dtype : "float64" or "float32"
@@ -98,6 +103,8 @@ class SimulationConfig:
     training_pgd_steps: int
     test_samples: int
     evaluation_chunk: int
+    bracket_samples: int
+    bracket_nodes: int
     record_every: int
     dtype: str
     threads: int
@@ -137,7 +144,8 @@ CHOICES = {"dictionary": ("identity", "random"), "labeler": ("ones", "signs"),
            "dtype": ("float64", "float32")}
 
 
-ZERO_ALLOWED = ("seed", "training_samples", "adversarial_steps")  # other integers start at 1
+# other integers start at 1
+ZERO_ALLOWED = ("seed", "training_samples", "adversarial_steps", "bracket_samples")
 POSITIVE = ("init_scale", "learning_rate")  # other reals may be 0
 
 

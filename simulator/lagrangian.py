@@ -30,15 +30,14 @@ positive definite, the bound equals the attacked margin. Ascent (Adam) does the 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
+from simulator.ascent import ascend, inverse, is_definite
 from simulator.balls import L2Ball, LinfBall
 from simulator.jit import kernel
 
-__all__ = ["ROUNDING", "Multipliers", "Relaxation", "ascend", "tight_lines"]
+__all__ = ["ROUNDING", "Multipliers", "Relaxation", "tight_lines"]
 
 ROUNDING = 1e-11  # taken off every bound, relative to the sizes of its terms
-RIDGE = 1e-9  # P - RIDGE max(lam) I must have a Cholesky factor
 
 
 @dataclass(frozen=True)
@@ -188,6 +187,7 @@ class Relaxation:
         Wc, unit = self.W[curved], self.unit[curved]
         half = np.maximum(0.5 * (self.high - self.low), 1e-12)
         q, p = len(self.t), len(curved)
+        gram = Wc @ Wc.T if isinstance(self.ball, L2Ball) and p <= 2 * d else None
         x = np.concatenate([start.slopes, start.curvatures[curved], start.log_lam])
         moments = np.zeros((2, len(x)))
         gradient, s, mu = np.empty_like(x), np.empty(q), np.zeros(q)
@@ -196,13 +196,13 @@ class Relaxation:
             lam = np.exp(x[q + p:])
             while True:
                 mu[curved] = np.exp(x[q + p:].mean()) * unit * x[q:q + p]
-                factor = _factor(Wc, mu[curved], lam)
-                if factor is not None:
+                solve = inverse(Wc, gram, mu[curved], lam)
+                if solve is not None:
                     break
                 x[q:q + p] *= 0.9
                 x[q:q + p][x[q:q + p] < 1e-9] = 0.0
             c = self.linear + x[:q] @ self.W
-            delta = -0.5 * cho_solve(factor, c, check_finite=False)
+            delta = -0.5 * solve(c)
             inner = _inner_minima(self.t, x[:q], mu, self.low, self.high, self.bias, s)
             square = delta @ delta if len(lam) == 1 else delta * delta
             if p:
@@ -241,7 +241,7 @@ class Relaxation:
         radius = self.ball.radius
         flat = self._sum(slopes, np.zeros_like(mu), np.array(
             [-radius * self.ball.dual_norm(c[None])[0]]))
-        if _factor(self.W, mu, lam) is None:
+        if not is_definite(self.W, mu, lam):
             return flat
         P_delta = lam * delta - (mu * (self.W @ delta)) @ self.W
         rest = self.ball.dual_norm((2.0 * P_delta + c)[None])[0]
@@ -298,26 +298,6 @@ def tight_lines(T: np.ndarray, slopes: np.ndarray, reach: np.ndarray,
     intercepts, touching = np.empty_like(T), np.empty_like(T)
     _lines(T, slopes, reach, bias, touching, intercepts)
     return intercepts, touching
-
-
-def ascend(x: np.ndarray, gradient: np.ndarray, moments: np.ndarray, step: int,
-           rate: float) -> None:
-    """Take one step of Adam uphill, in place.
-
-    ``x`` and ``gradient`` have shape (v,); ``moments`` (2, v) holds the running mean and mean
-    square of the gradient, zero before step 0.
-    """
-    _adam(x, gradient, moments[0], moments[1], step, rate)
-
-
-def _factor(W: np.ndarray, mu: np.ndarray, lam: np.ndarray) -> tuple | None:
-    """Cholesky factor of ``diag(lam) - W^T diag(mu) W - ridge``, or None."""
-    P = -(W.T * mu) @ W
-    P.flat[::len(P) + 1] += lam - RIDGE * lam.max()
-    try:
-        return cho_factor(P, overwrite_a=True, check_finite=False)
-    except np.linalg.LinAlgError:
-        return None
 
 
 @kernel
@@ -386,14 +366,3 @@ def _needed_curvature(t, s, low, high, b, need):
             need[i] = 0.25 / g
         else:
             need[i] = (room - g) / (room * room)
-
-
-@kernel
-def _adam(x, gradient, first, second, step, rate):
-    """One ascent step of Adam, in place."""
-    for i in range(len(x)):
-        first[i] = 0.9 * first[i] + 0.1 * gradient[i]
-        second[i] = 0.99 * second[i] + 0.01 * gradient[i] * gradient[i]
-        mean = first[i] / (1.0 - 0.9 ** (step + 1))
-        square = second[i] / (1.0 - 0.99 ** (step + 1))
-        x[i] += rate * mean / (np.sqrt(square) + 1e-8)

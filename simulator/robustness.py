@@ -2,6 +2,8 @@
 
 Attacked accuracy is the worst over all attacks, per sample. A perturbation found at one radius
 belongs to every larger ball too, so curves are non-increasing by construction, not by luck.
+Attacks bound robust accuracy from above only; :func:`~simulator.bracket.bracket` bounds it from
+both sides.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,11 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.attacks import FGM, PGD, RandomSearch, Universal, worst_case
+from simulator.balls import L2Ball, LinfBall
+from simulator.bracket import Bracket, bracket, in_double
+from simulator.certificates import certify
 from simulator.checks import require_int, require_real
+from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Attack, Ball, Batch, Network
 from simulator.randomness import Role, stream
 
-__all__ = ["CriticalRadius", "accuracy", "accuracy_curves", "critical_radius", "standard_attacks"]
+__all__ = ["Bracket", "CriticalRadius", "accuracy", "accuracy_curves", "bracket",
+           "critical_interval", "critical_radius", "standard_attacks"]
 
 
 def standard_attacks(direction: np.ndarray, steps: int = 20) -> dict[str, Attack]:
@@ -163,6 +170,65 @@ def critical_radius(network: Network, batch: Batch, ball: Ball,
         else:
             high = middle
     return CriticalRadius(low, high)
+
+
+def critical_interval(network: SymmetricReLU, batch: Batch, ball: L2Ball | LinfBall,
+                      brackets: Sequence[Bracket], attacks: Mapping[str, Attack], seed: int,
+                      tolerance: float = 0.05, steps: int = 300) -> tuple[float, float]:
+    """Bound r50 from both sides: certified at ``low``, broken at ``high``.
+
+    Parameters
+    ----------
+    network : SymmetricReLU
+        Without smoothing.
+    batch : Batch
+    ball : L2Ball or LinfBall
+    brackets : sequence of Bracket
+        Of the same samples; may be empty.
+    attacks : mapping of str to Attack
+    seed : int
+    tolerance : float
+        Width to which each end is bisected, relative to the upper end.
+    steps : int
+        Steps of the dual, which alone (without branching) certifies the lower end.
+
+    Returns
+    -------
+    low, high : float
+        At ``low`` more than half of the samples are certified (0 where none is known), at
+        ``high`` at least half are broken (infinite: at no radius searched).
+    """
+    plain, X, y = in_double(network, batch)
+    high = critical_radius(plain, Batch(X, y), ball, attacks, seed, tolerance).high
+    high = min([high, *(found.radius for found in brackets if found.attacked <= 0.5)])
+    low = max([0.0, *(found.radius for found in brackets if found.certified > 0.5)])
+    top = min([high, *(found.radius for found in brackets if found.certified <= 0.5)])
+    while top < np.inf and top - low > tolerance * high:
+        middle = 0.5 * (low + top)
+        if _certifies_half(plain, X, y, ball.with_radius(middle), attacks, seed, steps):
+            low = middle
+        else:
+            top = middle
+    return low, high
+
+
+def _certifies_half(network: SymmetricReLU, X: np.ndarray, y: np.ndarray,
+                    ball: L2Ball | LinfBall, attacks: Mapping[str, Attack], seed: int,
+                    steps: int) -> bool:
+    """Whether the dual certifies more than half, asked of the safest samples first."""
+    found = worst_case(network, X, y, ball, attacks, stream(seed, Role.EVALUATION_ATTACK))
+    order = np.argsort(-found.margins, kind="stable")
+    order = order[found.margins[order] > 0.0]
+    needed, certified = len(X) // 2 + 1, 0
+    for tried, row in enumerate(order):
+        if certified + len(order) - tried < needed:
+            return False
+        bound = certify(network, X[row:row + 1], y[row:row + 1], ball, found.delta[row:row + 1],
+                        ("quadratic",), steps=steps)
+        certified += int(bound.margins[0] > 0.0)
+        if certified >= needed:
+            return True
+    return False
 
 
 def _require_samples(batch: Batch) -> None:

@@ -24,11 +24,14 @@ from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding, random_dictionary, random_signs
 from simulator.features import (correlations, cosines, decompose, feature_metrics, gate_rate,
                                 purification)
+from simulator.masking import masking
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.protocols import Attack, Ball, Batch, Batches
+from simulator.protocols import Attack, Batch, Batches
 from simulator.randomness import Role, stream
-from simulator.robustness import accuracy_curves, critical_radius, standard_attacks
+from simulator.robustness import (accuracy_curves, bracket, critical_interval, critical_radius,
+                                  standard_attacks)
 from simulator.runs import RunFolder
+from simulator.strong_attacks import strong_attacks
 from simulator.training import BiasSchedule, Diverged, LinearThenConstant, TrackingNorm, train
 
 __all__ = ["Result", "Simulation", "Stopped", "fixed_threads", "simulate", "stored_result"]
@@ -67,7 +70,7 @@ class Simulation:
         self.config = config
         self.dtype = np.dtype(config.dtype)
         self.data = self._data()
-        self.ball: Ball = ball_of(config.norm, config.tau)
+        self.ball = ball_of(config.norm, config.tau)
         self.training_attack: Attack = (
             FGM() if config.training_attack == "fgm" else PGD(config.training_pgd_steps))
         # a label margin that no code reaches must be told now, not after the folder is made
@@ -137,7 +140,37 @@ class Simulation:
         top = 1.5 / math.sqrt(config.k) if config.norm == "l2" else 3.0 * config.tau
         return np.linspace(0.0, top or 1.0, 16)
 
-    def evaluate(self, network: SymmetricReLU) -> dict[str, float]:
+    def bracket_radii(self) -> list[float]:
+        """Radii of the bracket: 0.05 to 0.25 and tau (l_inf: quarters of tau up to 1.25 tau)."""
+        tau = self.config.tau
+        if self.config.norm == "l2":
+            return sorted({0.05, 0.10, 0.15, 0.20, 0.25, tau})
+        return sorted({0.25 * tau * quarters for quarters in range(1, 6)})
+
+    def certify(self, network: SymmetricReLU) -> dict[str, Any]:
+        """Return what is certified: ``bracket``, ``r50_low``, ``r50_high``, ``masking``.
+
+        ``bracket`` lists the numbers of :class:`simulator.bracket.Bracket` for each radius;
+        ``masking`` the raised signs of :mod:`simulator.masking` at tau. Empty without samples;
+        a smoothed network has no certificate, so its bracket is empty.
+        """
+        config, test, data = self.config, self.test_set, self.data
+        few = Batch(test.X[:config.bracket_samples], test.y[:config.bracket_samples])
+        if len(few) == 0:
+            return {"bracket": []}
+        seen = config.tau > 0.0 and bool((network.margins(few.X, few.y) > 0.0).any())
+        signs = masking(network, few, self.ball, config.seed).raised if seen else ()
+        if config.smoothing > 0.0:
+            return {"bracket": [], "masking": list(signs)}
+        strong = strong_attacks(data.dense_direction, data.dictionary)
+        brackets = bracket(network, few, self.bracket_radii(), self.ball, self.attacks,
+                           config.seed, strong, config.bracket_nodes)
+        low, high = critical_interval(network, few, self.ball, brackets, self.attacks,
+                                      config.seed)
+        return {"bracket": [found.numbers() for found in brackets], "r50_low": low,
+                "r50_high": high, "masking": list(signs)}
+
+    def evaluate(self, network: SymmetricReLU) -> dict[str, Any]:
         """Return the summary of one network: accuracies, mixtures, critical radius.
 
         ``attacked_accuracy`` is the worst of all attacks at radius tau; ``r50`` the middle of
@@ -200,8 +233,8 @@ class Result:
     Attributes
     ----------
     summary : dict
-        ``p``, ``tau``, ``linear_r50``, and under ``clean`` and ``adversarial`` the dictionary
-        of :meth:`Simulation.evaluate`.
+        ``p``, ``tau``, ``linear_r50``, and under ``clean`` and ``adversarial`` the
+        dictionaries of :meth:`Simulation.evaluate` and :meth:`Simulation.certify`.
     history : list of dict
         Rows of :meth:`Simulation.row`.
     arrays : dict of str to ndarray
@@ -363,6 +396,8 @@ class _Run:
         for phase, network in networks.items():
             self.progress(self.total, self.total, f"evaluating the {phase} network")
             summary[phase] = simulation.evaluate(network)
+            self.progress(self.total, self.total, f"certifying the {phase} network")
+            summary[phase] |= simulation.certify(network)
             arrays[f"weights_{phase}"] = network.weights
             curves = accuracy_curves(network, test, simulation.ball, list(radii),
                                      simulation.attacks, config.seed, config.evaluation_chunk)

@@ -34,7 +34,7 @@ def case(seed, m, d, n=3, pure=False, bias=None):
 
 def all_bounds(network, X, y, ball):
     certificates = certify(network, X, y, ball, methods=METHODS, nodes=8, target=np.inf,
-                           steps=40)
+                           steps=40, root_steps=40)
     return certificates.margins_of, certificates
 
 
@@ -78,7 +78,8 @@ def test_no_attack_lands_below_a_certificate(kind, seed, pure):
                "random": RandomSearch()}
     attacked = worst_case(network, X, y, ball, attacks, rng)
     for delta in (None, attacked.delta):
-        found = certify(network, X, y, ball, delta, METHODS, nodes=4, target=np.inf, steps=60)
+        found = certify(network, X, y, ball, delta, METHODS, nodes=4, target=np.inf, steps=60,
+                        root_steps=60)
         for name, bound in found.margins_of.items():
             assert np.all(bound <= attacked.margins + ROUND), name
 
@@ -251,6 +252,7 @@ def test_the_budgets_are_kept():
     ({"seconds": -1.0}, "seconds: expected at least 0"),
     ({"start": np.zeros((1, 2))}, "start: expected shape"),
     ({"steps": 0}, "steps: expected at least 1"),
+    ({"root_steps": 0}, "root_steps: expected at least 1"),
 ])
 def test_bad_arguments_are_named(arguments, message):
     network, X, y, radius, _ = case(8, 6, 3)
