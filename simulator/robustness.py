@@ -8,6 +8,7 @@ both sides.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +17,13 @@ from simulator.balls import L2Ball, LinfBall
 from simulator.bracket import Bracket, bracket, in_double
 from simulator.certificates import certify
 from simulator.checks import require_int, require_real
+from simulator.masking import masking
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Attack, Ball, Batch, Network
 from simulator.randomness import Role, stream
 
 __all__ = ["Bracket", "CriticalRadius", "accuracy", "accuracy_curves", "bracket",
-           "critical_interval", "critical_radius", "standard_attacks"]
+           "certified_summary", "critical_interval", "critical_radius", "standard_attacks"]
 
 
 def standard_attacks(direction: np.ndarray, steps: int = 20) -> dict[str, Attack]:
@@ -210,6 +212,29 @@ def critical_interval(network: SymmetricReLU, batch: Batch, ball: L2Ball | LinfB
         else:
             top = middle
     return low, high
+
+
+def certified_summary(network: SymmetricReLU, batch: Batch, ball: L2Ball | LinfBall,
+                      radii: Sequence[float], attacks: Mapping[str, Attack],
+                      strong: Mapping[str, Attack], seed: int, nodes: int) -> dict[str, Any]:
+    """What a run's summary says about any perturbation; arguments as in :func:`bracket`.
+
+    Returns
+    -------
+    dict
+        ``bracket``: list of :meth:`Bracket.numbers`; ``r50_low``, ``r50_high``: see
+        :func:`critical_interval`; ``masking``: signs raised at the radius of ``ball``, see
+        :mod:`simulator.masking`. A smoothed network has no certificate: its bracket is empty
+        and its critical radius has no bounds.
+    """
+    seen = ball.radius > 0.0 and bool((network.margins(batch.X, batch.y) > 0.0).any())
+    signs = list(masking(network, batch, ball, seed).raised) if seen else []
+    if network.smoothing > 0.0:
+        return {"bracket": [], "masking": signs}
+    brackets = bracket(network, batch, radii, ball, attacks, seed, strong, nodes)
+    low, high = critical_interval(network, batch, ball, brackets, attacks, seed)
+    return {"bracket": [found.numbers() for found in brackets], "r50_low": low,
+            "r50_high": high, "masking": signs}
 
 
 def _certifies_half(network: SymmetricReLU, X: np.ndarray, y: np.ndarray,

@@ -24,11 +24,10 @@ from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding, random_dictionary, random_signs
 from simulator.features import (correlations, cosines, decompose, feature_metrics, gate_rate,
                                 purification)
-from simulator.masking import masking
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Attack, Batch, Batches
 from simulator.randomness import Role, stream
-from simulator.robustness import (accuracy_curves, bracket, critical_interval, critical_radius,
+from simulator.robustness import (accuracy_curves, certified_summary, critical_radius,
                                   standard_attacks)
 from simulator.runs import RunFolder
 from simulator.strong_attacks import strong_attacks
@@ -148,27 +147,18 @@ class Simulation:
         return sorted({0.25 * tau * quarters for quarters in range(1, 6)})
 
     def certify(self, network: SymmetricReLU) -> dict[str, Any]:
-        """Return what is certified: ``bracket``, ``r50_low``, ``r50_high``, ``masking``.
+        """Return the bracket, r50 as an interval, and signs of masked gradients.
 
-        ``bracket`` lists the numbers of :class:`simulator.bracket.Bracket` for each radius;
-        ``masking`` the raised signs of :mod:`simulator.masking` at tau. Empty without samples;
-        a smoothed network has no certificate, so its bracket is empty.
+        The keys are those of :func:`simulator.robustness.certified_summary`.
         """
-        config, test, data = self.config, self.test_set, self.data
-        few = Batch(test.X[:config.bracket_samples], test.y[:config.bracket_samples])
+        config, data = self.config, self.data
+        few = Batch(*(part[:config.bracket_samples] for part in (self.test_set.X,
+                                                                 self.test_set.y)))
         if len(few) == 0:
             return {"bracket": []}
-        seen = config.tau > 0.0 and bool((network.margins(few.X, few.y) > 0.0).any())
-        signs = masking(network, few, self.ball, config.seed).raised if seen else ()
-        if config.smoothing > 0.0:
-            return {"bracket": [], "masking": list(signs)}
-        strong = strong_attacks(data.dense_direction, data.dictionary)
-        brackets = bracket(network, few, self.bracket_radii(), self.ball, self.attacks,
-                           config.seed, strong, config.bracket_nodes)
-        low, high = critical_interval(network, few, self.ball, brackets, self.attacks,
-                                      config.seed)
-        return {"bracket": [found.numbers() for found in brackets], "r50_low": low,
-                "r50_high": high, "masking": list(signs)}
+        strong = strong_attacks(data.dense_direction, data.dictionary, steps=50, restarts=1)
+        return certified_summary(network, few, self.ball, self.bracket_radii(), self.attacks,
+                                 strong, config.seed, config.bracket_nodes)
 
     def evaluate(self, network: SymmetricReLU) -> dict[str, Any]:
         """Return the summary of one network: accuracies, mixtures, critical radius.

@@ -76,9 +76,23 @@ def _style() -> Iterator[None]:
 
 
 def accuracy_figure(config: SimulationConfig, result: Result) -> Figure:
-    """Accuracy against radius, before and after adversarial training, under three attacks."""
+    """Accuracy against radius, before and after adversarial training, under three attacks.
+
+    Where the run has a bracket, bars span certified to attacked accuracy on its own samples,
+    and a band the exact binomial limits of the true robust accuracy.
+    """
     arrays, radii = result.arrays, result.arrays["radii"]
     figure, axes = plt.subplots(figsize=(PAGE * 0.72, 2.9))
+    bracketed = False
+    for phase, colour in COLOURS.items():
+        found = result.summary[phase].get("bracket") or []
+        bracketed |= bool(found)
+        at = [row["radius"] for row in found]
+        certified, attacked = ([row[name] for row in found] for name in ("certified", "attacked"))
+        axes.fill_between(at, [row["low"] for row in found], [row["high"] for row in found],
+                          color=colour, alpha=0.13, linewidth=0)
+        axes.fill_between(at, certified, attacked, color=colour, alpha=0.45, linewidth=0)
+        axes.plot(at, certified, "^", color=colour, markersize=4, markeredgewidth=0)
     for phase, colour in COLOURS.items():
         for attack, dash in DASHES.items():
             axes.plot(radii, arrays[f"curve_{phase}_{attack}"], dash, color=colour)
@@ -93,12 +107,21 @@ def accuracy_figure(config: SimulationConfig, result: Result) -> Figure:
     norm = r"\ell_2" if config.norm == "l2" else r"\ell_\infty"
     axes.set(xlabel=rf"${norm}$ radius of the perturbation", ylabel="accuracy",
              xlim=(0, radii[-1]), ylim=(-0.02, 1.03))
-    handles = [plt.Line2D([], [], color=COLOURS[phase], label=NAMES[phase]) for phase in COLOURS]
+    handles: list[Any] = [plt.Line2D([], [], color=COLOURS[phase], label=NAMES[phase])
+                          for phase in COLOURS]
     handles += [plt.Line2D([], [], color=LINEAR, linewidth=1.0,
                            label="linear classifier (exact)")]
     words = {"universal": "universal direction", "fgm": "FGM", "pgd": "PGD"}
     handles += [plt.Line2D([], [], color="black", linestyle=DASHES[attack], label=words[attack])
                 for attack in DASHES]
+    if bracketed:
+        samples = result.summary["clean"]["bracket"][0]["samples"]
+        handles += [plt.Line2D([], [], color="black", linestyle="none", marker="^", markersize=4,
+                               label=f"certified ({samples} samples)"),
+                    plt.Rectangle((0, 0), 1, 1, color="black", alpha=0.45, linewidth=0,
+                                  label="certified to attacked"),
+                    plt.Rectangle((0, 0), 1, 1, color="black", alpha=0.13, linewidth=0,
+                                  label="true accuracy (95 %)")]
     axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
