@@ -202,4 +202,5 @@ def _summed_up(radius: float, certified: np.ndarray, broken: np.ndarray, confide
     high = binomtest(unbroken, n).proportion_ci(confidence, "exact").high
     decided = np.where(certified != "", np.char.add("certified: ", certified),
                        np.where(broken != "", np.char.add("broken: ", broken), "open"))
-    return Bracket(radius, safe / n, unbroken / n, float(low), float(high), n, decided, seconds)
+    return Bracket(radius, safe / n, unbroken / n, float(low), float(high), n, decided,
+                   float(seconds))

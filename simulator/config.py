@@ -126,6 +126,7 @@ class SimulationConfig:
         """
         for key in settings:
             known_key(key)
+        settings = LATER | dict(settings)
         missing = [name for name in FIELDS if name not in settings]
         if missing:
             raise ValueError(f"{', '.join(missing)}: expected a value, got none")
@@ -144,6 +145,7 @@ CHOICES = {"dictionary": ("identity", "random"), "labeler": ("ones", "signs"),
            "dtype": ("float64", "float32")}
 
 
+LATER = {"bracket_samples": 0, "bracket_nodes": 1}  # what runs did from before these settings
 # other integers start at 1
 ZERO_ALLOWED = ("seed", "training_samples", "adversarial_steps", "bracket_samples")
 POSITIVE = ("init_scale", "learning_rate")  # other reals may be 0
@@ -159,8 +161,14 @@ def known_key(key: str) -> str:
 
 
 def config_hash(config: SimulationConfig) -> str:
-    """Return ten hexadecimal digits that identify the settings."""
-    text = json.dumps(config.to_dict(), sort_keys=True)
+    """Return ten hexadecimal digits that identify the settings.
+
+    A later setting counts only where it changes what older runs did: their folders keep their
+    names.
+    """
+    counted = {key: value for key, value in config.to_dict().items()
+               if key not in LATER or value != LATER[key]}
+    text = json.dumps(counted, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 

@@ -21,6 +21,7 @@ PRE_ACTIVATIONS = 1  # (n, m) arrays; sampled smoothing holds its noise as well
 INPUTS = 5  # (n, d) arrays: samples, perturbations, gradients
 DICTIONARIES = 4  # (d, d) arrays while a random dictionary is made
 PGD_PASSES = 3 * 20 * 3  # starts, steps, products a step
+BRACKET_PASSES = 15 * PGD_PASSES  # radii, bisection and bounds, for each of two networks
 TRAINING_SLOWER = 1.5  # gates, draws and losses beside the products
 EVALUATION_SLOWER = 2.1
 STEP_SECONDS = 1e-3  # what a step costs however small it is
@@ -59,7 +60,8 @@ def cost(config: SimulationConfig) -> Cost:
     # 16 radii of the curves and about 10 of the bisection, many samples broken early
     return Cost(memory, product * (2.0 * config.clean_steps
                                    + (2.0 + attack) * config.adversarial_steps),
-                test * (5.0 * records + 2 * 18 * PGD_PASSES))
+                test * (5.0 * records + 2 * 18 * PGD_PASSES)
+                + 2.0 * config.bracket_samples * weights * 2 * BRACKET_PASSES)
 
 
 def gemm_rate(config: SimulationConfig, budget: float = 0.1) -> float:

@@ -222,7 +222,8 @@ def certified_summary(network: SymmetricReLU, batch: Batch, ball: L2Ball | LinfB
     Returns
     -------
     dict
-        ``bracket``: list of :meth:`Bracket.numbers`; ``r50_low``, ``r50_high``: see
+        ``bracket``: list of :meth:`Bracket.numbers`; ``certified_accuracy``: at the radius of
+        ``ball``, if it is one of ``radii``; ``r50_low``, ``r50_high``: see
         :func:`critical_interval`; ``masking``: signs raised at the radius of ``ball``, see
         :mod:`simulator.masking`. A smoothed network has no certificate: its bracket is empty
         and its critical radius has no bounds.
@@ -233,7 +234,9 @@ def certified_summary(network: SymmetricReLU, batch: Batch, ball: L2Ball | LinfB
         return {"bracket": [], "masking": signs}
     brackets = bracket(network, batch, radii, ball, attacks, seed, strong, nodes)
     low, high = critical_interval(network, batch, ball, brackets, attacks, seed)
-    return {"bracket": [found.numbers() for found in brackets], "r50_low": low,
+    at_radius = {"certified_accuracy": found.certified for found in brackets
+                 if found.radius == ball.radius}
+    return {"bracket": [found.numbers() for found in brackets], **at_radius, "r50_low": low,
             "r50_high": high, "masking": signs}
 
 

@@ -345,11 +345,12 @@ def write_summary(folder: Path, plan: Plan) -> tuple[Path, list[Outcome]]:
 
 
 def _numbers(folder: RunFolder) -> dict[str, float]:
-    """The flattened summary of a finished run."""
+    """The flattened summary of a finished run, without its lists."""
     flat: dict[str, float] = {}
     for name, value in folder.read_json("summary.json").items():
         if isinstance(value, dict):
-            flat |= {f"{name}_{key}": entry for key, entry in value.items()}
+            flat |= {f"{name}_{key}": entry for key, entry in value.items()
+                     if not isinstance(entry, list)}
         else:
             flat[name] = value
     return flat
