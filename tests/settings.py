@@ -6,8 +6,9 @@ from scripts.presets import preset
 from simulator.config import SimulationConfig
 
 SMALL = {"d": 20, "k": 2, "m": 40, "batch_size": 50, "clean_steps": 30, "adversarial_steps": 20,
-         "test_samples": 60, "evaluation_chunk": 60, "bracket_samples": 10, "bracket_nodes": 3,
+         "test_samples": 60, "evaluation_chunk": 60, "bracket_samples": 0,
          "record_every": 10}
+CERTIFIED = {"bracket_samples": 10, "bracket_nodes": 3}
 
 
 def small_config(**changes: Any) -> SimulationConfig:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from settings import small_flags
+from settings import CERTIFIED, small_flags
 
 from scripts import cli, info, plot, simulate
 
@@ -27,7 +27,17 @@ def test_simulate_runs_the_smoke_preset_from_data_to_figures(tmp_path, capsys):
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "env.json", "checkpoint.npz", "metrics.csv", "arrays.npz", "summary.json",
         "status.json", "figures", ".lock"}
-    assert "mixture ratio" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "mixture ratio" in text
+    assert "certified to attacked accuracy on 50 samples, against ANY l2 perturbation" in text
+    assert "(tau)" in text and "r50, certified to attacked" in text
+
+
+@pytest.mark.parametrize("changes, words", [({}, "bracket_samples is 0"), (
+    {"smoothing": 0.1, **CERTIFIED}, "a smoothed network has no certificate")])
+def test_the_table_says_why_nothing_is_certified(tmp_path, capsys, changes, words):
+    assert simulate.main([*small_flags(**changes), "--out", str(tmp_path), "--no-figures"]) == 0
+    assert f"nothing certified: {words}" in capsys.readouterr().out
 
 
 def test_json_stands_alone_on_stdout_and_a_finished_run_is_not_run_again(tmp_path, capsys):
@@ -167,7 +177,8 @@ def test_plot_refuses_what_is_no_finished_run(tmp_path, capsys):
     assert "found no config.json" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("changes", [{"norm": "linf", "tau": 0.05}, {"dictionary": "random"},
+@pytest.mark.parametrize("changes", [{"norm": "linf", "tau": 0.05, **CERTIFIED},
+                                     CERTIFIED, {"dictionary": "random"},
                                      {"labeler": "signs"}, {"tau": 0}, {"d": 5, "k": 1, "m": 1}],
                          ids=str)
 def test_every_kind_of_run_can_be_drawn(tmp_path, changes):

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
-from settings import small_config
+from settings import CERTIFIED, small_config
 
 from scripts.presets import preset
 from simulator import simulation as module
 from simulator.config import SimulationConfig
+from simulator.protocols import Batch
+from simulator.robustness import bracket
 from simulator.runs import RunFolder
 from simulator.simulation import Simulation, Stopped, simulate, stored_result
+from simulator.strong_attacks import strong_attacks
 from simulator.training import Diverged
 
 SUMMARY_KEYS = {"accuracy", "universal_accuracy", "attacked_accuracy", "mixture_ratio", "purity",
@@ -23,7 +26,7 @@ def files_of(folder):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """One uninterrupted small run and its folder."""
-    config = small_config()
+    config = small_config(**CERTIFIED)
     folder = RunFolder.create(tmp_path_factory.mktemp("whole"), config)
     return config, folder, simulate(config, folder)
 
@@ -35,6 +38,35 @@ def test_the_summary_has_the_documented_keys(finished):
         assert SUMMARY_KEYS <= set(result.summary[phase])
     assert result.summary["tau"] == config.tau
     assert result.summary["p"] == pytest.approx((1.0 + 1.0 * 2) / 20)
+
+
+def test_the_summary_brackets_both_networks_at_the_radii_of_the_paper(finished):
+    config, _, result = finished
+    for phase in ("clean", "adversarial"):
+        rows = result.summary[phase]["bracket"]
+        radii = [row["radius"] for row in rows]
+        assert radii == sorted({0.05, 0.10, 0.15, 0.20, 0.25, config.tau})
+        for row in rows:
+            assert row["low"] <= row["certified"] <= row["attacked"] <= row["high"]
+            assert row["samples"] == 10
+        at_tau = rows[radii.index(config.tau)]
+        assert result.summary[phase]["certified_accuracy"] == at_tau["certified"]
+        assert result.summary[phase]["r50_low"] <= result.summary[phase]["r50_high"]
+        assert result.summary[phase]["masking"] == []
+
+
+def test_an_linf_run_is_bracketed_at_quarters_of_tau():
+    summary = simulate(small_config(norm="linf", tau=0.04, **CERTIFIED)).summary
+    assert [row["radius"] for row in summary["clean"]["bracket"]] == pytest.approx(
+        [0.01, 0.02, 0.03, 0.04, 0.05])
+    assert "certified_accuracy" in summary["clean"]
+
+
+@pytest.mark.parametrize("changes", [{"bracket_samples": 0}, {"smoothing": 0.1, **CERTIFIED}])
+def test_without_samples_or_with_smoothing_the_bracket_is_empty(changes):
+    summary = simulate(small_config(**changes)).summary
+    assert summary["clean"]["bracket"] == summary["adversarial"]["bracket"] == []
+    assert "r50_low" not in summary["clean"]
 
 
 def test_the_history_covers_both_phases_at_the_chosen_steps(finished):
@@ -189,3 +221,35 @@ def test_lottery_mixtures_have_the_size_of_the_sparsity():
     assert clean["coverage"] >= 0.99 and clean["purity"] >= 0.75
     assert clean["mixture_ratio"] >= 5 * robust["mixture_ratio"]
     assert min(clean["accuracy"], robust["accuracy"]) >= 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_lottery_is_certified_after_adversarial_training(seed):
+    """At (64, 4): at least 0.95 at 0.15 and 0.60 at 0.20, bracket closed to 0.15."""
+    config = SimulationConfig.from_settings(
+        preset("lottery") | {"d": 64, "k": 4, "seed": seed, "bracket_nodes": 100})
+    rows = {row["radius"]: row for row in simulate(config).summary["adversarial"]["bracket"]}
+    assert rows[0.15]["certified"] >= 0.95
+    assert rows[0.20]["certified"] >= 0.60
+    assert rows[0.20]["attacked"] - rows[0.20]["certified"] <= 0.15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_one_radius_breaks_the_clean_network_and_is_certified_for_the_robust_one(seed):
+    """``desk`` at radius 0.14, with the bracket of the clean network closed below its r50."""
+    simulation = Simulation(SimulationConfig.from_settings(preset("desk") | {"seed": seed}))
+    result = simulate(simulation.config)
+    few = Batch(simulation.test_set.X[:200], simulation.test_set.y[:200])
+    found = {}
+    for phase in ("clean", "adversarial"):
+        network = simulation.network(result.arrays[f"weights_{phase}"],
+                                     float(result.arrays["bias"]))
+        found[phase] = bracket(network, few, [0.05, 0.08, 0.10, 0.12, 0.14], simulation.ball,
+                               simulation.attacks, seed,
+                               strong_attacks(simulation.data.dense_direction))
+    assert found["adversarial"][-1].certified >= 0.9
+    assert found["clean"][-1].attacked <= 0.5
+    for below in found["clean"][:-1]:
+        assert below.width <= 0.02
