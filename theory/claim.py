@@ -1,0 +1,308 @@
+"""A statement of a paper, the runs it is confronted with, and what came of it.
+
+A :class:`Claim` says what is expected before anything is measured, a :class:`Measurement` is one
+number with its interval over seeds, and a :class:`Finding` is the verdict: "holds", "fails" or
+"outside the regime".
+
+The burden of proof lies with the claim. It holds if, for each of its decisive measurements, the
+whole 95 % interval lies in the accepted range fixed beforehand. An interval that straddles the
+edge is therefore "fails" with a caveat that says so. Where the runs break an assumption of the
+statement, or are too few to estimate anything, the verdict is "outside the regime".
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from simulator.config import SimulationConfig
+from simulator.runs import RunFolder
+from simulator.simulation import Result
+from theory.picture import Picture
+from theory.scaling import LEVEL, holm
+
+__all__ = ["FAILS", "HOLDS", "OUTSIDE", "Assumption", "Claim", "Finding", "Measurement", "Run",
+           "Size", "accepted_range", "conclude", "corrected", "outside"]
+
+HOLDS, FAILS, OUTSIDE = "holds", "fails", "outside the regime"
+
+
+class Size(NamedTuple):
+    """Runs that differ in nothing but the seed: family (the config's name), d, k."""
+
+    family: str
+    d: int
+    k: int
+
+    def __str__(self) -> str:
+        return f"({self.d}, {self.k})"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished simulation as a claim sees it.
+
+    Attributes
+    ----------
+    config : SimulationConfig
+    summary : dict
+        :attr:`simulator.simulation.Result.summary`.
+    history : list of dict
+        :attr:`simulator.simulation.Result.history`.
+    load : callable
+        Returns the arrays of the run. They are read when asked for and not kept: all runs of
+        a report together need not fit into memory.
+    """
+
+    config: SimulationConfig
+    summary: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+    load: Callable[[], Mapping[str, np.ndarray]] = field(repr=False)
+
+    @classmethod
+    def of(cls, config: SimulationConfig, result: Result) -> "Run":
+        """Return the run of a result in memory."""
+        return cls(config, result.summary, result.history, lambda: result.arrays)
+
+    @classmethod
+    def stored(cls, folder: RunFolder) -> "Run":
+        """Return the run of a finished folder."""
+        return cls(folder.config(), folder.read_json("summary.json"),
+                   folder.read_csv("metrics.csv"), lambda: folder.read_npz("arrays.npz"))
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """The arrays of the run, read now."""
+        return self.load()
+
+    @property
+    def size(self) -> Size:
+        """Family, d and k."""
+        return Size(self.config.name, self.config.d, self.config.k)
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """Something a statement needs, checked on a run.
+
+    Attributes
+    ----------
+    name : str
+        In words, as in "k is at most sqrt(d)".
+    fulfilled : callable
+        Called with a Run.
+    """
+
+    name: str
+    fulfilled: Callable[[Run], bool] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of a paper as something to measure.
+
+    Attributes
+    ----------
+    id : str
+        "A2".
+    title : str
+        A few words.
+    statement : str
+        What the paper says, in our words.
+    source : str
+        Where it says so, and which constants or exponents are readings (derived here and
+        tested, not quoted).
+    assumptions : tuple of Assumption
+        A size at which one of them is broken in any seed is left out.
+    quantity : str
+        What is measured.
+    law : str
+        What is expected of it, with the accepted range.
+    expected : float
+        The number the headline measurement is held against.
+    """
+
+    id: str
+    title: str
+    statement: str
+    source: str
+    assumptions: tuple[Assumption, ...]
+    quantity: str
+    law: str
+    expected: float
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number with its interval over seeds.
+
+    Attributes
+    ----------
+    name : str
+    measured, low, high : float
+        Mean over seeds and its 95 % interval.
+    accepted : tuple of float
+        Ends of the range that must hold the whole interval.
+    p_value : float
+        Of the hypothesis that the true value lies outside that range.
+    target : tuple of float
+        Ends of the range that must hold the measured value itself.
+    decisive : bool
+        False: shown in the report, no part of the verdict.
+    """
+
+    name: str
+    measured: float
+    low: float
+    high: float
+    accepted: tuple[float, float]
+    p_value: float
+    target: tuple[float, float] = (-math.inf, math.inf)
+    decisive: bool = True
+
+    @property
+    def holds(self) -> bool:
+        """True if interval and value lie where they should. NaN never does."""
+        return (self.accepted[0] <= self.low and self.high <= self.accepted[1]
+                and self.target[0] <= self.measured <= self.target[1])
+
+    @property
+    def undecided(self) -> bool:
+        """True if the value lies in the accepted range and its interval reaches out of it."""
+        return (not self.holds and self.accepted[0] <= self.measured <= self.accepted[1]
+                and self.target[0] <= self.measured <= self.target[1])
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of a claim.
+
+    Attributes
+    ----------
+    claim : Claim
+    verdict : "holds", "fails" or "outside the regime"
+    measurements : tuple of Measurement
+        The headline first; empty where nothing could be measured.
+    caveats : tuple of str
+    seeds : tuple of int
+        Seeds the intervals are over.
+    sizes : tuple of Size
+        Sizes that were inside the regime.
+    data : Picture or None
+        The numbers of the claim's figure.
+    """
+
+    claim: Claim
+    verdict: str
+    measurements: tuple[Measurement, ...] = ()
+    caveats: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    sizes: tuple[Size, ...] = ()
+    data: Picture | None = field(default=None, repr=False)
+
+    @property
+    def id(self) -> str:
+        """Of the claim."""
+        return self.claim.id
+
+    @property
+    def measured(self) -> float:
+        """The headline measurement; NaN where there is none."""
+        return self.measurements[0].measured if self.measurements else math.nan
+
+    @property
+    def low(self) -> float:
+        """Lower end of the headline's interval."""
+        return self.measurements[0].low if self.measurements else math.nan
+
+    @property
+    def high(self) -> float:
+        """Upper end of the headline's interval."""
+        return self.measurements[0].high if self.measurements else math.nan
+
+    @property
+    def p_value(self) -> float:
+        """Of the hypothesis that the claim is false: the largest of its decisive parts.
+
+        A claim is the conjunction of its parts; rejecting the falsehood of every one at level
+        alpha rejects that of the conjunction at level alpha (intersection-union test).
+        """
+        return max((part.p_value for part in self.measurements if part.decisive), default=1.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry of findings.json; null where nothing was measured."""
+        numbers = {"measured": self.measured, "low": self.low, "high": self.high,
+                   "expected": self.claim.expected}
+        return {"id": self.id, "verdict": self.verdict,
+                **{name: float(value) if math.isfinite(value) else None
+                   for name, value in numbers.items()},
+                "caveats": list(self.caveats)}
+
+
+def conclude(claim: Claim, measurements: Sequence[Measurement], runs: Sequence[Run],
+             caveats: Sequence[str] = (), data: Picture | None = None) -> Finding:
+    """Return the finding that the measurements amount to.
+
+    Parameters
+    ----------
+    claim : Claim
+    measurements : sequence of Measurement
+        The headline first; at least one is decisive.
+    runs : sequence of Run
+        Those inside the regime, that were measured.
+    caveats : sequence of str
+    data : Picture or None
+    """
+    decisive = [part for part in measurements if part.decisive]
+    if not decisive:
+        raise ValueError(f"{claim.id}: expected a decisive measurement, got none")
+    notes = [f"{part.name}: the value is accepted but its interval "
+             f"[{part.low:.3g}, {part.high:.3g}] reaches out of the accepted range: "
+             "more seeds would decide" for part in decisive if part.undecided]
+    notes += [f"{part.name}: {part.measured:.3g} [{part.low:.3g}, {part.high:.3g}] is not in "
+              f"the accepted range {accepted_range(part)}"
+              for part in decisive if not part.holds and not part.undecided]
+    verdict = HOLDS if all(part.holds for part in decisive) else FAILS
+    return Finding(claim, verdict, tuple(measurements), (*notes, *caveats),
+                   tuple(sorted({run.config.seed for run in runs})),
+                   tuple(sorted({run.size for run in runs})), data)
+
+
+def accepted_range(part: Measurement) -> str:
+    """Return the accepted range in words: "at least 5"."""
+    low, high = part.accepted
+    if math.isinf(high):
+        text = f"at least {low:g}"
+    elif math.isinf(low):
+        text = f"at most {high:g}"
+    else:
+        text = f"[{low:g}, {high:g}]"
+    if math.isfinite(part.target[0]) or math.isfinite(part.target[1]):
+        text += f", value in [{part.target[0]:g}, {part.target[1]:g}]"
+    return text
+
+
+def outside(claim: Claim, reasons: Sequence[str]) -> Finding:
+    """Return the finding of a claim about which the runs say nothing, and why."""
+    return Finding(claim, OUTSIDE, caveats=tuple(reasons))
+
+
+def corrected(findings: Sequence[Finding]) -> list[Finding]:
+    """Correct the verdicts for the number of claims confronted together (Holm).
+
+    A claim that holds on its own but whose p-value does not survive becomes "fails", with a
+    caveat: among many claims one passes by luck.
+    """
+    confronted = [finding for finding in findings if finding.verdict != OUTSIDE]
+    adjusted = dict(zip((finding.id for finding in confronted),
+                        holm([finding.p_value for finding in confronted])))
+    result = []
+    for finding in findings:
+        if finding.verdict == HOLDS and adjusted[finding.id] > 1.0 - LEVEL:
+            note = (f"holds alone (p = {finding.p_value:.2g}) but not after Holm's correction "
+                    f"for {len(confronted)} claims (p = {adjusted[finding.id]:.2g})")
+            finding = replace(finding, verdict=FAILS, caveats=(note, *finding.caveats))
+        result.append(finding)
+    return result

@@ -1,0 +1,149 @@
+"""From the numbers of runs to the measurements of a finding; shared by all claims."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from theory.claim import Claim, Finding, Measurement, Run, Size, conclude, outside
+from theory.picture import Picture, Series
+from theory.regime import by_size, within
+from theory.scaling import MIN_SEEDS, Exponent, Interval, TooFew, share_interval, t_interval
+
+__all__ = ["Evidence", "at_every_size", "confronted", "of_slopes", "series_over_sizes",
+           "size_names", "values_of"]
+
+Groups = Mapping[Size, Sequence[Run]]
+
+
+class Evidence(NamedTuple):
+    """What a claim measured inside its regime.
+
+    Attributes
+    ----------
+    measurements : list of Measurement
+        The headline first.
+    picture : Picture
+    caveats : list of str
+    """
+
+    measurements: list[Measurement]
+    picture: Picture
+    caveats: list[str]
+
+
+def confronted(claim: Claim, runs: Sequence[Run],
+               measure: Callable[[dict[Size, list[Run]]], Evidence]) -> Finding:
+    """Confront a claim with the runs it speaks about.
+
+    Parameters
+    ----------
+    claim : Claim
+    runs : sequence of Run
+        Any runs; those outside the claim's regime are left out and named in the caveats.
+    measure : callable
+        Turns the runs inside, grouped by size and with at least 3 seeds each, into Evidence;
+        raises TooFew where they are not enough.
+    """
+    if not runs:
+        return outside(claim, ["there are no runs"])
+    regime = within(claim, runs)
+    groups = by_size(regime.runs)
+    few = [size for size, group in groups.items() if len(group) < MIN_SEEDS]
+    caveats = regime.caveats + [
+        f"left out {size.family} {size}: an interval over seeds needs at least {MIN_SEEDS} "
+        f"seeds, got {len(groups[size])}" for size in few]
+    groups = {size: group for size, group in groups.items() if size not in few}
+    if not groups:
+        return outside(claim, caveats)
+    try:
+        evidence = measure(groups)
+    except TooFew as reason:
+        return outside(claim, [str(reason), *caveats])
+    used = [run for group in groups.values() for run in group]
+    return conclude(claim, evidence.measurements, used, [*evidence.caveats, *caveats],
+                    evidence.picture)
+
+
+def values_of(groups: Groups, value: Callable[[Run], float]) -> dict[Size, np.ndarray]:
+    """Return the value of each run, one array over seeds for each size."""
+    return {size: np.array([float(value(run)) for run in group])
+            for size, group in groups.items()}
+
+
+def at_every_size(name: str, values: Mapping[Size, np.ndarray], accepted: tuple[float, float],
+                  samples: Callable[[Size], int] | None = None, logarithms: bool = False,
+                  decisive: bool = True) -> Measurement:
+    """Measure something that must lie in a range at every size: report the worst size.
+
+    Parameters
+    ----------
+    name : str
+    values : mapping of Size to ndarray, shape (seeds,)
+    accepted : tuple of float
+    samples : callable or None
+        For shares of samples: how many there are behind one value at a size.
+    logarithms : bool
+        Take mean and interval in logarithms, for ratios.
+    decisive : bool
+
+    Notes
+    -----
+    Every size must pass its own test, so the p-value is the largest over sizes. A value that
+    is not a number passes nowhere.
+    """
+    ends = tuple(math.log(end) if end > 0 else -math.inf for end in accepted)
+    worst: tuple[float, Size, Interval] | None = None
+    p_value = 0.0
+    for size, seeds in values.items():
+        bad = not np.isfinite(seeds).all() or (logarithms and (seeds <= 0.0).any())
+        if bad:
+            interval = Interval(math.nan, math.nan, math.nan, 1.0)
+        elif logarithms:
+            found = t_interval(np.log(seeds), (ends[0], ends[1]))
+            interval = Interval(math.exp(found.mean), math.exp(found.low),
+                                math.exp(found.high), found.p_value)
+        elif samples is not None:
+            interval = share_interval(seeds, samples(size), accepted)
+        else:
+            interval = t_interval(seeds, accepted)
+        p_value = max(p_value, interval.p_value)
+        slack = min(interval.low - accepted[0], accepted[1] - interval.high)
+        slack = -math.inf if math.isnan(slack) else slack
+        if worst is None or slack < worst[0]:
+            worst = (slack, size, interval)
+    if worst is None:
+        raise TooFew("there are no sizes")
+    _, size, interval = worst
+    place = f" at {size.family} {size}" + (f", worst of {len(values)} sizes"
+                                           if len(values) > 1 else "")
+    return Measurement(name + place, interval.mean, interval.low, interval.high, accepted,
+                       p_value, decisive=decisive)
+
+
+def of_slopes(name: str, exponent: Exponent, accepted: tuple[float, float],
+              target: tuple[float, float] = (-math.inf, math.inf),
+              decisive: bool = True) -> Measurement:
+    """Measure an exponent: t over the slopes of the seeds."""
+    found = t_interval(exponent.slopes, accepted)
+    return Measurement(name, found.mean, found.low, found.high, accepted, found.p_value, target,
+                       decisive)
+
+
+def series_over_sizes(label: str, values: Mapping[Size, np.ndarray], role: str,
+                      order: Sequence[Size]) -> Series:
+    """Return values over the numbered sizes of ``order``; missing seeds are NaN."""
+    most = max(len(seeds) for seeds in values.values())
+    table = np.full((most, len(order)), np.nan)
+    for column, size in enumerate(order):
+        if size in values:
+            table[:len(values[size]), column] = values[size]
+    return Series(label, np.arange(len(order), dtype=float), table, role)
+
+
+def size_names(order: Sequence[Size]) -> tuple[str, ...]:
+    """Return tick labels of sizes; with the family where there are several."""
+    several = len({size.family for size in order}) > 1
+    return tuple(f"{size.d}, {size.k}" + (f"\n{size.family}" if several else "")
+                 for size in order)

@@ -1,0 +1,101 @@
+"""A1: clean training finds the features, and the network generalises.
+
+A neuron of feature j has learned it if ``|C_ij|`` stands out among its coefficients ``C = W M``.
+The largest of d independent Gaussian coefficients is about ``sqrt(2 log d)`` times their root
+mean square, so "stands out" is: at least twice that, over the root mean square of the others.
+With another dictionary than the data's no neuron passes.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from simulator.features import cosines, decompose
+from simulator.simulation import Simulation
+from theory.claim import Claim, Finding, Run, Size
+from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
+                             values_of)
+from theory.picture import Curve, Panel, Picture
+from theory.regime import BELOW_SQUARE_ROOT, FRESH_SAMPLES, MORE_NEURONS
+
+__all__ = ["CLAIM", "confront", "features_found", "initial_cosine"]
+
+CONTRAST = 2.0  # times what the largest of d Gaussian coefficients reaches by chance
+
+CLAIM = Claim(
+    id="A1", title="clean training finds the features",
+    statement="Gradient descent on clean data from a small random start makes neurons that are "
+              "each aligned with one feature, a neuron for every feature; the network then "
+              "generalises, and little of the start is left in those neurons.",
+    source="Allen-Zhu & Li, arXiv 2005.10190, the result on clean training. The thresholds are "
+           "readings: accuracy -> 1 and cosine -> 0 have no rate here.",
+    assumptions=(BELOW_SQUARE_ROOT, MORE_NEURONS, FRESH_SAMPLES),
+    quantity="share of the features whose neuron stands out; test accuracy; cosine of a feature "
+             "neuron with its start",
+    law="features found at least 0.95, accuracy at least 0.95, cosine at most 0.5, at every size",
+    expected=1.0)
+
+
+def confront(runs: Sequence[Run]) -> Finding:
+    """Confront the claim with runs."""
+    return confronted(CLAIM, runs, _measure)
+
+
+def features_found(weights: np.ndarray, dictionary: np.ndarray | None,
+                   labeler: np.ndarray) -> float:
+    """Share of the d features that have a feature neuron whose coefficient stands out.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (m, d)
+    dictionary : ndarray, shape (d, d), or None
+    labeler : ndarray, shape (d,)
+    """
+    parts = decompose(weights, dictionary, labeler)
+    d = parts.coefficients.shape[1]
+    chosen = parts.is_feature_neuron & (parts.peaks != 0.0)
+    others = np.linalg.norm(parts.mixture[chosen], axis=1) / math.sqrt(max(d - 1, 1))
+    chance = math.sqrt(2.0 * math.log(d)) if d > 1 else 0.0
+    stands_out = np.abs(parts.peaks[chosen]) >= CONTRAST * chance * others
+    return len(np.unique(parts.feature[chosen][stands_out])) / d
+
+
+def initial_cosine(run: Run) -> float:
+    """Mean cosine of the clean network's feature neurons with their initial weights."""
+    arrays = run.arrays
+    parts = decompose(arrays["weights_clean"], arrays.get("dictionary"), arrays["labeler"])
+    start = Simulation(run.config).initial_network().weights
+    return float(cosines(arrays["weights_clean"], start)[parts.is_feature_neuron].mean())
+
+
+def _found(run: Run) -> float:
+    arrays = run.arrays
+    return features_found(arrays["weights_clean"], arrays.get("dictionary"), arrays["labeler"])
+
+
+def _measure(groups: dict[Size, list[Run]]) -> Evidence:
+    found = values_of(groups, _found)
+    accuracy = values_of(groups, lambda run: run.summary["clean"]["accuracy"])
+    cosine = values_of(groups, initial_cosine)
+    order = list(groups)
+    parts = [
+        at_every_size("features found", found, (0.95, 1.0)),
+        at_every_size("test accuracy", accuracy, (0.95, 1.0),
+                      lambda size: groups[size][0].config.test_samples),
+        at_every_size("cosine with the start", cosine, (-math.inf, 0.5)),
+    ]
+    ends = (-0.4, len(order) - 0.6)
+    picture = Picture(
+        "Share of features found and test accuracy (left), and the cosine of a feature neuron "
+        "with its random start (right), at each size (d, k).",
+        (Panel("d, k", "share",
+               (series_over_sizes("features found", found, "clean", order),
+                series_over_sizes("test accuracy", accuracy, "other", order)),
+               (Curve("accepted from here", ends, (0.95, 0.95)),),
+               ticks=size_names(order), ylim=(0.0, 1.05)),
+         Panel("d, k", "cosine with the start",
+               (series_over_sizes("after clean training", cosine, "clean", order),),
+               (Curve("accepted up to here", ends, (0.5, 0.5)),),
+               ticks=size_names(order), ylim=(0.0, 1.0))))
+    return Evidence(parts, picture, [])

@@ -1,0 +1,143 @@
+"""A9: what adversarial training adds is carried by few directions.
+
+The mixtures of all neurons lie along ``M w*``, so removing them is close to an update of rank
+one. The update ``W_adv - W_clean`` on the clean feature neurons is truncated to its R largest
+singular directions, and the network with the truncated update is attacked.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from simulator.attacks import FGM, PGD, Universal, worst_case
+from simulator.features import decompose
+from simulator.protocols import Attack
+from simulator.randomness import Role, stream
+from simulator.simulation import Simulation, fixed_threads
+from theory.claim import Assumption, Claim, Finding, Run, Size
+from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
+from theory.picture import Curve, Panel, Picture, Series
+from theory.regime import BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED
+
+__all__ = ["CLAIM", "confront", "trained_update"]
+
+GAINED = Assumption("adversarial training gains 10 % of attacked accuracy at tau",
+                    lambda run: run.summary["adversarial"]["attacked_accuracy"]
+                    - run.summary["clean"]["attacked_accuracy"] >= 0.1)
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # ranks R/d that are tried
+FEW = 0.1
+SAMPLES = 300  # attacked for each rank
+
+CLAIM = Claim(
+    id="A9", title="the update is low-rank",
+    statement="The change that adversarial training makes to the neurons that hold features is "
+              "carried by few directions: applied alone, they give most of the robustness.",
+    source="Allen-Zhu & Li, arXiv 2005.10190, as a consequence of the shared dense direction. "
+           "\"Few\" (d/10) and \"most\" (80 %) are readings.",
+    assumptions=(BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED, GAINED),
+    quantity="share of the gain in attacked accuracy at tau that the update truncated to rank "
+             "d/10 gives",
+    law="at least 0.8 at every size",
+    expected=1.0)
+
+Update = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def trained_update(clean: np.ndarray, adversarial: np.ndarray) -> np.ndarray:
+    """Return ``W_adv - W_clean`` of some neurons, shape (neurons, d)."""
+    return adversarial - clean
+
+
+def confront(runs: Sequence[Run], update: Update = trained_update) -> Finding:
+    """Confront the claim with runs.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    update : callable
+        Makes the update that is truncated from the two networks' feature neurons; another one
+        than the trained one is a control.
+    """
+    return confronted(CLAIM, runs, lambda groups: _measure(groups, update))
+
+
+def _ranks(d: int) -> list[int]:
+    return [math.ceil(share * d) for share in SHARES]
+
+
+def _recovered(run: Run, update: Update) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return shares of the gain at each rank, of the squared norm, and the alignment.
+
+    The alignment is |cos| of the first singular direction with M w*.
+    """
+    simulation, arrays = Simulation(run.config), run.arrays
+    test, bias = simulation.test_set, float(arrays["bias"])
+    X, y = test.X[:SAMPLES], test.y[:SAMPLES]
+    clean, adversarial = arrays["weights_clean"], arrays["weights_adversarial"]
+    marked = decompose(clean, arrays.get("dictionary"), arrays["labeler"]).is_feature_neuron
+    change = update(np.asarray(clean[marked], np.float64),
+                    np.asarray(adversarial[marked], np.float64))
+    left, sizes, right = np.linalg.svd(change, full_matrices=False)
+    direction = simulation.data.dense_direction
+    attacks: dict[str, Attack] = {"universal": Universal(direction), "fgm": FGM(), "pgd": PGD(10)}
+
+    def attacked(weights: np.ndarray) -> float:
+        network = simulation.network(weights.astype(clean.dtype), bias)
+        return worst_case(network, X, y, simulation.ball, attacks,
+                          stream(run.config.seed, Role.EVALUATION_ATTACK),
+                          run.config.evaluation_chunk).accuracy()
+
+    accuracy = []
+    with fixed_threads(run.config.threads):
+        for rank in _ranks(run.config.d):
+            weights = np.array(adversarial, np.float64)
+            weights[marked] = clean[marked] + (left[:, :rank] * sizes[:rank]) @ right[:rank]
+            accuracy.append(attacked(weights))
+        gain = attacked(np.asarray(adversarial)) - accuracy[0]
+    energy = np.concatenate([[0.0], np.cumsum(sizes**2) / np.sum(sizes**2)])
+    shares = energy[np.minimum(_ranks(run.config.d), len(sizes))]
+    recovered = (np.array(accuracy) - accuracy[0]) / gain if gain > 0.0 else (
+        np.full(len(accuracy), np.nan))
+    return recovered, shares, float(abs(right[0] @ direction))
+
+
+def _measure(groups: dict[Size, list[Run]], update: Update) -> Evidence:
+    found = {size: [_recovered(run, update) for run in group] for size, group in groups.items()}
+    few = SHARES.index(FEW)
+    headline = {size: np.array([entry[0][few] for entry in entries])
+                for size, entries in found.items()}
+    energy = {size: np.array([entry[1][few] for entry in entries])
+              for size, entries in found.items()}
+    alignment = {size: np.array([entry[2] for entry in entries])
+                 for size, entries in found.items()}
+    parts = [at_every_size("share of the gain at rank d/10", headline, (0.8, np.inf)),
+             at_every_size("share of the update's squared norm at rank d/10", energy,
+                           (0.5, np.inf), decisive=False),
+             at_every_size("|cos| of the first direction with M w*", alignment, (0.9, np.inf),
+                           decisive=False)]
+    order = list(groups)
+    roles = ("adversarial", "clean", "other", "linear")
+    x = np.array(SHARES)
+    panels = (
+        Panel("rank of the update / d", "share of the gain in attacked accuracy",
+              tuple(Series(f"{size.family} {size}", x, np.array([e[0] for e in found[size]]),
+                           roles[number % len(roles)], joined=True)
+                    for number, size in enumerate(_ends(order))),
+              (Curve("accepted from here", (FEW, FEW), (0.8, 1.0)),), ylim=(-0.05, 1.15)),
+        Panel("d, k", "of the update's first directions",
+              (series_over_sizes("|cos| with $M w^\\star$, first", alignment, "other", order),
+               series_over_sizes("squared norm, first d/10", energy, "adversarial", order)),
+              ticks=size_names(order), ylim=(0.0, 1.05)))
+    return Evidence(parts, Picture(
+        "Left: robustness regained when only the R largest singular directions of the update on "
+        "the feature neurons are applied (smallest and largest size of each family). Right: what "
+        "these directions are.", panels), [])
+
+
+def _ends(order: Sequence[Size]) -> list[Size]:
+    """The smallest and the largest size of each family."""
+    families = sorted({size.family for size in order})
+    return [size for family in families
+            for size in dict.fromkeys([[s for s in order if s.family == family][0],
+                                       [s for s in order if s.family == family][-1]])]

@@ -1,0 +1,92 @@
+"""A4: perturbations of the clean network look like noise, those of the robust one are features.
+
+In dictionary coordinates ``a = M^T delta``. The participation ratio ``(sum a_j^2)^2 / sum a_j^4``
+counts the features a perturbation is spread over: d/3 for a Gaussian one, s for s equal entries.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from theory.claim import Claim, Finding, Run, Size
+from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
+                             values_of)
+from theory.picture import Curve, Panel, Picture
+from theory.regime import BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED, expected_active
+
+__all__ = ["CLAIM", "confront", "participation", "top_share"]
+
+CLAIM = Claim(
+    id="A4", title="perturbations are dense before, pure features after",
+    statement="The strongest perturbations of the clean network are dense: in the dictionary "
+              "they are spread like noise over the features. Those of the adversarially trained "
+              "network are sparse: they consist of features.",
+    source="Allen-Zhu & Li, arXiv 2005.10190, on the perturbations of clean and robust "
+           "networks. The thresholds are readings: half of a Gaussian's d/3 for \"like noise\", "
+           "half of the squared norm on as many features as an input has for \"features\".",
+    assumptions=(BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED),
+    quantity="participation ratio over d/3 before; share of the squared norm on the p d largest "
+             "coordinates after; factor between the participation ratios",
+    law="clean at least 0.5 of a Gaussian's, robust share at least 0.5, factor at least 2, at "
+        "every size",
+    expected=1.0)
+
+
+def confront(runs: Sequence[Run]) -> Finding:
+    """Confront the claim with runs."""
+    return confronted(CLAIM, runs, _measure)
+
+
+def participation(deltas: np.ndarray) -> float:
+    """Mean participation ratio of the nonzero perturbations in ``deltas`` (n, d)."""
+    squares = np.asarray(deltas[deltas.any(axis=1)], np.float64) ** 2
+    if len(squares) == 0:
+        return float("nan")
+    squares /= squares.max(axis=1, keepdims=True)
+    return float(np.mean(squares.sum(axis=1) ** 2 / (squares**2).sum(axis=1)))
+
+
+def top_share(deltas: np.ndarray, count: int) -> float:
+    """Mean share of the squared norm on the ``count`` largest coordinates of each row."""
+    squares = np.asarray(deltas[deltas.any(axis=1)], np.float64) ** 2
+    if len(squares) == 0:
+        return float("nan")
+    largest = np.sort(squares, axis=1)[:, ::-1][:, :count].sum(axis=1)
+    return float(np.mean(largest / squares.sum(axis=1)))
+
+
+def _measure(groups: dict[Size, list[Run]]) -> Evidence:
+    before = values_of(groups, lambda run: participation(run.arrays["perturbation_clean"])
+                       / (run.config.d / 3.0))
+    after = values_of(groups, lambda run: participation(run.arrays["perturbation_adversarial"])
+                      / (run.config.d / 3.0))
+    factor = {size: before[size] / after[size] for size in groups}
+
+    def pure(run: Run) -> float:
+        count = max(1, round(expected_active(run)))
+        return top_share(run.arrays["perturbation_adversarial"], count)
+
+    shares = values_of(groups, pure)
+    parts = [at_every_size("participation of clean perturbations over a Gaussian's", before,
+                           (0.5, np.inf), logarithms=True),
+             at_every_size("share of robust perturbations on p d features", shares,
+                           (0.5, np.inf)),
+             at_every_size("factor between participations", factor, (2.0, np.inf),
+                           logarithms=True)]
+    order = list(groups)
+    sparse = [3.0 * expected_active(groups[size][0]) / size.d for size in order]
+    picture = Picture(
+        "Features that a strongest perturbation is spread over, in units of d/3 (a Gaussian "
+        "perturbation), before and after adversarial training. The dashed line is where as many "
+        "features as an input has, p d, would be.",
+        (Panel("d, k", "participation ratio / (d/3)",
+               (series_over_sizes("clean network", before, "clean", order),
+                series_over_sizes("robust network", after, "adversarial", order)),
+               (Curve("$p\\,d$ features", np.arange(len(order)), sparse),
+                Curve("Gaussian", (-0.4, len(order) - 0.6), (1.0, 1.0))), log="y",
+               ticks=size_names(order)),
+         Panel("d, k", "share on the $p\\,d$ largest coordinates",
+               (series_over_sizes("robust network", shares, "adversarial", order),),
+               (Curve("accepted from here", (-0.4, len(order) - 0.6), (0.5, 0.5)),),
+               ticks=size_names(order), ylim=(0.0, 1.05))))
+    return Evidence(parts, picture, [])

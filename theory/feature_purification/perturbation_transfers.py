@@ -1,0 +1,111 @@
+"""A5: a perturbation made for one clean network also fools one trained independently.
+
+The mixtures of both lie along the same direction ``M w*``, which the data fix and the
+initialisation does not. Network A's strongest perturbations of its test set are given to networks
+B of other seeds (other initialisation, other samples, the same dictionary and labels).
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from simulator.attacks import worst_case
+from simulator.randomness import Role, stream
+from simulator.simulation import Simulation, fixed_threads
+from theory.claim import Assumption, Claim, Finding, Run, Size
+from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names)
+from theory.picture import Curve, Panel, Picture
+from theory.regime import BELOW_SQUARE_ROOT, LEARNED
+
+__all__ = ["CLAIM", "confront", "strongest"]
+
+SAME_TASK = Assumption("the networks of all seeds see the same dictionary and labels",
+                       lambda run: run.config.dictionary == "identity"
+                       and run.config.labeler == "ones")
+VULNERABLE = Assumption("the white-box attack at tau costs the clean network 20 % of its samples",
+                        lambda run: run.summary["clean"]["accuracy"]
+                        - run.summary["clean"]["attacked_accuracy"] >= 0.2)
+
+CLAIM = Claim(
+    id="A5", title="perturbations transfer",
+    statement="The strongest perturbations of one clean network break an independently "
+              "initialised clean network, trained on other samples of the same task, almost as "
+              "often as the one they were made for.",
+    source="Allen-Zhu & Li, arXiv 2005.10190, as a consequence of the shared dense direction. "
+           "\"Almost as often\" is a reading: 80 %.",
+    assumptions=(BELOW_SQUARE_ROOT, LEARNED, SAME_TASK, VULNERABLE),
+    quantity="drop of accuracy of network B under A's perturbations over the drop of A itself, "
+             "at radius tau, averaged over all B for each A",
+    law="at least 0.8 at every size",
+    expected=1.0)
+
+Perturb = Callable[[Run, Simulation], np.ndarray]
+
+
+def strongest(run: Run, simulation: Simulation) -> np.ndarray:
+    """Return the strongest perturbations of the clean network on its test set, shape (n, d).
+
+    They are those of the run's own attacked accuracy, found again from the same random stream.
+    """
+    test, arrays = simulation.test_set, run.arrays
+    network = simulation.network(arrays["weights_clean"], float(arrays["bias"]))
+    return worst_case(network, test.X, test.y, simulation.ball, simulation.attacks,
+                      stream(run.config.seed, Role.EVALUATION_ATTACK),
+                      run.config.evaluation_chunk).delta
+
+
+def confront(runs: Sequence[Run], perturb: Perturb = strongest) -> Finding:
+    """Confront the claim with runs.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    perturb : callable
+        Makes the perturbations of a run's test set; another one is a control.
+    """
+    return confronted(CLAIM, runs, lambda groups: _measure(groups, perturb))
+
+
+def _transfer(group: Sequence[Run], perturb: Perturb) -> tuple[np.ndarray, np.ndarray]:
+    """Return (seeds,) drops of the others, and of each network itself, over A."""
+    others, own = [], []
+    for run in group:
+        simulation = Simulation(run.config)
+        test = simulation.test_set
+        with fixed_threads(run.config.threads):
+            moved = test.X + perturb(run, simulation)
+            drops = []
+            for other in group:
+                if other is run:
+                    continue
+                arrays = other.arrays
+                network = simulation.network(arrays["weights_clean"], float(arrays["bias"]))
+                right = network.margins(test.X, test.y) > 0.0
+                still = network.margins(moved, test.y) > 0.0
+                drops.append(float(right.mean() - still.mean()))
+        others.append(float(np.mean(drops)))
+        own.append(run.summary["clean"]["accuracy"] - run.summary["clean"]["attacked_accuracy"])
+    return np.array(others), np.array(own)
+
+
+def _measure(groups: dict[Size, list[Run]], perturb: Perturb) -> Evidence:
+    drops = {size: _transfer(group, perturb) for size, group in groups.items()}
+    ratio = {size: others / own for size, (others, own) in drops.items()}
+    order = list(groups)
+    picture = Picture(
+        "Accuracy lost at radius tau: by the network a perturbation was made for, and by "
+        "independently trained ones that receive the same perturbation.",
+        (Panel("d, k", r"accuracy lost at $\tau$",
+               (series_over_sizes("white box", {s: own for s, (_, own) in drops.items()},
+                                  "clean", order),
+                series_over_sizes("transferred", {s: other for s, (other, _) in drops.items()},
+                                  "other", order)),
+               ticks=size_names(order), ylim=(0.0, 1.0)),
+         Panel("d, k", "transferred / white box",
+               (series_over_sizes("ratio", ratio, "other", order),),
+               (Curve("as good as white box", (-0.4, len(order) - 0.6), (1.0, 1.0)),
+                Curve("accepted from here", (-0.4, len(order) - 0.6), (0.8, 0.8))),
+               ticks=size_names(order), ylim=(0.0, 1.3))))
+    return Evidence([at_every_size("transferred share of the drop", ratio, (0.8, np.inf))],
+                    picture, ["networks take part in several pairs, so the seeds of this ratio "
+                              "are not fully independent"])
