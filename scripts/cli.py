@@ -14,6 +14,7 @@ __all__ = ["main"]
 COMMANDS = {
     "simulate": "run clean then adversarial training and look at the network",
     "sweep": "many runs: a grid, in processes, pieces or on Dask, and one table",
+    "verify": "confront the claims of the theory with runs; verdicts and a report",
     "plot": "redraw the figures of a run from its folder",
     "benchmark": "time our steps beside NumPy, PyTorch and JAX",
     "info": "versions, processor, BLAS and threads",

@@ -2,9 +2,10 @@
 ``--set d=256`` moves everything that scales with d along with it."""
 
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["PRESETS", "preset"]
+__all__ = ["PLANS", "PRESETS", "plan", "plan_settings", "preset"]
 
 _COMMON: dict[str, Any] = {
     "seed": 0, "c_strong": 1.0, "weak_low": 1.0, "label_margin": 0.5, "dictionary": "identity",
@@ -37,10 +38,55 @@ PRESETS["smoke"] = PRESETS["desk"] | {
     "record_every": 20, "threads": 1}
 
 
+# What `purify verify` runs: groups of sizes (d, k), each with as many seeds. A group with "claims"
+# is only needed for those; "set" changes settings of its preset. Float32 and one thread: verify
+# needs many small runs, and a second thread only waits on products this small.
+_QUICK: dict[str, Any] = {"dtype": "float32", "threads": 1, "record_every": 200}
+# The "desk" runs have a universal direction strong enough for A3, and too few neurons for A1, A2.
+_DENSE_CLAIMS = ("A3", "A4", "A5", "A7", "A9")
+PLANS: dict[str, dict[str, Any]] = {
+    "smoke": {"seeds": 3, "groups": (
+        {"preset": "smoke", "sizes": ((36, 4), (64, 4)), "set": {"record_every": 200}},)},
+    "desk": {"seeds": 3, "groups": (
+        {"preset": "lottery", "sizes": ((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8)),
+         "set": _QUICK | {"test_samples": 500, "evaluation_chunk": 500}},
+        {"preset": "desk", "sizes": ((100, 5), (200, 7)), "claims": _DENSE_CLAIMS,
+         "set": _QUICK | {"test_samples": 500, "evaluation_chunk": 500}})},
+    "paper": {"seeds": 8, "groups": (
+        {"preset": "lottery", "sizes": ((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8),
+                                        (256, 16), (512, 4), (512, 8), (512, 16)),
+         "set": _QUICK | {"test_samples": 2000}},
+        {"preset": "desk", "sizes": ((100, 5), (200, 7), (400, 9), (800, 11)),
+         "claims": _DENSE_CLAIMS, "set": _QUICK | {"test_samples": 2000}})},
+}
+
+
 def preset(name: str) -> dict[str, Any]:
     """Return the settings of a preset, or raise ValueError with the nearest name."""
-    if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(PRESETS)}"
+    return dict(PRESETS[_known(name, PRESETS)])
+
+
+def plan(name: str) -> dict[str, Any]:
+    """Return the plan of a verification, or raise ValueError with the nearest name."""
+    return dict(PLANS[_known(name, PLANS)])
+
+
+def plan_settings(chosen: dict[str, Any], claims: Sequence[str],
+                  seeds: int) -> list[dict[str, Any]]:
+    """Return the settings of every run that ``claims`` need, seed by seed.
+
+    All sizes of a seed come before the next seed: an interrupted verification is complete for
+    the seeds it has.
+    """
+    return [preset(group["preset"]) | group["set"] | {"d": d, "k": k, "seed": seed}
+            for seed in range(seeds) for group in chosen["groups"]
+            if not group.get("claims") or set(claims) & set(group["claims"])
+            for d, k in group["sizes"]]
+
+
+def _known(name: str, names: dict[str, Any]) -> str:
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
         raise ValueError(f"preset {name}: unknown; {hint}")
-    return dict(PRESETS[name])
+    return name

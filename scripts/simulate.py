@@ -15,7 +15,7 @@ from typing import Any
 
 from scripts.options import Parser, add_config_options, settings_of
 
-__all__ = ["main"]
+__all__ = ["Progress", "main"]
 
 LOG = logging.getLogger("purify")
 ROWS = (("accuracy", "clean accuracy"), ("universal_accuracy", "under the universal direction"),
@@ -73,7 +73,7 @@ def _run(arguments: argparse.Namespace, config: Any, folder: Any) -> int:
         result = stored_result(folder)
     else:
         try:
-            with _Progress() as progress:
+            with Progress() as progress:
                 result = simulate(config, folder, progress)
         except Diverged as error:
             print(f"purify simulate: {error}; {folder.path} keeps the last good state",
@@ -140,7 +140,7 @@ def _print_cost(config: Any, need: Any) -> None:
           f"just now: {rate / 1e9:.0f} Gflop/s)")
 
 
-class _Progress:
+class Progress:
     """A bar on a terminal, a line every few seconds elsewhere; stops a run on Ctrl-C.
 
     The first SIGINT or SIGTERM stops the run after the current step, with a checkpoint.
@@ -148,7 +148,7 @@ class _Progress:
 
     EVERY = 10.0  # seconds between lines
 
-    def __enter__(self) -> "_Progress":
+    def __enter__(self) -> "Progress":
         from tqdm import tqdm
         self.bar: Any = tqdm(unit="step", disable=not sys.stderr.isatty(), file=sys.stderr)
         self.shown = time.monotonic()

@@ -57,8 +57,8 @@ class Run:
     """
 
     config: SimulationConfig
-    summary: Mapping[str, Any]
-    history: Sequence[Mapping[str, Any]]
+    summary: Mapping[str, Any] = field(repr=False)
+    history: Sequence[Mapping[str, Any]] = field(repr=False)
     load: Callable[[], Mapping[str, np.ndarray]] = field(repr=False)
 
     @classmethod

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
 from scipy import stats  # noqa: E402
 
 from theory.claim import Finding  # noqa: E402
@@ -119,6 +119,6 @@ def _draw_series(axes: Axes, series: Series, shift: float) -> None:
 def _readable(axis: object) -> None:
     """Plain numbers on a logarithmic axis, also within one decade."""
     axis.set_major_locator(LogLocator(10.0, (1.0, 2.0, 5.0)))  # type: ignore[attr-defined]
-    axis.set_major_formatter(LogFormatter(  # type: ignore[attr-defined]
-        10.0, minor_thresholds=(np.inf, np.inf)))
+    axis.set_major_formatter(FuncFormatter(  # type: ignore[attr-defined]
+        lambda value, place: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from simulator.simulation import Simulation, fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
 from theory.picture import Curve, Panel, Picture, Series
-from theory.regime import BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED
+from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED
 
 __all__ = ["CLAIM", "confront", "trained_update"]
 
@@ -35,7 +35,7 @@ CLAIM = Claim(
               "carried by few directions: applied alone, they give most of the robustness.",
     source="Allen-Zhu & Li, arXiv 2005.10190, as a consequence of the shared dense direction. "
            "\"Few\" (d/10) and \"most\" (80 %) are readings.",
-    assumptions=(BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED, GAINED),
+    assumptions=(BELOW_SQUARE_ROOT, ABOVE_CUBE_ROOT, EUCLIDEAN, LEARNED, PURIFIED, GAINED),
     quantity="share of the gain in attacked accuracy at tau that the update truncated to rank "
              "d/10 gives",
     law="at least 0.8 at every size",

@@ -1,8 +1,8 @@
 """A3: so the clean network is not robust, and one direction that never looks at x shows it.
 
-All mixtures lie along ``M w*``. Moving every input by ``-y tau M w* / ||M w*||`` pushes each of
-the ``p d`` active features by about ``r tau sqrt(d)``, while a single sparse input hardly touches
-that direction.
+All mixtures lie along ``M w*``. Moving every input by ``-y tau M w* / ||M w*||`` pushes every
+neuron that fires by about ``r tau sqrt(d)``, while a single sparse input hardly touches that
+direction.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from theory.evidence import (Evidence, at_every_size, confronted, of_slopes, ser
                              size_names, values_of)
 from theory.picture import Curve, Panel, Picture
 from theory.regime import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED,
-                           largest_family, same_seeds, universal_shift)
+                           largest_family, same_seeds, typical_margin, universal_shift)
 from theory.scaling import TooFew, fit_exponent
 
 __all__ = ["CLAIM", "confront"]
 
-REACHED = Assumption("d is large enough that, as a reading, the universal direction moves the "
-                     "output by a margin: (p d) r tau sqrt(d) >= 1",
-                     lambda run: universal_shift(run) >= 1.0)
+REACHED = Assumption("d is large enough: as a reading, the universal direction moves <w*, z>, "
+                     "by tau sqrt(d) a r / (1 + a r) with a = d P(gate open), past its median",
+                     lambda run: universal_shift(run) >= typical_margin(run))
 
 CLAIM = Claim(
     id="A3", title="one input-independent direction breaks it",

@@ -12,7 +12,8 @@ from theory.claim import Claim, Finding, Run, Size
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
 from theory.picture import Curve, Panel, Picture
-from theory.regime import BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED, expected_active
+from theory.regime import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED,
+                           expected_active)
 
 __all__ = ["CLAIM", "confront", "participation", "top_share"]
 
@@ -24,7 +25,7 @@ CLAIM = Claim(
     source="Allen-Zhu & Li, arXiv 2005.10190, on the perturbations of clean and robust "
            "networks. The thresholds are readings: half of a Gaussian's d/3 for \"like noise\", "
            "half of the squared norm on as many features as an input has for \"features\".",
-    assumptions=(BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED),
+    assumptions=(BELOW_SQUARE_ROOT, ABOVE_CUBE_ROOT, EUCLIDEAN, LEARNED, PURIFIED),
     quantity="participation ratio over d/3 before; share of the squared norm on the p d largest "
              "coordinates after; factor between the participation ratios",
     law="clean at least 0.5 of a Gaussian's, robust share at least 0.5, factor at least 2, at "
@@ -39,20 +40,25 @@ def confront(runs: Sequence[Run]) -> Finding:
 
 def participation(deltas: np.ndarray) -> float:
     """Mean participation ratio of the nonzero perturbations in ``deltas`` (n, d)."""
-    squares = np.asarray(deltas[deltas.any(axis=1)], np.float64) ** 2
+    squares = _squares(deltas)
     if len(squares) == 0:
         return float("nan")
-    squares /= squares.max(axis=1, keepdims=True)
     return float(np.mean(squares.sum(axis=1) ** 2 / (squares**2).sum(axis=1)))
 
 
 def top_share(deltas: np.ndarray, count: int) -> float:
     """Mean share of the squared norm on the ``count`` largest coordinates of each row."""
-    squares = np.asarray(deltas[deltas.any(axis=1)], np.float64) ** 2
+    squares = _squares(deltas)
     if len(squares) == 0:
         return float("nan")
     largest = np.sort(squares, axis=1)[:, ::-1][:, :count].sum(axis=1)
     return float(np.mean(largest / squares.sum(axis=1)))
+
+
+def _squares(deltas: np.ndarray) -> np.ndarray:
+    """Squares of the nonzero rows, scaled so that the largest of a row is 1."""
+    rows = np.asarray(deltas[deltas.any(axis=1)], np.float64)
+    return (rows / np.abs(rows).max(axis=1, keepdims=True)) ** 2 if len(rows) else rows
 
 
 def _measure(groups: dict[Size, list[Run]]) -> Evidence:

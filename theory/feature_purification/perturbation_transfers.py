@@ -15,7 +15,7 @@ from simulator.simulation import Simulation, fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names)
 from theory.picture import Curve, Panel, Picture
-from theory.regime import BELOW_SQUARE_ROOT, LEARNED
+from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, LEARNED
 
 __all__ = ["CLAIM", "confront", "strongest"]
 
@@ -33,7 +33,7 @@ CLAIM = Claim(
               "often as the one they were made for.",
     source="Allen-Zhu & Li, arXiv 2005.10190, as a consequence of the shared dense direction. "
            "\"Almost as often\" is a reading: 80 %.",
-    assumptions=(BELOW_SQUARE_ROOT, LEARNED, SAME_TASK, VULNERABLE),
+    assumptions=(BELOW_SQUARE_ROOT, ABOVE_CUBE_ROOT, LEARNED, SAME_TASK, VULNERABLE),
     quantity="drop of accuracy of network B under A's perturbations over the drop of A itself, "
              "at radius tau, averaged over all B for each A",
     law="at least 0.8 at every size",

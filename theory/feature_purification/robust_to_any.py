@@ -14,7 +14,7 @@ from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
 from theory.picture import Curve, Panel, Picture
-from theory.regime import BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED
+from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED
 
 __all__ = ["CLAIM", "bracket_at_tau", "confront"]
 
@@ -45,7 +45,7 @@ CLAIM = Claim(
     source="Allen-Zhu & Li, arXiv 2005.10190, the result on adversarial training. At finite "
            "size \"almost every\" becomes one half, as in r50; the reading is r50 ~ 1/sqrt(k), "
            "of which tau is a fixed share.",
-    assumptions=(BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED, BRACKETED),
+    assumptions=(BELOW_SQUARE_ROOT, ABOVE_CUBE_ROOT, EUCLIDEAN, LEARNED, PURIFIED, BRACKETED),
     quantity="certified accuracy of the robust network at tau; its distance above the attacked "
              "accuracy of the clean network at tau",
     law="certified accuracy at least 0.5, distance at least 0, at every size",

@@ -1,0 +1,132 @@
+"""Intervals, exponents and corrections against formulas, SciPy and simulated truths."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from theory.scaling import (TooFew, fit_exponent, holm, outside_probability, share_interval,
+                            t_interval, vary_separately)
+
+SIZES = np.array([1.0, 2.0, 4.0, 8.0])
+
+
+def test_the_interval_is_students(rng):
+    values = rng.standard_normal(7)
+    found = t_interval(values)
+    low, high = stats.t.interval(0.95, 6, values.mean(), stats.sem(values))
+    assert (found.mean, found.low, found.high) == pytest.approx((values.mean(), low, high))
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_the_interval_covers_the_truth_at_its_level(rng, seeds):
+    # 2000 repeats: two standard errors of the rate are 0.01
+    covered = [found.low <= 1.0 <= found.high
+               for found in (t_interval(1.0 + rng.standard_normal(seeds)) for _ in range(2000))]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
+
+
+def test_fewer_than_three_seeds_are_refused():
+    with pytest.raises(TooFew, match="at least 3 seeds, got 2"):
+        t_interval([1.0, 2.0])
+    with pytest.raises(TooFew, match="at least 3 seeds, got 2"):
+        fit_exponent(SIZES, np.ones((2, 4)))
+
+
+def test_numbers_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="finite"):
+        t_interval([1.0, 2.0, math.nan])
+    with pytest.raises(ValueError, match="positive numbers"):
+        fit_exponent(SIZES, np.array([[1.0, 1.0, 1.0, 0.0]] * 3))
+
+
+def test_the_p_value_is_that_of_two_one_sided_t_tests(rng):
+    values = 1.0 + 0.2 * rng.standard_normal(6)
+    low = stats.ttest_1samp(values, 0.7, alternative="greater").pvalue
+    high = stats.ttest_1samp(values, 1.3, alternative="less").pvalue
+    assert outside_probability(values, (0.7, 1.3)) == pytest.approx(max(low, high))
+    assert outside_probability(values, (0.7, math.inf)) == pytest.approx(low)
+
+
+def test_seeds_that_agree_exactly_are_inside_or_outside():
+    assert outside_probability([1.0, 1.0, 1.0], (0.5, 2.0)) == 0.0
+    assert outside_probability([1.0, 1.0, 1.0], (1.5, 2.0)) == 1.0
+    assert outside_probability([0.1, 0.1 + 1e-17, 0.1], (0.05, 1.0)) == 0.0
+
+
+def test_a_truth_at_the_edge_passes_as_often_as_the_level_says(rng):
+    passed = [outside_probability(0.7 + 0.1 * rng.standard_normal(5), (0.7, 1.3)) <= 0.05
+              for _ in range(2000)]
+    assert np.mean(passed) == pytest.approx(0.05, abs=0.015)
+
+
+def test_no_error_in_few_samples_proves_little():
+    # 3 x 100 samples, all right: Clopper & Pearson's lower end is 0.025^(1/300)
+    found = share_interval([1.0, 1.0, 1.0], 100, (0.95, 1.0))
+    assert found.low == pytest.approx(0.025 ** (1 / 300))
+    assert (found.mean, found.high) == (1.0, 1.0)
+    assert found.p_value == pytest.approx(0.95**300)
+    assert share_interval([1.0] * 3, 10, (0.95, 1.0)).p_value > 0.05
+    assert share_interval([0.0] * 3, 100, (0.0, 0.5)).p_value < 1e-50
+
+
+def test_a_share_interval_contains_that_of_the_seeds():
+    seeds = t_interval([0.2, 0.5, 0.8])
+    found = share_interval([0.2, 0.5, 0.8], 1000)
+    assert found.low == max(0.0, seeds.low) and found.high == min(1.0, seeds.high)
+
+
+@given(st.floats(-3, 3), st.floats(-2, 2))
+def test_an_exact_power_law_is_found_exactly(slope, level):
+    y = np.exp(level) * SIZES**slope
+    fit = fit_exponent(SIZES, np.stack([y, 2 * y, 3 * y]))
+    assert fit.slopes == pytest.approx([slope] * 3, abs=1e-9)
+    assert np.exp(fit.intercepts) == pytest.approx(np.exp(level) * np.array([1, 2, 3]))
+    assert fit.residual < 1e-9
+
+
+def test_the_fit_is_least_squares(rng):
+    x, y = np.exp(rng.uniform(0, 3, 6)), np.exp(rng.standard_normal((3, 6)))
+    x[0], x[1] = 1.0, 9.0
+    fit = fit_exponent(x, y)
+    for row, slope, intercept in zip(y, fit.slopes, fit.intercepts):
+        reference = stats.linregress(np.log(x), np.log(row))
+        assert (slope, intercept) == pytest.approx((reference.slope, reference.intercept))
+
+
+def test_too_few_or_too_close_sizes_are_refused():
+    with pytest.raises(TooFew, match="at least 4 different sizes, got 3"):
+        fit_exponent([1.0, 2.0, 2.0, 8.0], np.ones((3, 4)))
+    with pytest.raises(TooFew, match="a factor 4 apart, got 3.9"):
+        fit_exponent([1.0, 2.0, 3.0, 3.9], np.ones((3, 4)))
+    fit_exponent([0.1, 0.2, 0.3, 0.1 + 0.3], np.ones((3, 4)))  # a factor 4 up to rounding
+    with pytest.raises(ValueError, match=r"expected shape \(seeds, 4\)"):
+        fit_exponent(SIZES, np.ones((3, 5)))
+
+
+@pytest.mark.parametrize("d, k, separate", [
+    ((64, 64, 128, 128), (4, 8, 4, 8), True), ((64, 128, 256), (4, 4, 4), False),
+    ((64, 128, 256), (4, 8, 16), False), ((64, 64, 64), (2, 4, 8), False),
+    ((64, 64, 128), (4, 8, 8), True)])
+def test_d_and_k_vary_separately_only_if_each_does_at_fixed_other(d, k, separate):
+    assert vary_separately(d, k) is separate
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_lies_between_the_p_value_and_bonferroni(p_values):
+    for raw, adjusted in zip(p_values, holm(p_values)):
+        assert raw <= adjusted <= min(1.0, len(p_values) * raw) + 1e-15
+
+
+def test_holm_keeps_the_chance_of_any_false_claim_below_the_level(rng):
+    false = [min(holm(rng.random(6))) <= 0.05 for _ in range(2000)]
+    assert np.mean(false) <= 0.05 + 0.015

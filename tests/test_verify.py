@@ -1,0 +1,127 @@
+"""``purify verify`` as a user types it: findings, files, exit codes, nothing run twice."""
+
+import json
+
+import pytest
+from settings import SMALL
+
+from scripts import cli, verify
+from scripts.presets import PLANS, plan, plan_settings
+from simulator.config import SimulationConfig
+from simulator.runs import RunFolder
+from theory.feature_purification import CLAIMS
+
+KEYS = {"id", "verdict", "measured", "low", "high", "expected", "caveats"}
+IDS = [module.CLAIM.id for module in CLAIMS]
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """A plan of three runs of a fraction of a second."""
+    settings = {key: value for key, value in SMALL.items() if key not in ("d", "k")}
+    monkeypatch.setitem(PLANS, "smoke", {"seeds": 3, "groups": (
+        {"preset": "smoke", "sizes": ((20, 3),), "set": settings},)})
+
+
+def test_smoke_runs_confronts_and_reports(tmp_path, capsys):
+    command = ["--preset", "smoke", "--out", str(tmp_path)]
+    code = verify.main(command)
+    shown = capsys.readouterr().out
+    assert all(module.CLAIM.title in shown for module in CLAIMS)
+    folder = tmp_path / "verify-smoke"
+    content = json.loads((folder / "findings.json").read_text())
+    assert set(content) == {"findings"}
+    assert [entry["id"] for entry in content["findings"]] == IDS
+    assert all(set(entry) == KEYS for entry in content["findings"])
+    verdicts = {entry["verdict"] for entry in content["findings"]}
+    assert verdicts <= {"holds", "fails", "outside the regime"}
+    assert code == (1 if "fails" in verdicts else 0)
+    assert "</html>" in (folder / "report.html").read_text()
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_json_stands_alone_on_stdout_and_equals_the_file(tmp_path, capsys):
+    command = ["--preset", "smoke", "--out", str(tmp_path), "--format", "json", "--claims", "A2,A6"]
+    assert verify.main(command) == 0
+    shown = capsys.readouterr().out
+    assert shown == (tmp_path / "verify-smoke" / "findings.json").read_text()
+    assert [entry["id"] for entry in json.loads(shown)["findings"]] == ["A2", "A6"]
+    assert [entry["verdict"] for entry in json.loads(shown)["findings"]] == [
+        "outside the regime"] * 2
+
+
+def test_finished_runs_are_found_again_and_unfinished_ones_taken_up(tmp_path, capsys):
+    command = ["--preset", "smoke", "--out", str(tmp_path), "--format", "json"]
+    verify.main(command)
+    first = capsys.readouterr().out
+    folders = sorted(tmp_path.glob("smoke-*"))
+    assert len(folders) == 3
+    stamps = [(folder / "arrays.npz").stat().st_mtime_ns for folder in folders]
+    unfinished = RunFolder(folders[0])
+    unfinished.write_status("interrupted", step=50)
+    verify.main(command)
+    assert capsys.readouterr().out == first
+    after = [(folder / "arrays.npz").stat().st_mtime_ns for folder in folders]
+    assert after[1:] == stamps[1:] and after[0] != stamps[0]
+
+
+def test_a_finished_run_whose_files_changed_is_refused(tmp_path, capsys):
+    command = ["--preset", "smoke", "--out", str(tmp_path), "--seeds", "1"]
+    verify.main(command)
+    (folder,) = tmp_path.glob("smoke-*")
+    (folder / "summary.json").write_text("{}")
+    assert verify.main(command) == 2
+    assert "its files have changed since" in capsys.readouterr().err
+
+
+def test_a_claim_that_fails_gives_exit_code_1(tmp_path, monkeypatch):
+    from theory import feature_purification
+    from theory.claim import FAILS, Finding
+    monkeypatch.setattr(feature_purification, "confront_all",
+                        lambda runs, claims: [Finding(claims[0].CLAIM, FAILS)])
+    assert verify.main(["--preset", "smoke", "--out", str(tmp_path), "--seeds", "1"]) == 1
+
+
+@pytest.mark.parametrize("flags, message", [
+    (["--claims", "A22"], "--claims A22: unknown; did you mean A2?"),
+    (["--claims", "a6"], "did you mean A6?"),
+    (["--claims", "A2,,A6"], "there are A1"),
+    (["--preset", "smokey"], "preset smokey: unknown; did you mean smoke?"),
+    (["--seeds", "0"], "--seeds: expected at least 1, got 0")], ids=str)
+def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
+        tmp_path, capsys, flags, message):
+    out = tmp_path / "runs"
+    assert verify.main(["--preset", "smoke", *flags, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_dry_run_lists_the_runs_and_writes_nothing(tmp_path, capsys):
+    assert cli.main(["verify", "--preset", "desk", "--out", str(tmp_path), "--dry-run"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3 * 8
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["desk", "paper"])
+def test_a_plan_is_valid_and_varies_d_and_k_separately(name):
+    from theory.scaling import vary_separately
+    settings = plan_settings(plan(name), IDS, 1)
+    configs = [SimulationConfig.from_settings(entry) for entry in settings]
+    assert all(config.k**2 <= config.d for config in configs)
+    lottery = [config for config in configs if config.name == "lottery"]
+    assert len(lottery) >= 6
+    assert vary_separately([c.d for c in lottery], [c.k for c in lottery])
+    assert plan(name)["seeds"] >= (8 if name == "paper" else 3)
+
+
+def test_a_claim_gets_only_the_groups_it_needs():
+    names = {entry["name"] for entry in plan_settings(plan("desk"), ["A2"], 1)}
+    assert names == {"lottery"}
+    assert {entry["seed"] for entry in plan_settings(plan("desk"), ["A3"], 2)} == {0, 1}
+
+
+def test_every_group_names_claims_that_exist():
+    for name in ("desk", "paper"):
+        for group in plan(name)["groups"]:
+            assert set(group.get("claims", ())) <= set(IDS)
