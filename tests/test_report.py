@@ -1,6 +1,7 @@
 """The report stands alone, says every verdict, and never runs anything."""
 
 import base64
+import html
 import math
 import re
 from html.parser import HTMLParser
@@ -61,8 +62,9 @@ def test_the_page_is_well_formed_and_needs_no_other_file(page):
 
 def test_every_finding_is_told_in_full(page, findings, runs):
     for finding in findings:
-        for text in (finding.claim.title, finding.verdict):
-            assert text in page
+        for text in (finding.claim.title, finding.claim.statement, finding.claim.source,
+                     finding.claim.law, finding.verdict, *finding.caveats):
+            assert html.escape(text) in page
     assert "nothing &lt;was&gt; measured &amp; nothing said" in page
     assert f"{number(findings[0].measured)}" in page
     from simulator.config import config_hash

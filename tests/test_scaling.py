@@ -73,6 +73,12 @@ def test_no_error_in_few_samples_proves_little():
     assert share_interval([0.0] * 3, 100, (0.0, 0.5)).p_value < 1e-50
 
 
+def test_a_share_is_never_asked_to_prove_that_it_is_at_most_1():
+    found = share_interval([0.998, 1.0, 1.0], 500, (0.9, 1.0))
+    assert found.p_value < 1e-3 and found.high == 1.0
+    assert share_interval([0.002, 0.0, 0.0], 500, (0.0, 0.1)).p_value < 1e-3
+
+
 def test_a_share_interval_contains_that_of_the_seeds():
     seeds = t_interval([0.2, 0.5, 0.8])
     found = share_interval([0.2, 0.5, 0.8], 1000)

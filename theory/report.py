@@ -16,7 +16,7 @@ from theory.claim_plots import png
 __all__ = ["html_report", "number"]
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 1080px;
+body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 1120px;
        margin: 2.5rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.55rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.6rem; }
 h3 { font-size: 1.02rem; margin: 0; }
@@ -36,6 +36,7 @@ dt { color: #666; } dd { margin: 0; }
 figure { margin: 1.1rem 0; } figure img { max-width: 100%; height: auto; }
 figcaption { font-size: .85rem; color: #444; max-width: 60rem; }
 ul { margin: .2rem 0; padding-left: 1.1rem; } code { font-size: .85em; }
+.note { font-size: .92em; color: #555; margin-top: .25rem; }
 .wide { overflow-x: auto; }
 @media print { section { break-inside: avoid; } }
 """
@@ -105,29 +106,32 @@ def _interval(low: float, high: float) -> str:
 def _verdict_table(findings: Sequence[Finding]) -> str:
     rows = [
         f'<tr><td><a href="#{_text(finding.id)}">{_text(finding.id)}</a></td>'
-        f"<td>{_text(finding.claim.title)}</td><td>{_verdict(finding)}</td>"
-        f'<td class="number">{number(finding.measured)}</td>'
-        f'<td class="number">{_interval(finding.low, finding.high)}</td>'
-        f'<td class="number">{number(finding.claim.expected)}</td>'
-        f"<td>{_text(finding.claim.law)}</td></tr>" for finding in findings]
-    return ('<div class="wide"><table><thead><tr><th></th><th>claim</th><th>verdict</th>'
-            '<th class="number">measured</th><th class="number">95 % interval</th>'
-            '<th class="number">expected</th><th>accepted</th></tr></thead><tbody>'
+        f"<td><strong>{_text(finding.claim.title)}</strong><br>{_text(finding.claim.statement)}"
+        f'<div class="note">{_text(finding.claim.source)}</div></td>'
+        f"<td>{_verdict(finding)}{_list(finding.caveats)}</td>"
+        f'<td class="number">{number(finding.measured)}<br>'
+        f"{_interval(finding.low, finding.high)}</td>"
+        f'<td class="number">{number(finding.claim.expected)}</td></tr>' for finding in findings]
+    return ('<div class="wide"><table><thead><tr><th></th><th>statement and source</th>'
+            '<th>verdict and caveats</th><th class="number">measured<br>95 % interval</th>'
+            '<th class="number">expected</th></tr></thead><tbody>'
             + "".join(rows) + "</tbody></table></div>")
+
+
+def _list(notes: Sequence[str]) -> str:
+    if not notes:
+        return ""
+    return ('<ul class="note">' + "".join(f"<li>{_text(note)}</li>" for note in notes) + "</ul>")
 
 
 def _section(finding: Finding) -> str:
     claim = finding.claim
     assumptions = "; ".join(assumption.name for assumption in claim.assumptions)
-    rows = [("statement", claim.statement), ("source", claim.source),
-            ("assumes", assumptions), ("measured", claim.quantity), ("expected", claim.law)]
+    rows = [("measured", claim.quantity), ("accepted", claim.law), ("assumes", assumptions)]
     if finding.sizes:
         rows.append(("over", f"{_sizes(finding)}; seeds "
                      + ", ".join(map(str, finding.seeds))))
     items = "".join(f"<dt>{name}</dt><dd>{_text(text)}</dd>" for name, text in rows)
-    if finding.caveats:
-        notes = "".join(f"<li>{_text(note)}</li>" for note in finding.caveats)
-        items += f"<dt>caveats</dt><dd><ul>{notes}</ul></dd>"
     return (f'<section id="{_text(claim.id)}"><header><h3>{_text(claim.id)}. '
             f"{_text(claim.title)}</h3>{_verdict(finding)}</header><dl>{items}</dl>"
             + _parts(finding.measurements) + _figure(finding) + "</section>")

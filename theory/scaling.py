@@ -98,12 +98,14 @@ def share_interval(shares: Sequence[float] | np.ndarray, samples: int,
         Samples behind each share.
     accepted : tuple of float
     """
-    interval = t_interval(shares, accepted)
+    low, high = accepted
+    # no share is below 0 or above 1: those ends need no test
+    interval = t_interval(shares, (low if low > 0.0 else -math.inf,
+                                   high if high < 1.0 else math.inf))
     total = samples * len(shares)
     right = int(round(float(np.sum(shares)) * samples))
     exact = stats.binomtest(right, total).proportion_ci(LEVEL, "exact")
     p_value = interval.p_value
-    low, high = accepted
     if low > 0.0:
         p_value = max(p_value, stats.binomtest(right, total, low, "greater").pvalue
                       if low < 1.0 else 1.0)

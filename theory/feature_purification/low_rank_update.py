@@ -124,8 +124,8 @@ def _measure(groups: dict[Size, list[Run]], update: Update) -> Evidence:
               tuple(Series(f"{size.family} {size}", x, np.array([e[0] for e in found[size]]),
                            roles[number % len(roles)], joined=True)
                     for number, size in enumerate(_ends(order))),
-              (Curve("accepted from here", (FEW, FEW), (0.8, 1.0)),), ylim=(-0.05, 1.15)),
-        Panel("d, k", "of the update's first directions",
+              (Curve("accepted at rank d/10", (FEW, FEW), (0.8, 1.1)),), ylim=(-0.05, 1.15)),
+        Panel("d, k", "share, or |cos|",
               (series_over_sizes("|cos| with $M w^\\star$, first", alignment, "other", order),
                series_over_sizes("squared norm, first d/10", energy, "adversarial", order)),
               ticks=size_names(order), ylim=(0.0, 1.05)))

@@ -53,7 +53,7 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     accuracy = values_of(groups, lambda run: run.summary["adversarial"]["accuracy"])
     positive = values_of(groups, lambda run: run.history[-1]["beta_positive"])
     parts = [at_every_size("fall of the mixture ratio", fall, (5.0, np.inf), logarithms=True),
-             at_every_size("purity after", purity["adversarial"], (0.5, 1.0)),
+             at_every_size("purity after", purity["adversarial"], (0.5, np.inf)),
              at_every_size("test accuracy after", accuracy, (0.95, 1.0),
                            lambda size: groups[size][0].config.test_samples),
              at_every_size("share of neurons with beta > 0", positive, (0.95, np.inf))]
