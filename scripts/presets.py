@@ -38,8 +38,9 @@ PRESETS["smoke"] = PRESETS["desk"] | {
     "record_every": 20, "threads": 1}
 
 
-# What `purify verify` runs: groups of sizes (d, k), each with as many seeds. A group with "claims"
-# is only needed for those; "set" changes settings of its preset. Float32 and one thread: verify
+# What `purify verify` runs: groups of sizes (d, k), each with as many seeds (more for a group that
+# says so: accuracies of a broken network scatter). A group with "claims" is only needed for
+# those; "set" changes settings of its preset. Float32 and one thread: verify
 # needs many small runs, and a second thread only waits on products this small.
 _QUICK: dict[str, Any] = {"dtype": "float32", "threads": 1, "record_every": 200}
 # The "desk" runs have a universal direction strong enough for A3, and too few neurons for A1, A2.
@@ -50,7 +51,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "desk": {"seeds": 3, "groups": (
         {"preset": "lottery", "sizes": ((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8)),
          "set": _QUICK | {"test_samples": 500, "evaluation_chunk": 500}},
-        {"preset": "desk", "sizes": ((100, 5), (200, 7)), "claims": _DENSE_CLAIMS,
+        {"preset": "desk", "sizes": ((100, 5), (200, 7)), "claims": _DENSE_CLAIMS, "seeds": 5,
          "set": _QUICK | {"test_samples": 500, "evaluation_chunk": 500}})},
     "paper": {"seeds": 8, "groups": (
         {"preset": "lottery", "sizes": ((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8),
@@ -72,16 +73,17 @@ def plan(name: str) -> dict[str, Any]:
 
 
 def plan_settings(chosen: dict[str, Any], claims: Sequence[str],
-                  seeds: int) -> list[dict[str, Any]]:
-    """Return the settings of every run that ``claims`` need, seed by seed.
+                  seeds: int | None = None) -> list[dict[str, Any]]:
+    """Return the settings of every run that ``claims`` need; ``seeds`` replaces the plan's.
 
     All sizes of a seed come before the next seed: an interrupted verification is complete for
     the seeds it has.
     """
+    groups = [(group, seeds or group.get("seeds", chosen["seeds"])) for group in chosen["groups"]
+              if not group.get("claims") or set(claims) & set(group["claims"])]
     return [preset(group["preset"]) | group["set"] | {"d": d, "k": k, "seed": seed}
-            for seed in range(seeds) for group in chosen["groups"]
-            if not group.get("claims") or set(claims) & set(group["claims"])
-            for d, k in group["sizes"]]
+            for seed in range(max((count for _, count in groups), default=0))
+            for group, count in groups if seed < count for d, k in group["sizes"]]
 
 
 def _known(name: str, names: dict[str, Any]) -> str:

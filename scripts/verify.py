@@ -52,12 +52,11 @@ def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
     from simulator.simulation import Stopped
     from simulator.training import Diverged
     chosen = plan(arguments.preset)
-    seeds = chosen["seeds"] if arguments.seeds is None else arguments.seeds
-    if seeds < 1:
-        raise ValueError(f"--seeds: expected at least 1, got {seeds}")
+    if arguments.seeds is not None and arguments.seeds < 1:
+        raise ValueError(f"--seeds: expected at least 1, got {arguments.seeds}")
     claims = _claims(arguments.claims)
     configs = [SimulationConfig.from_settings(settings) for settings in plan_settings(
-        chosen, [module.CLAIM.id for module in claims], seeds)]
+        chosen, [module.CLAIM.id for module in claims], arguments.seeds)]
     if arguments.dry_run:
         for config in configs:
             print(f"{config.name:<8} d={config.d:<4} k={config.k:<3} m={config.m:<6} "

@@ -89,8 +89,9 @@ def _draw_panel(axes: Axes, panel: Panel, crowded: bool) -> None:
         axes.set_xlim(-0.5, len(panel.ticks) - 0.5)
     if panel.ylim is not None:
         axes.set_ylim(panel.ylim)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.2,
-                handlelength=1.8)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.2,
+                    handlelength=1.8)
 
 
 def _draw_series(axes: Axes, series: Series, shift: float) -> None:
