@@ -163,7 +163,7 @@ def table(found: dict[str, Any]) -> str:
         peaks = {name: max((row["peak_mib"] for row in own if row["implementation"] == name),
                            default=None) for name in IMPLEMENTATIONS}
         lines += [f"{'peak MiB':<26}" + "".join(
-            f"{'absent' if peak is None else f'{peak:.0f}':>18}" for peak in peaks.values()), ""]
+            f"{'absent' if peak is None else f'{peak:.0f}':>19}" for peak in peaks.values()), ""]
         lines += _profile(own)
     lines.append("Milliseconds, median (interquartile range). x: the fastest of PyTorch and JAX "
                  "over ours.\nGEMM: share of the GEMM rate that our step reaches, by the work it "
