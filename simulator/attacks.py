@@ -93,15 +93,14 @@ class PGD:
     def _search(self, best: "BestFound", delta: np.ndarray, ball: Ball) -> int:
         """Walk from ``delta``; return how many samples had a zero gradient there."""
         blind = 0
-        best.offer(delta)
         for step in range(self.steps):
-            gradient = best.network.margin_gradient(best.X + delta, best.y)
+            gradient = best.offer_for_gradient(delta)
             ascent = ball.steepest(-gradient)
             if step == 0:
                 blind = zero_rows(gradient)
                 best.offer(ascent)
             delta = ball.project(delta + (2.5 / self.steps) * ascent)
-            best.offer(delta)
+        best.offer(delta)
         return blind
 
 
@@ -178,10 +177,24 @@ class BestFound:
         A margin of NaN is the worst of all: the network does not answer there.
         """
         margins = self.network.margins(self.X + delta, self.y)
+        self._take(delta, margins)
+        return margins
+
+    def offer_for_gradient(self, delta: np.ndarray) -> np.ndarray:
+        """Take the perturbation where it is worse; return the margins' gradient there."""
+        X = self.X + delta
+        if hasattr(self.network, "margins_and_gradient"):  # one forward pass instead of two
+            margins, gradient = self.network.margins_and_gradient(X, self.y)
+        else:
+            margins = self.network.margins(X, self.y)
+            gradient = self.network.margin_gradient(X, self.y)
+        self._take(delta, margins)
+        return gradient
+
+    def _take(self, delta: np.ndarray, margins: np.ndarray) -> None:
         worse = (margins < self.margins) | np.isnan(margins)
         self.margins[worse] = margins[worse]
         self.delta[worse] = delta[worse]
-        return margins
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ class Network(Protocol):
 
     ``margins`` is positive where the network is right; the attacks only ever see margins and
     their input gradients, the training loop only ``gradient_step``. Whatever is fast about
-    that step, ``loss_gradient`` says in full what it descends.
+    that step, ``loss_gradient`` says in full what it descends. A network that gets margins and
+    their gradient from one pass may add ``margins_and_gradient(X, y)``; PGD uses it.
     """
 
     weights: np.ndarray

@@ -182,6 +182,15 @@ def test_outputs_are_never_a_view_of_a_buffer():
     assert np.array_equal(f, kept[0]) and np.array_equal(G, kept[1])
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.05])
+def test_margins_and_gradient_are_the_two_calls_bit_for_bit(smoothing):
+    batch = SparseCoding(48, 4).sample(50, np.random.default_rng(0))
+    network = SymmetricReLU.initialise(100, 48, 0.1, np.random.default_rng(1), 0.1, smoothing)
+    margins, gradient = network.margins_and_gradient(batch.X, batch.y)
+    assert np.array_equal(margins, network.margins(batch.X, batch.y))
+    assert np.array_equal(gradient, network.margin_gradient(batch.X, batch.y))
+
+
 def test_a_whole_run_without_screening_ends_the_same(monkeypatch):
     """Weights to 1e-10 and the same history; the attacks of both see the same networks."""
     config = small_config(d=40, k=3, m=400, clean_steps=80, adversarial_steps=60,

@@ -128,6 +128,16 @@ class SymmetricReLU:
         self._replace_by_gates(U, y, noise)
         return U @ self.weights
 
+    def margins_and_gradient(self, X: np.ndarray,
+                             y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return :meth:`margins` and :meth:`margin_gradient` from one forward pass."""
+        if not self._is_plain(None):
+            return self.margins(X, y), self.margin_gradient(X, y)
+        X = self._inputs(X)
+        y = require_labels("y", y, len(X), X.dtype)
+        done = self.passes.forward(self.weights, self.bias, X)
+        return y * done.f, self.passes.input_gradient(done, y)
+
     def loss_gradient(self, X: np.ndarray, y: np.ndarray, weight_decay: float = 0.0,
                       rng: np.random.Generator | None = None,
                       noise: np.ndarray | None = None) -> tuple[float, np.ndarray]:
