@@ -1,5 +1,7 @@
 """`purify benchmark`: the same mathematics everywhere, honest tables, one line for bad input."""
 
+import contextlib
+import io
 import json
 
 import numpy as np
@@ -23,13 +25,12 @@ HERE = [name for name in peers.IMPLEMENTATIONS if peers.installed(name)]
 def measured(tmp_path_factory):
     """One quick comparison with every implementation that is installed."""
     folder = tmp_path_factory.mktemp("benchmark")
-    with pytest.MonkeyPatch.context() as patch:
-        shown = []
-        patch.setattr("builtins.print", lambda *text, **options: shown.append(text[0]))
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
         code = benchmark.main(["--quick", "--repeats", "1", "--dtype", "float64", "--profile",
                                "--format", "json", "--out", str(folder)])
-    assert code == 0, shown
-    return folder, shown[0]
+    assert code == 0, shown.getvalue()
+    return folder, shown.getvalue()
 
 
 def test_every_implementation_is_measured_in_every_case(measured):
