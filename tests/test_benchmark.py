@@ -30,7 +30,7 @@ def measured(tmp_path_factory):
         code = benchmark.main(["--quick", "--repeats", "1", "--dtype", "float64", "--profile",
                                "--format", "json", "--out", str(folder)])
     assert code == 0, shown.getvalue()
-    return folder, shown.getvalue()
+    return folder, shown.getvalue().removesuffix("\n")
 
 
 def test_every_implementation_is_measured_in_every_case(measured):
