@@ -157,8 +157,9 @@ class Simulation:
         if len(few) == 0:
             return {"bracket": []}
         strong = strong_attacks(data.dense_direction, data.dictionary, steps=50, restarts=1)
-        return certified_summary(network, few, self.ball, self.bracket_radii(), self.attacks,
-                                 strong, config.seed, config.bracket_nodes)
+        with fixed_threads(1):  # small matrices, one sample at a time: a second thread waits
+            return certified_summary(network, few, self.ball, self.bracket_radii(), self.attacks,
+                                     strong, config.seed, config.bracket_nodes)
 
     def evaluate(self, network: SymmetricReLU) -> dict[str, Any]:
         """Return the summary of one network: accuracies, mixtures, critical radius.
