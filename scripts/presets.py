@@ -12,7 +12,7 @@ _COMMON: dict[str, Any] = {
     "labeler": "ones", "init_scale": 0.01, "smoothing": 0.0, "smoothing_mode": "expected",
     "weight_decay": "0.05/d", "batch_size": 1000, "training_samples": 0, "norm": "l2",
     "tau": "0.5/sqrt(k)", "training_attack": "fgm", "training_pgd_steps": 10,
-    "test_samples": 1000, "evaluation_chunk": 1000, "bracket_samples": 50, "bracket_nodes": 4,
+    "test_samples": 1000, "evaluation_chunk": 1000, "bracket_samples": 20, "bracket_nodes": 4,
     "record_every": 50, "dtype": "float64", "threads": 2,
 }
 
