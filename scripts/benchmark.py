@@ -86,7 +86,8 @@ def _parser() -> Parser:
     parser.add_argument("--out", metavar="DIR", type=Path,
                         help="keep JSON, figure and trained weights there")
     parser.add_argument("--format", choices=("text", "json"), default="text")
-    parser.set_defaults(preset="lottery", default_preset="lottery", config=None)
+    parser.set_defaults(model="purification", preset="lottery", default_preset="lottery",
+                        config=None)
     return parser
 
 

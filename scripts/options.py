@@ -6,9 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
-from scripts.presets import PRESETS, preset
+from scripts.presets import MODELS, preset, preset_names
 
-__all__ = ["Parser", "add_config_options", "flat", "merged", "read_file", "settings_of"]
+__all__ = ["Parser", "add_config_options", "flat", "merged", "read_file", "require_memory",
+           "settings_of"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,8 +22,11 @@ class Parser(argparse.ArgumentParser):
 
 def add_config_options(parser: argparse.ArgumentParser, default_preset: str = "desk") -> None:
     """Add the options that choose the settings of a run."""
+    parser.add_argument("--model", metavar="NAME",
+                        help=f"{', '.join(MODELS)} (default: purification)")
     parser.add_argument("--preset", metavar="NAME",
-                        help=f"{', '.join(PRESETS)} (default: {default_preset})")
+                        help=f"{', '.join(preset_names('purification'))} (default: "
+                             f"{default_preset}); every model has smoke and desk")
     parser.add_argument("--config", metavar="FILE", type=Path,
                         help="settings in TOML, or the config.json of a run")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
@@ -50,7 +54,11 @@ def merged(arguments: argparse.Namespace, stored: dict[str, Any]) -> dict[str, A
     if base is not None and not isinstance(base, str):
         raise ValueError(f"{arguments.config}: preset: expected a name, got {base!r}")
     name = arguments.preset or base or arguments.default_preset
-    settings = preset(name) | stored
+    model = stored.pop("model", None)
+    if arguments.model and model and arguments.model != model:
+        raise ValueError(f"{arguments.config}: expected a run of model {arguments.model}, got one "
+                         f"of {model}")
+    settings = preset(name, arguments.model or model or "purification") | stored
     for text in arguments.set:
         key, equals, value = text.partition("=")
         if not equals or not key.strip() or not value.strip():
@@ -85,6 +93,19 @@ def read_file(path: Path | None) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected settings, got {type(content).__name__}")
     return content
+
+
+def require_memory(config: Any) -> None:
+    """Raise ValueError if a run of these settings does not fit into memory."""
+    from simulator.cost import physical_memory
+    from simulator.models import module_of
+    need = module_of(config.MODEL).cost(config).memory
+    if need > physical_memory():
+        sizes = ", ".join(f"{name}={value}" for name, value in config.to_dict().items()
+                          if name in ("d", "m"))
+        raise ValueError(f"{sizes}: expected a run that fits into memory, got one of "
+                         f"{need / 2**30:.3g} GiB: this machine has "
+                         f"{physical_memory() / 2**30:.3g} GiB")
 
 
 def flat(path: Path | None, content: dict[str, Any]) -> dict[str, Any]:

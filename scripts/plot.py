@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="run folder, as printed by purify simulate")
     arguments = parser.parse_args(argv)
     from simulator.runs import RunError, RunFolder
-    from simulator.simulation import stored_result
+    from simulator.execution import stored_result
     try:
         folder = RunFolder.existing(arguments.run)
         if not folder.is_done():
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunError as error:
         print(f"purify plot: error: {error}", file=sys.stderr)
         return 2
-    from theory.plots import draw_run
+    from theory.papers import draw_run
     for path in draw_run(config, result, folder.path / "figures"):
         print(path)
     return 0

@@ -6,16 +6,15 @@ Results go to stdout, progress and messages to stderr.
 import argparse
 import json
 import logging
-import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.options import Parser, add_config_options, settings_of
+from scripts.options import Parser, add_config_options, require_memory, settings_of
+from scripts.progress import Progress
 
-__all__ = ["Progress", "main"]
+__all__ = ["main"]
 
 LOG = logging.getLogger("purify")
 ROWS = (("accuracy", "clean accuracy"), ("universal_accuracy", "under the universal direction"),
@@ -39,20 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     LOG.setLevel(logging.INFO)
-    from simulator.config import SimulationConfig
-    from simulator.cost import cost, physical_memory
+    from simulator.models import config_of, module_of
     from simulator.runs import RunError, RunFolder
     try:
-        config = SimulationConfig.from_settings(settings_of(arguments))
-        need = cost(config)
-        if need.memory > physical_memory():
-            raise ValueError(f"d={config.d}, m={config.m}: expected a run that fits into memory, "
-                             f"got one of {need.memory / 2**30:.3g} GiB: this machine has "
-                             f"{physical_memory() / 2**30:.3g} GiB")
-        from simulator.simulation import Simulation
-        Simulation(config)
+        config = config_of(settings_of(arguments))
+        require_memory(config)
+        module_of(config.MODEL).check(config)
         if arguments.dry_run:
-            _print_cost(config, need)
+            _print_cost(config)
             return 0
         folder = RunFolder.create(arguments.out, config, arguments.resume)
         return _run(arguments, config, folder)
@@ -62,8 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, config: Any, folder: Any) -> int:
+    from simulator.execution import Stopped, stored_result
+    from simulator.models import module_of
     from simulator.runs import RunError
-    from simulator.simulation import Stopped, simulate, stored_result
     from simulator.training import Diverged
     if folder.status().get("state") == "done":
         if not folder.is_done():
@@ -74,7 +68,7 @@ def _run(arguments: argparse.Namespace, config: Any, folder: Any) -> int:
     else:
         try:
             with Progress() as progress:
-                result = simulate(config, folder, progress)
+                result = module_of(config.MODEL).simulate(config, folder, progress)
         except Diverged as error:
             print(f"purify simulate: {error}; {folder.path} keeps the last good state",
                   file=sys.stderr)
@@ -84,13 +78,15 @@ def _run(arguments: argparse.Namespace, config: Any, folder: Any) -> int:
                   file=sys.stderr)
             return 130
     if not arguments.no_figures:
-        from theory.plots import draw_run
+        from theory.papers import draw_run
         draw_run(config, result, folder.path / "figures")
     if arguments.format == "json":
         print(json.dumps(result.summary, indent=2))
-    else:
+    elif config.MODEL == "purification":
         print(_table(result.summary))
         print(_bracket_table(config, result.summary))
+    else:
+        print(_columns(result.summary))
     LOG.info("run folder: %s", folder.path)
     return 0
 
@@ -103,6 +99,32 @@ def _table(summary: dict[str, Any]) -> str:
         before, after = summary["clean"][key], summary["adversarial"][key]
         lines.append(f"{label:<32}{before:>10.4f}  ->  {after:>11.4f}")
     return "\n".join(lines)
+
+
+def _columns(summary: dict[str, Any]) -> str:
+    """The numbers of the run, then a column for each network of its summary."""
+    networks = {name: numbers for name, numbers in summary.items() if isinstance(numbers, dict)}
+    lines = ["   ".join(f"{_words(name)} = {_shown(value)}" for name, value in summary.items()
+                        if name not in networks and not isinstance(value, list)), ""]
+    rows = [row for row in dict.fromkeys(key for numbers in networks.values() for key in numbers)
+            if not any(isinstance(numbers.get(row), (dict, list)) for numbers in networks.values())]
+    width = max(map(len, rows), default=0) + 2
+    widths = [max(len(_words(name)), 8) + 2 for name in networks]
+    lines.append(" " * width + "".join(f"{_words(name):>{space}}"
+                                       for name, space in zip(networks, widths)))
+    for row in rows:
+        cells = [_shown(numbers.get(row, "")) for numbers in networks.values()]
+        lines.append(f"{_words(row):<{width}}"
+                     + "".join(f"{cell:>{space}}" for cell, space in zip(cells, widths)))
+    return "\n".join(lines)
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _bracket_table(config: Any, summary: dict[str, Any]) -> str:
@@ -128,54 +150,17 @@ def _bracket_table(config: Any, summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _print_cost(config: Any, need: Any) -> None:
+def _print_cost(config: Any) -> None:
     from simulator.cost import duration, gemm_rate, seconds
+    from simulator.models import module_of
+    need = module_of(config.MODEL).cost(config)
     print(json.dumps(config.to_dict(), indent=2))
     print(f"memory      {need.memory / 2**20:.0f} MiB at the peak")
-    print(f"training    {need.training_flops / 1e12:.3g} Tflop in "
-          f"{config.clean_steps} clean and {config.adversarial_steps} adversarial steps")
+    print(f"training    {need.training_flops / 1e12:.3g} Tflop in {need.steps} steps")
     print(f"evaluation  {need.evaluation_flops / 1e12:.3g} Tflop")
-    rate = gemm_rate(config)
-    print(f"time        about {duration(seconds(config, rate))} (an estimate from a product timed "
+    rate = gemm_rate(need.product, config.dtype, config.threads)
+    print(f"time        about {duration(seconds(need, rate))} (an estimate from a product timed "
           f"just now: {rate / 1e9:.0f} Gflop/s)")
-
-
-class Progress:
-    """A bar on a terminal, a line every few seconds elsewhere; stops a run on Ctrl-C.
-
-    The first SIGINT or SIGTERM stops the run after the current step, with a checkpoint.
-    """
-
-    EVERY = 10.0  # seconds between lines
-
-    def __enter__(self) -> "Progress":
-        from tqdm import tqdm
-        self.bar: Any = tqdm(unit="step", disable=not sys.stderr.isatty(), file=sys.stderr)
-        self.shown = time.monotonic()
-        self.stop = False
-        self.before = {number: signal.signal(number, self._ask_to_stop)
-                       for number in map(int, (signal.SIGINT, signal.SIGTERM))}
-        return self
-
-    def _ask_to_stop(self, number: int, frame: Any) -> None:
-        self.stop = True
-        signal.signal(number, self.before[number])  # a second one kills
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def __call__(self, step: int, total: int, what: str) -> None:
-        from simulator.simulation import Stopped
-        self.bar.total = total
-        self.bar.set_description(what, refresh=False)
-        self.bar.update(step - self.bar.n)
-        if self.bar.disable and time.monotonic() - self.shown > self.EVERY:
-            self.shown = time.monotonic()
-            LOG.info("step %d of %d, %s", step, total, what)
-        if self.stop:
-            raise Stopped
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from simulator.config import SimulationConfig, config_hash
+from simulator.execution import fixed_threads
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.simulation import Simulation, fixed_threads
+from simulator.simulation import Simulation
 from simulator.training import train
 
 __all__ = ["WEIGHTS", "Stages", "Stretch"]

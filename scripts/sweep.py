@@ -6,15 +6,15 @@ table goes to stdout, progress and messages to stderr.
 
 import argparse
 import logging
-import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.options import Parser, add_config_options, flat, merged, read_file
+from scripts.options import (Parser, add_config_options, flat, merged, read_file,
+                             require_memory)
+from scripts.progress import Stop, shown
 
 __all__ = ["main"]
 
@@ -97,7 +97,7 @@ def _plan(arguments: argparse.Namespace) -> Any:
 
 def _sweep(arguments: argparse.Namespace) -> int:
     from simulator.checks import require_int
-    from simulator.plan import save_plan, shard_of
+    from simulator.plan import describe, save_plan, shard_of
     from simulator.sweep import left_to_do, write_summary
     plan = _plan(arguments)
     configs = plan.configs
@@ -118,8 +118,9 @@ def _sweep(arguments: argparse.Namespace) -> int:
     folder = save_plan(arguments.out, plan)
     LOG.info("%s: %d runs, %d settled before, %d to do", folder, len(configs), len(settled),
              len(todo))
-    with _Stop() as stop:
-        for outcome in _shown(plan, len(configs), settled, _engine(arguments, todo, stop)):
+    with Stop() as stop:
+        for outcome in shown(len(configs), len(settled), _engine(arguments, todo, stop),
+                             lambda config: describe(plan, config)):
             settled.append(outcome)
     if arguments.shard:
         LOG.info("when every piece is done: purify sweep merge %s", folder)
@@ -134,19 +135,14 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 def _check_runs(configs: Iterable[Any]) -> None:
     """Refuse, before anything is done, settings that no run could be made of."""
-    from simulator.cost import cost, physical_memory
+    from simulator.models import module_of
     from simulator.plan import distinct
-    from simulator.simulation import Simulation
     for config in distinct(configs):
-        need = cost(config).memory
-        if need > physical_memory():
-            raise ValueError(f"d={config.d}, m={config.m}: expected runs that fit into memory, "
-                             f"got one of {need / 2**30:.3g} GiB: this machine has "
-                             f"{physical_memory() / 2**30:.3g} GiB")
-        Simulation(config)
+        require_memory(config)
+        module_of(config.MODEL).check(config)
 
 
-def _engine(arguments: argparse.Namespace, todo: list[Any], stop: "_Stop") -> Iterator[Any]:
+def _engine(arguments: argparse.Namespace, todo: list[Any], stop: Stop) -> Iterator[Any]:
     """Return the iterator that does the runs."""
     from simulator.sweep import here, processes, worker_count
     if arguments.dask:
@@ -158,26 +154,6 @@ def _engine(arguments: argparse.Namespace, todo: list[Any], stop: "_Stop") -> It
     if arguments.workers == 1:
         return here(todo, arguments.out, stop)
     return processes(todo, arguments.out, workers, stop)
-
-
-def _shown(plan: Any, total: int, settled: list[Any], outcomes: Iterator[Any]) -> Iterator[Any]:
-    """Pass outcomes on and show how far the sweep is: a bar, or a line every few seconds."""
-    from simulator.plan import describe
-    from tqdm import tqdm
-    every, shown, count = 10.0, 0.0, len(settled)
-    with tqdm(total=total, initial=count, unit="run", file=sys.stderr,
-              disable=not sys.stderr.isatty()) as bar:
-        for outcome in outcomes:
-            yield outcome
-            count += outcome.state != "unfinished"
-            bar.update(outcome.state != "unfinished")
-            what = describe(plan, outcome.config)
-            if outcome.state in ("diverged", "failed"):
-                with tqdm.external_write_mode(sys.stderr):
-                    LOG.warning("%s: %s: %s", what, outcome.state, outcome.error)
-            elif bar.disable and (time.monotonic() - shown > every or count == total):
-                shown = time.monotonic()
-                LOG.info("%d of %d, last %s: %s", count, total, what, outcome.state)
 
 
 def _merge(arguments: argparse.Namespace) -> int:
@@ -197,16 +173,18 @@ def _closing(outcomes: Sequence[Any]) -> int:
 def _list(plan: Any, configs: Sequence[Any], arguments: argparse.Namespace) -> int:
     """Print the runs with what they will cost."""
     from simulator.config import config_hash
-    from simulator.cost import cost, duration, gemm_rate, seconds
+    from simulator.cost import duration, gemm_rate, seconds
+    from simulator.models import module_of
     from simulator.plan import describe
     from simulator.sweep import standing, worker_count
     left, most, rates = 0.0, 0.0, {}
     for config in configs:
-        need, state = cost(config), standing(arguments.out, config).state
-        size = (config.d, config.m, config.batch_size, config.dtype, config.threads)
+        need = module_of(config.MODEL).cost(config)
+        state = standing(arguments.out, config).state
+        size = (need.product, config.dtype, config.threads)
         if size not in rates:
-            rates[size] = gemm_rate(config)
-        time_needed = seconds(config, rates[size])
+            rates[size] = gemm_rate(*size)
+        time_needed = seconds(need, rates[size])
         most = max(most, need.memory)
         left += time_needed if state in ("missing", "unfinished") else 0.0
         print(f"{config_hash(config)}  {need.memory / 2**20:6.0f} MiB  "
@@ -215,27 +193,6 @@ def _list(plan: Any, configs: Sequence[Any], arguments: argparse.Namespace) -> i
     print(f"{len(configs)} runs, {workers} at once: about {most * workers / 2**20:.0f} MiB and "
           f"{duration(left / workers)} (estimates; time from a product timed just now)")
     return 0
-
-
-class _Stop:
-    """Answers whether SIGINT or SIGTERM has come; a second one kills."""
-
-    def __enter__(self) -> "_Stop":
-        self.asked = False
-        self.before = {number: signal.signal(number, self._ask)
-                       for number in map(int, (signal.SIGINT, signal.SIGTERM))}
-        return self
-
-    def _ask(self, number: int, frame: Any) -> None:
-        self.asked = True
-        signal.signal(number, self.before[number])
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def __call__(self) -> bool:
-        return self.asked
 
 
 if __name__ == "__main__":

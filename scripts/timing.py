@@ -161,7 +161,7 @@ class _Worker:
         """Take the settings of a size and the file of its weights."""
         from simulator.config import SimulationConfig
         from simulator.simulation import Simulation
-        self.config = SimulationConfig(**config)
+        self.config = SimulationConfig.from_settings(config)
         self.batches = Simulation(self.config).batches
         self.file = weights
         self.batch = self.batches.batch(0)

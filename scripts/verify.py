@@ -2,7 +2,7 @@
 
 Runs are ordinary run folders in --out: finished ones are found again, so the same command
 continues where it was stopped. The verdicts go to stdout and, with figures and one HTML page,
-to <out>/verify-<preset>/.
+to <out>/verify-<preset>/ (verify-<paper>-<preset>/ for a companion paper).
 """
 
 import argparse
@@ -10,13 +10,14 @@ import difflib
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from scripts.options import Parser
-from scripts.presets import PLANS, plan, plan_settings
+from scripts.presets import plan, plan_names, plan_settings
+from scripts.progress import Stop, shown
 
 __all__ = ["main"]
 
@@ -27,10 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Verify claims; return the exit code, 1 if one fails."""
     parser = Parser(prog="purify verify", description=__doc__)
     parser.add_argument("--preset", metavar="NAME", default="desk",
-                        help=f"{', '.join(PLANS)} (default: desk): under a minute, up to 20 "
-                        "minutes, many hours")
-    parser.add_argument("--claims", metavar="IDS", help="some of the claims, as in A2,A6")
+                        help=f"{', '.join(plan_names('purification'))} (default: desk): under a "
+                        "minute, up to 20 minutes, many hours")
+    parser.add_argument("--paper", metavar="NAME", help="purification, structured, ntk or tickets "
+                        "(default: that of --claims, or purification)")
+    parser.add_argument("--claims", metavar="IDS", help="some claims of a paper, as in A2,A6")
     parser.add_argument("--seeds", metavar="N", type=int, help="seeds 0 to N-1 of every size")
+    parser.add_argument("--workers", metavar="N", type=int,
+                        help="runs at once (default: one a core, fewer where memory is short)")
+    parser.add_argument("--shard", metavar="I/N", help="only do piece I of N of the runs; when "
+                        "all are in --out, the command without --shard confronts them")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs"),
                         help="folder that holds the run folders (default: runs)")
     parser.add_argument("--dry-run", action="store_true", help="list the runs, and do nothing")
@@ -48,84 +55,116 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
-    from simulator.config import SimulationConfig
-    from simulator.simulation import Stopped
-    from simulator.training import Diverged
-    chosen = plan(arguments.preset)
-    if arguments.seeds is not None and arguments.seeds < 1:
-        raise ValueError(f"--seeds: expected at least 1, got {arguments.seeds}")
-    claims = _claims(arguments.claims)
-    configs = [SimulationConfig.from_settings(settings) for settings in plan_settings(
-        chosen, [module.CLAIM.id for module in claims], arguments.seeds)]
+    from simulator.checks import require_int
+    from simulator.models import config_of
+    from simulator.plan import shard_of
+    for flag in ("seeds", "workers"):
+        if getattr(arguments, flag) is not None:
+            require_int(f"--{flag}", getattr(arguments, flag), low=1)
+    paper, name = _paper(arguments)
+    theorems = _chosen(paper, arguments.claims)
+    configs = [config_of(settings) for settings in plan_settings(
+        plan(arguments.preset, paper.MODEL), [theorem.claim.id for theorem in theorems],
+        arguments.seeds, paper.MODEL)]
+    if arguments.shard is not None:
+        index, count = shard_of(arguments.shard)
+        configs = configs[index::count]
     if arguments.dry_run:
         for config in configs:
-            print(f"{config.name:<8} d={config.d:<4} k={config.k:<3} m={config.m:<6} "
-                  f"seed={config.seed}")
+            print(_described(config))
         return 0
-    try:
-        runs = _finished(configs, arguments.out)
-    except Diverged as error:
-        print(f"purify verify: {error}", file=sys.stderr)
-        return 3
-    except Stopped:
-        print("purify verify: interrupted; the same command continues", file=sys.stderr)
-        return 130
-    return _conclude(arguments, "purify verify " + " ".join(typed), claims, runs)
+    code = _complete(configs, arguments)
+    if code != 0:
+        return code
+    if arguments.shard is not None:
+        LOG.info("%d runs done; with all pieces in %s, the command without --shard confronts them",
+                 len(configs), arguments.out)
+        return 0
+    return _conclude(arguments, name, "purify verify " + " ".join(typed), paper, theorems, configs)
 
 
-def _claims(text: str | None) -> tuple[ModuleType, ...]:
+def _paper(arguments: argparse.Namespace) -> tuple[ModuleType, str]:
+    """Return the module and the name of the paper: the one named, or that of the claims."""
+    from theory.papers import PAPERS, paper
+    if arguments.paper is not None:
+        return paper(arguments.paper), arguments.paper
+    letter = (arguments.claims or "").strip()[:1].upper()
+    for name in PAPERS if letter else ():
+        if any(theorem.claim.id[0] == letter for theorem in paper(name).CLAIMS):
+            return paper(name), name
+    return paper("purification"), "purification"
+
+
+def _chosen(paper: ModuleType, text: str | None) -> tuple[Any, ...]:
     """The claims named, in the order of the paper."""
-    from theory.feature_purification import CLAIMS
     if text is None:
-        return CLAIMS
-    known = {module.CLAIM.id: module for module in CLAIMS}
+        return tuple(paper.CLAIMS)
+    known = {theorem.claim.id: theorem for theorem in paper.CLAIMS}
     wanted = [name.strip() for name in text.split(",")]
     for name in wanted:
         if name not in known:
             near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise ValueError(f"--claims {name}: unknown; {hint}")
-    return tuple(module for name, module in known.items() if name in wanted)
+    return tuple(theorem for name, theorem in known.items() if name in wanted)
 
 
-def _finished(configs: Sequence[Any], root: Path) -> list[Any]:
-    """Do the runs that are not done yet; return all of them."""
-    from scripts.simulate import Progress
-    from simulator.config import config_hash
-    from simulator.runs import RunError, RunFolder
-    from simulator.simulation import simulate
-    from theory.claim import Run
-    runs = []
-    for number, config in enumerate(configs, 1):
-        folder = RunFolder(root / f"{config.name}-{config_hash(config)}")
-        state = folder.status().get("state")
-        if state == "done" and not folder.is_done():
-            raise RunError(f"{folder.path}: finished, but its files have changed since: "
-                           "delete the folder to run again")
-        if state != "done":
-            LOG.info("run %d of %d: %s, d=%d, k=%d, seed %d", number, len(configs), config.name,
-                     config.d, config.k, config.seed)
-            folder = RunFolder.create(root, config, resume=state is not None)
-            with Progress() as progress:
-                simulate(config, folder, progress)
-        runs.append(Run.stored(folder))
-    return runs
+def _described(config: Any) -> str:
+    settings = config.to_dict()
+    shown = " ".join(f"{key}={settings[key]}" for key in ("d", "k", "m", "seed") if key in settings)
+    return f"{config.name:<8} {shown}"
 
 
-def _conclude(arguments: argparse.Namespace, command: str, claims: Sequence[ModuleType],
-              runs: Sequence[Any]) -> int:
-    from simulator.runs import environment, write_atomic
-    from theory.claim import FAILS
+def _complete(configs: Sequence[Any], arguments: argparse.Namespace) -> int:
+    """Do the runs that are not done yet; return an exit code, 0 if all are done."""
+    from simulator.runs import RunError
+    from simulator.sweep import CHANGED, left_to_do
+    todo, settled = left_to_do(arguments.out, configs, resume=True)
+    again = []  # one that diverged or failed is tried again: the reason may be gone
+    for outcome in settled:
+        if outcome.error == CHANGED:
+            raise RunError(f"{outcome.config.name}, {_described(outcome.config)}: {CHANGED}: "
+                           "delete its folder to run again")
+        if outcome.state != "done":
+            again.append(outcome.config)
+    todo += again
+    with Stop() as stop:
+        outcomes = list(shown(len(configs), len(configs) - len(todo),
+                              _engine(todo, arguments, stop), _described))
+    if stop():
+        print("purify verify: interrupted; the same command continues", file=sys.stderr)
+        return 130
+    bad = [outcome for outcome in outcomes if outcome.state != "done"]
+    for outcome in bad:
+        print(f"purify verify: {_described(outcome.config)}: {outcome.state}: {outcome.error}",
+              file=sys.stderr)
+    return 3 if bad else 0
+
+
+def _engine(todo: list[Any], arguments: argparse.Namespace, stop: Stop) -> Iterator[Any]:
+    """Return the iterator that does the runs."""
+    from simulator.sweep import here, processes, worker_count
+    workers = worker_count(todo, arguments.workers)
+    if workers == 1:
+        return here(todo, arguments.out, stop)
+    return processes(todo, arguments.out, workers, stop)
+
+
+def _conclude(arguments: argparse.Namespace, name: str, command: str, paper: ModuleType,
+              theorems: Sequence[Any], configs: Sequence[Any]) -> int:
+    from simulator.runs import RunFolder, environment, write_atomic
+    from theory.claim import FAILS, Run, confront_all
     from theory.claim_plots import draw_findings
-    from theory.feature_purification import confront_all
     from theory.report import html_report
-    LOG.info("confronting %d claims with %d runs", len(claims), len(runs))
-    findings = confront_all(runs, claims)
-    folder = arguments.out / f"verify-{arguments.preset}"
+    runs = [Run.stored(RunFolder.of(arguments.out, config)) for config in configs]
+    LOG.info("confronting %d claims with %d runs", len(theorems), len(runs))
+    findings = confront_all(runs, theorems)
+    which = arguments.preset if name == "purification" else f"{name}-{arguments.preset}"
+    folder = arguments.out / f"verify-{which}"
     draw_findings(findings, folder / "figures")
     content = json.dumps({"findings": [finding.to_dict() for finding in findings]}, indent=2)
     write_atomic(folder / "findings.json", f"{content}\n".encode())
-    page = html_report(findings, runs, command, environment(runs[0].config.threads))
+    page = html_report(findings, runs, command, environment(runs[0].config.threads), paper.TITLE)
     write_atomic(folder / "report.html", page.encode())
     print(content if arguments.format == "json" else _table(findings))
     LOG.info("report: %s", folder / "report.html")

@@ -14,7 +14,7 @@ from simulator.config import SimulationConfig
 __all__ = ["Cost", "available_memory", "cost", "duration", "gemm_rate", "physical_memory",
            "seconds"]
 
-PROCESS_BYTES = 165 * 2**20  # interpreter, NumPy, SciPy, Numba and compiled kernels
+PROCESS_BYTES = 205 * 2**20  # interpreter, NumPy, SciPy, Numba; 40 more where it compiles
 OWN_WEIGHTS = 2  # (m, d) arrays in the run's dtype: weights, gradient
 WIDE_WEIGHTS = 7  # and in float64: parts of the feature metrics, copies, checkpoint bytes
 PRE_ACTIVATIONS = 1  # (n, m) arrays; sampled smoothing holds its noise as well
@@ -30,15 +30,27 @@ START_SECONDS = 2.0  # imports
 
 @dataclass(frozen=True)
 class Cost:
-    """Attributes: peak memory in bytes, work of training and evaluation in flops."""
+    """What a run will cost.
+
+    Attributes
+    ----------
+    memory : float
+        Bytes at the peak.
+    training_flops, evaluation_flops : float
+    product : tuple of int
+        n, m, d of the matrix product that most of the work is.
+    steps : int
+    """
 
     memory: float
     training_flops: float
     evaluation_flops: float
+    product: tuple[int, int, int]
+    steps: int
 
 
 def cost(config: SimulationConfig) -> Cost:
-    """Estimate a run.
+    """Estimate a purification run.
 
     The work is that of the matrix products: 2 a clean step, 4 an adversarial step, and the
     attacks of the evaluation.
@@ -61,25 +73,30 @@ def cost(config: SimulationConfig) -> Cost:
     return Cost(memory, product * (2.0 * config.clean_steps
                                    + (2.0 + attack) * config.adversarial_steps),
                 test * (5.0 * records + 2 * 18 * PGD_PASSES)
-                + 2.0 * config.bracket_samples * weights * 2 * BRACKET_PASSES)
+                + 2.0 * config.bracket_samples * weights * 2 * BRACKET_PASSES,
+                (config.batch_size, config.m, config.d),
+                config.clean_steps + config.adversarial_steps)
 
 
-def gemm_rate(config: SimulationConfig, budget: float = 0.1) -> float:
+def gemm_rate(product: tuple[int, int, int], dtype: str, threads: int,
+              budget: float = 0.1) -> float:
     """Time a product of a batch with the weights; return its rate in flops a second.
 
     Parameters
     ----------
-    config : SimulationConfig
-        Gives the sizes (at most 2000 each, so that it stays quick), dtype and threads.
+    product : tuple of int
+        n, m, d; at most 2000 of each are taken, so that it stays quick.
+    dtype : str
+    threads : int
     budget : float
         Seconds to try for; the best of the repetitions counts.
     """
     import numpy as np
     import threadpoolctl
-    n, m, d = (min(size, 2000) for size in (config.batch_size, config.m, config.d))
-    X, W = np.ones((n, d), config.dtype), np.ones((m, d), config.dtype)
+    n, m, d = (min(size, 2000) for size in product)
+    X, W = np.ones((n, d), dtype), np.ones((m, d), dtype)
     best, end = float("inf"), time.perf_counter() + budget
-    with threadpoolctl.threadpool_limits(config.threads):
+    with threadpoolctl.threadpool_limits(threads):
         while best == float("inf") or time.perf_counter() < end:
             begin = time.perf_counter()
             X @ W.T
@@ -87,10 +104,9 @@ def gemm_rate(config: SimulationConfig, budget: float = 0.1) -> float:
     return 2.0 * n * m * d / best
 
 
-def seconds(config: SimulationConfig, rate: float) -> float:
+def seconds(need: Cost, rate: float) -> float:
     """Estimate the duration of a run in seconds, at a rate from :func:`gemm_rate`."""
-    need = cost(config)
-    return (START_SECONDS + STEP_SECONDS * (config.clean_steps + config.adversarial_steps)
+    return (START_SECONDS + STEP_SECONDS * need.steps
             + (TRAINING_SLOWER * need.training_flops
                + EVALUATION_SLOWER * need.evaluation_flops) / rate)
 

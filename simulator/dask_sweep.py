@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from simulator import __version__
-from simulator.config import SimulationConfig
+from simulator.config import Config
 from simulator.files import PART, RunError, write_atomic
+from simulator.models import config_of
 from simulator.runs import RunFolder
 from simulator.sweep import (Outcome, never, record_failure, run_one, thread_environment,
                              worker_count)
@@ -39,13 +40,13 @@ KEPT_BACK = (".lock", "checkpoint.previous.npz", "checkpoint.next.npz")
 _one_run = threading.Lock()
 
 
-def on_dask(configs: Sequence[SimulationConfig], root: Path, address: str,
+def on_dask(configs: Sequence[Config], root: Path, address: str,
             workers: int | None = None, stop: Callable[[], bool] = never) -> Iterator[Outcome]:
     """Do the runs on Dask workers, in the order in which they finish.
 
     Parameters
     ----------
-    configs : sequence of SimulationConfig
+    configs : sequence of Config
     root : Path
         Folder of the run folders, on the client.
     address : str
@@ -105,7 +106,7 @@ def _distributed() -> Any:
 
 
 @contextmanager
-def _client(distributed: Any, configs: Sequence[SimulationConfig], address: str,
+def _client(distributed: Any, configs: Sequence[Config], address: str,
             workers: int | None) -> Iterator[Any]:
     if address == "local":
         threads = thread_environment(max(config.threads for config in configs))
@@ -145,7 +146,7 @@ def _check_workers(client: Any, address: str) -> None:
                            f"project, got {version}: its runs would have other bits")
 
 
-def _finished(distributed: Any, tasks: dict[Any, SimulationConfig],
+def _finished(distributed: Any, tasks: dict[Any, Config],
               stop: Callable[[], bool]) -> Iterator[Any]:
     """Yield futures as they finish, until all have or ``stop`` says True."""
     waiting = distributed.as_completed(tasks)
@@ -161,7 +162,7 @@ def _finished(distributed: Any, tasks: dict[Any, SimulationConfig],
             threading.Event().wait(0.1)
 
 
-def _received(future: Any, config: SimulationConfig, root: Path) -> Outcome:
+def _received(future: Any, config: Config, root: Path) -> Outcome:
     """Store what came back for a run."""
     error = future.exception()
     if error is not None:
@@ -197,7 +198,7 @@ def run_task(text: str) -> dict[str, Any]:
     if task["version"] != __version__:  # a worker that joined after the sweep began
         raise ValueError(f"expected version {task['version']} of this project on the worker, "
                          f"got {__version__}")
-    config = SimulationConfig.from_settings(task["config"])
+    config = config_of(task["config"])
     with _one_run, tempfile.TemporaryDirectory(prefix="purify-") as place:
         outcome = run_one(config, Path(place))
         files = pack(RunFolder.of(Path(place), config).path)
@@ -217,7 +218,7 @@ def pack(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(files: bytes, sha256: str, config: SimulationConfig, root: Path) -> RunFolder:
+def unpack(files: bytes, sha256: str, config: Config, root: Path) -> RunFolder:
     """Write packed files into the folder of a run below ``root``.
 
     Raises

@@ -207,6 +207,7 @@ def purification(clean: np.ndarray, adversarial: np.ndarray,
                      where=squares > 0.0)
     kept = beta[:, None] * A
     removed = np.linalg.norm(W - kept, axis=1)
-    ratio = np.linalg.norm(kept, axis=1) / np.maximum(removed, np.finfo(float).tiny)
+    removed = np.maximum(removed, 1e-200)  # nothing removed: a ratio that can still be averaged
+    ratio = np.linalg.norm(kept, axis=1) / removed
     return {"beta": float(beta.mean()), "beta_positive": float((beta > 0.0).mean()),
             "kept_over_removed": float(np.median(ratio))}

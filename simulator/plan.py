@@ -10,7 +10,6 @@ A plan is plain data and fixes the order of everything, so that it does not matt
 many pieces and in which order its runs are done.
 """
 
-import dataclasses
 import hashlib
 import itertools
 import json
@@ -22,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from simulator.checks import require_int
-from simulator.config import FIELDS, SimulationConfig, config_hash, known_key
+from simulator.config import Config, config_hash
 from simulator.files import RunError, write_atomic
+from simulator.models import config_class, config_of
 
 __all__ = ["Plan", "describe", "distinct", "grid_axis", "load_plan", "plan_runs", "save_plan",
            "shard_of"]
@@ -38,19 +38,20 @@ class Plan:
 
     Attributes
     ----------
-    configs : tuple of SimulationConfig
+    configs : tuple of Config
+        All of one model.
     swept : tuple of str
         The settings the user varied, also where a grid has one value.
     """
 
-    configs: tuple[SimulationConfig, ...]
+    configs: tuple[Config, ...]
     swept: tuple[str, ...]
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Settings that tell the runs apart, in documented order, and always the seed."""
         first = self.configs[0]
-        return tuple(name for name in FIELDS if name == "seed" or name in self.swept
+        return tuple(name for name in first.types() if name == "seed" or name in self.swept
                      or any(getattr(config, name) != getattr(first, name)
                             for config in self.configs))
 
@@ -60,7 +61,7 @@ class Plan:
         text = "".join(config_hash(config) for config in self.configs) + ",".join(self.swept)
         return f"sweep-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
-    def shard(self, index: int, count: int) -> tuple[SimulationConfig, ...]:
+    def shard(self, index: int, count: int) -> tuple[Config, ...]:
         """Return every ``count``-th run from ``index`` on."""
         return self.configs[index::count]
 
@@ -93,23 +94,24 @@ def plan_runs(settings: Mapping[str, Any], grid: Mapping[str, Sequence[Any]] | N
         has it), or too many runs.
     """
     grid = dict(grid or {})
-    _check(grid, runs, seeds)
-    configs: dict[SimulationConfig, None] = {}
+    kind = config_class(settings)
+    _check(kind, grid, runs, seeds)
+    configs: dict[Config, None] = {}
     for listed in runs or ({},):
         for values in itertools.product(*grid.values()):
             point = {**listed, **dict(zip(grid, values))}
             config = _config(settings, point)
             for offset in range(seeds):
-                configs[dataclasses.replace(config, seed=config.seed + offset)] = None
+                configs[config.with_seed(config.seed + offset)] = None
     varied = {*grid, *(key for listed in runs for key in listed)}
-    return Plan(tuple(configs), tuple(name for name in FIELDS if name in varied))
+    return Plan(tuple(configs), tuple(name for name in kind.types() if name in varied))
 
 
-def _check(grid: Mapping[str, Sequence[Any]], runs: Sequence[Mapping[str, Any]],
-           seeds: int) -> None:
+def _check(kind: type[Config], grid: Mapping[str, Sequence[Any]],
+           runs: Sequence[Mapping[str, Any]], seeds: int) -> None:
     require_int("seeds", seeds, low=1)
     for name, values in grid.items():
-        known_key(name)
+        kind.known_key(name)
         if not values:
             raise ValueError(f"{name}: expected at least one value, got none: no run would be "
                              "left")
@@ -117,7 +119,7 @@ def _check(grid: Mapping[str, Sequence[Any]], runs: Sequence[Mapping[str, Any]],
             raise ValueError("seed, seeds: expected one of them, got both")
     for listed in runs:
         for name in listed:
-            known_key(name)
+            kind.known_key(name)
             if name in grid:
                 raise ValueError(f"{name}: expected it in a run or in the grid, got both")
     count = math.prod(map(len, grid.values())) * max(len(runs), 1) * seeds
@@ -125,9 +127,9 @@ def _check(grid: Mapping[str, Sequence[Any]], runs: Sequence[Mapping[str, Any]],
         raise ValueError(f"grid: expected at most {MOST_RUNS} runs, got {count}")
 
 
-def _config(settings: Mapping[str, Any], point: Mapping[str, Any]) -> SimulationConfig:
+def _config(settings: Mapping[str, Any], point: Mapping[str, Any]) -> Config:
     try:
-        return SimulationConfig.from_settings({**settings, **point})
+        return config_of({**settings, **point})
     except (TypeError, ValueError) as error:
         if not point:
             raise
@@ -231,7 +233,7 @@ def _read(path: Path) -> Plan:
         if content["format"] != FORMAT:
             raise RunError(f"{path}: expected format {FORMAT}, got {content['format']}: "
                            "written by another version")
-        plan = plan_runs({}, runs=content["runs"])
+        plan = _listed(content["runs"])
         plan = Plan(plan.configs, tuple(content["swept"]))
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None
@@ -244,11 +246,19 @@ def _read(path: Path) -> Plan:
     return plan
 
 
+def _listed(runs: Sequence[Mapping[str, Any]]) -> Plan:
+    """Return the plan of these settings, each complete; all name one model, or none does."""
+    model = runs[0].get("model", "purification") if runs else "purification"
+    return plan_runs({"model": model},
+                     runs=[{key: value for key, value in settings.items() if key != "model"}
+                           for settings in runs])
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def describe(plan: Plan, config: SimulationConfig) -> str:
+def describe(plan: Plan, config: Config) -> str:
     """Return what tells a run apart: ``d=64 k=4 seed=0``."""
     return " ".join(f"{name}={_short(getattr(config, name))}" for name in plan.columns)
 
@@ -257,6 +267,6 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def distinct(configs: Iterable[SimulationConfig]) -> list[SimulationConfig]:
+def distinct(configs: Iterable[Config]) -> list[Config]:
     """Return one config of each group that differs in the seed alone."""
-    return list({dataclasses.replace(config, seed=0): config for config in configs}.values())
+    return list({config.with_seed(0): config for config in configs}.values())

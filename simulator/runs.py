@@ -29,10 +29,11 @@ from typing import Any
 import numpy as np
 
 from simulator import __version__
-from simulator.config import SimulationConfig, config_hash
+from simulator.config import Config, config_hash
 from simulator.environment import changes, environment
 from simulator.files import (PART, Busy, Damaged, RunError, locked, read_csv, read_npz,
                              table_bytes, write_atomic)
+from simulator.models import config_of
 
 __all__ = ["FORMAT", "Busy", "RunError", "RunFolder", "environment", "read_npz", "write_atomic"]
 
@@ -54,7 +55,7 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, root: Path, config: SimulationConfig, resume: bool = False) -> "RunFolder":
+    def create(cls, root: Path, config: Config, resume: bool = False) -> "RunFolder":
         """Make the folder of a config below ``root``, or take up the one that is there.
 
         Raises
@@ -87,7 +88,7 @@ class RunFolder:
         return folder
 
     @classmethod
-    def of(cls, root: Path, config: SimulationConfig) -> "RunFolder":
+    def of(cls, root: Path, config: Config) -> "RunFolder":
         """Return the folder that belongs to a config below ``root``, made or not."""
         return cls(root / f"{config.name}-{config_hash(config)}")
 
@@ -104,10 +105,10 @@ class RunFolder:
             raise RunError(f"{path}: expected a run folder, found no config.json in it")
         return cls(path)
 
-    def config(self) -> SimulationConfig:
+    def config(self) -> Config:
         """Return the settings of the run."""
         try:
-            return SimulationConfig.from_settings(self.read_json("config.json"))
+            return config_of(self.read_json("config.json"))
         except (TypeError, ValueError) as error:
             raise RunError(f"{self.path / 'config.json'}: {error}") from None
 
@@ -180,7 +181,7 @@ class RunFolder:
         """Read arrays; never unpickles."""
         return read_npz(self.path / name)
 
-    def save_checkpoint(self, config: SimulationConfig, state: Mapping[str, np.ndarray]) -> None:
+    def save_checkpoint(self, config: Config, state: Mapping[str, np.ndarray]) -> None:
         """Store ``state``, marked with the format and the config; keep the one before."""
         self.write_npz("checkpoint.next.npz", {
             "format": np.array(FORMAT), "config_hash": np.array(config_hash(config)), **state})
@@ -192,7 +193,7 @@ class RunFolder:
             raise RunError(f"{self.path / 'checkpoint.npz'}: cannot be written: "
                            f"{error.strerror}") from None
 
-    def load_checkpoint(self, config: SimulationConfig) -> dict[str, np.ndarray] | None:
+    def load_checkpoint(self, config: Config) -> dict[str, np.ndarray] | None:
         """Return the last checkpoint, or None if the run was stopped before the first.
 
         Where the last one is damaged, it is set aside and the one before is returned.
@@ -222,7 +223,7 @@ class RunFolder:
         return self.path.exists() and any(
             path.name != ".lock" and path.suffix != PART for path in self.path.iterdir())
 
-    def _check_version(self, config: SimulationConfig) -> None:
+    def _check_version(self, config: Config) -> None:
         """Refuse to finish a run that another version began: no version would give its bits."""
         now = environment(config.threads)
         if not (self.path / "env.json").exists():  # killed before it was written
@@ -235,7 +236,7 @@ class RunFolder:
         if changed:
             LOG.warning("%s: begun elsewhere (%s): the last bits may differ", self.path, changed)
 
-    def _check_same(self, config: SimulationConfig) -> None:
+    def _check_same(self, config: Config) -> None:
         if not (self.path / "config.json").exists():
             raise RunError(f"{self.path}: expected a run folder or an empty one, got a folder "
                            "with other files: choose another --out")
@@ -243,7 +244,7 @@ class RunFolder:
         if changed:
             raise RunError(f"{self.path}: holds another run ({changed}): choose another --out")
 
-    def _nearest(self, root: Path, config: SimulationConfig) -> str:
+    def _nearest(self, root: Path, config: Config) -> str:
         """Say what changed since the run of the same name that is most alike, if any."""
         changes = [(_changes(RunFolder(path.parent).read_json("config.json"), config), path.parent)
                    for path in sorted(root.glob(f"{config.name}-*/config.json"))]
@@ -253,13 +254,14 @@ class RunFolder:
         return f": the settings changed since {path.name} ({changed})"
 
 
-def _changes(stored: Mapping[str, Any], config: SimulationConfig) -> str:
+def _changes(stored: Mapping[str, Any], config: Config) -> str:
     now = config.to_dict()
+    stored = {"model": "purification"} | dict(stored)  # once the only one, and not named
     return ", ".join(f"{key} {stored.get(key)!r} -> {now.get(key)!r}"
                      for key in {**stored, **now} if stored.get(key) != now.get(key))
 
 
-def _checkpoint(path: Path, config: SimulationConfig) -> dict[str, np.ndarray]:
+def _checkpoint(path: Path, config: Config) -> dict[str, np.ndarray]:
     """Read a checkpoint that must belong to these settings."""
     state = read_npz(path)
     if "format" not in state or "config_hash" not in state:

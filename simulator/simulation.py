@@ -6,22 +6,20 @@ figure or a claim needs comes back in one :class:`Result`, and lies in the run f
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
-import numba
 import numpy as np
-import threadpoolctl
 
 from simulator.attacks import FGM, PGD, worst_case
 from simulator.balls import ball_of
 from simulator.baselines import LinearClassifier
 from simulator.config import SimulationConfig
+from simulator.cost import cost
 from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding, random_dictionary, random_signs
+from simulator.execution import Progress, Result, Stopped, fixed_threads, silent, write_result
 from simulator.features import (correlations, cosines, decompose, feature_metrics, gate_rate,
                                 purification)
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -33,23 +31,11 @@ from simulator.runs import RunFolder
 from simulator.strong_attacks import strong_attacks
 from simulator.training import BiasSchedule, Diverged, LinearThenConstant, TrackingNorm, train
 
-__all__ = ["Result", "Simulation", "Stopped", "fixed_threads", "simulate", "stored_result"]
+__all__ = ["CONFIG", "Simulation", "check", "cost", "simulate"]
 
+CONFIG = SimulationConfig
 CORRELATION_SAMPLES = 200  # enough for a mean over all neurons, and small beside the weights
 SHOWN_PERTURBATIONS = 64
-
-
-@contextmanager
-def fixed_threads(threads: int) -> Iterator[None]:
-    """Use this many BLAS threads, and as many Numba threads as there are up to it."""
-    before = numba.get_num_threads()
-    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    numba.set_num_threads(min(threads, most))
-    try:
-        with threadpoolctl.threadpool_limits(threads):
-            yield
-    finally:
-        numba.set_num_threads(before)
 
 
 class Simulation:
@@ -217,39 +203,13 @@ class Simulation:
         }
 
 
-@dataclass
-class Result:
-    """What a run found.
-
-    Attributes
-    ----------
-    summary : dict
-        ``p``, ``tau``, ``linear_r50``, and under ``clean`` and ``adversarial`` the
-        dictionaries of :meth:`Simulation.evaluate` and :meth:`Simulation.certify`.
-    history : list of dict
-        Rows of :meth:`Simulation.row`.
-    arrays : dict of str to ndarray
-        ``weights_clean``, ``weights_adversarial`` (m, d); ``bias``; ``radii`` and the curves
-        ``curve_<phase>_<attack>``, ``curve_linear``; ``perturbation_<phase>`` (64, d), strongest
-        perturbations at tau in dictionary coordinates; ``labels`` (64,), ``labeler`` (d,) and,
-        unless it is the identity, ``dictionary`` (d, d).
-    """
-
-    summary: dict[str, Any]
-    history: list[dict[str, Any]]
-    arrays: dict[str, np.ndarray] = field(repr=False)
-
-
-class Stopped(Exception):
-    """Raised by a progress callback to stop a run between two steps, where it can resume."""
-
-
-def _silent(step: int, total: int, what: str) -> None:
-    pass
+def check(config: SimulationConfig) -> None:
+    """Raise TypeError or ValueError where settings do not fit together."""
+    Simulation(config)
 
 
 def simulate(config: SimulationConfig, folder: RunFolder | None = None,
-             progress: Callable[[int, int, str], None] = _silent,
+             progress: Progress = silent,
              checkpoint_every: int = 200) -> Result:
     """Run a simulation, from the folder's checkpoint if there is one.
 
@@ -262,6 +222,17 @@ def simulate(config: SimulationConfig, folder: RunFolder | None = None,
         Called with (steps done, steps in all, what is being done); may raise Stopped.
     checkpoint_every : int
         Steps between checkpoints. They change nothing: a resumed run ends with the same bits.
+
+    Returns
+    -------
+    Result
+        ``summary``: ``p``, ``tau``, ``linear_r50``, and under ``clean`` and ``adversarial`` the
+        dictionaries of :meth:`Simulation.evaluate` and :meth:`Simulation.certify`. ``history``:
+        rows of :meth:`Simulation.row`. ``arrays``: ``weights_clean``, ``weights_adversarial``
+        (m, d); ``bias``; ``radii`` and the curves ``curve_<phase>_<attack>``, ``curve_linear``;
+        ``perturbation_<phase>`` (64, d), strongest perturbations at tau in dictionary
+        coordinates; ``labels`` (64,), ``labeler`` (d,) and, unless it is the identity,
+        ``dictionary`` (d, d).
 
     Raises
     ------
@@ -281,7 +252,7 @@ class _Run:
     """A run in progress: the state that a checkpoint stores, and how it moves on."""
 
     def __init__(self, config: SimulationConfig, folder: RunFolder | None,
-                 progress: Callable[[int, int, str], None], checkpoint_every: int) -> None:
+                 progress: Progress, checkpoint_every: int) -> None:
         self.simulation = Simulation(config)
         self.config, self.folder, self.progress = config, folder, progress
         self.checkpoint_every = checkpoint_every
@@ -394,12 +365,7 @@ class _Run:
                                      simulation.attacks, config.seed, config.evaluation_chunk)
             arrays |= {f"curve_{phase}_{name}": curve for name, curve in curves.items()}
             arrays[f"perturbation_{phase}"] = self._perturbations(network)
-        if self.folder is not None:
-            self.folder.write_csv("metrics.csv", self.history)
-            self.folder.write_npz("arrays.npz", arrays)
-            self.folder.write_json("summary.json", summary)
-            self.folder.finish(self.total)
-        return Result(summary, self.history, arrays)
+        return write_result(self.folder, Result(summary, self.history, arrays), self.total)
 
     def _perturbations(self, network: SymmetricReLU) -> np.ndarray:
         """The strongest perturbations at tau of the first samples, in dictionary coordinates."""
@@ -410,9 +376,3 @@ class _Run:
                            self.config.evaluation_chunk)
         dictionary = simulation.data.dictionary
         return found.delta if dictionary is None else found.delta @ dictionary
-
-
-def stored_result(folder: RunFolder) -> Result:
-    """Return the result of a finished run from its folder."""
-    return Result(folder.read_json("summary.json"), folder.read_csv("metrics.csv"),
-                  folder.read_npz("arrays.npz"))

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulator.config import SimulationConfig, config_hash
-from simulator.cost import available_memory, cost
+from simulator.config import Config, config_hash
+from simulator.cost import available_memory
 from simulator.files import Busy, RunError, table_bytes, write_atomic
+from simulator.models import config_of, module_of
 from simulator.plan import Plan, load_plan
 from simulator.runs import RunFolder
 
@@ -37,7 +38,7 @@ class Outcome:
 
     Attributes
     ----------
-    config : SimulationConfig
+    config : Config
     state : str
         "done" (verified by its hashes), "diverged", "failed", "unfinished" (it can be resumed)
         or "missing" (never started).
@@ -45,7 +46,7 @@ class Outcome:
         One line, for diverged and failed runs.
     """
 
-    config: SimulationConfig
+    config: Config
     state: str
     error: str = ""
 
@@ -55,7 +56,7 @@ def never() -> bool:
     return False
 
 
-def standing(root: Path, config: SimulationConfig) -> Outcome:
+def standing(root: Path, config: Config) -> Outcome:
     """Look at the folder of a run below ``root`` and say how it stands."""
     folder = RunFolder.of(root, config)
     if not (folder.path / "config.json").exists():
@@ -74,15 +75,15 @@ def standing(root: Path, config: SimulationConfig) -> Outcome:
     return Outcome(config, "unfinished")
 
 
-def left_to_do(root: Path, configs: Iterable[SimulationConfig], resume: bool = False,
-               retry_failed: bool = False) -> tuple[list[SimulationConfig], list[Outcome]]:
+def left_to_do(root: Path, configs: Iterable[Config], resume: bool = False,
+               retry_failed: bool = False) -> tuple[list[Config], list[Outcome]]:
     """Split runs into those to do and those that are settled.
 
     Parameters
     ----------
     root : Path
         Folder of the run folders.
-    configs : iterable of SimulationConfig
+    configs : iterable of Config
     resume : bool
         Also continue unfinished runs.
     retry_failed : bool
@@ -103,9 +104,9 @@ def left_to_do(root: Path, configs: Iterable[SimulationConfig], resume: bool = F
             [outcome for outcome in found if outcome.state not in again])
 
 
-def run_one(config: SimulationConfig, root: Path, stop: Callable[[], bool] = never) -> Outcome:
+def run_one(config: Config, root: Path, stop: Callable[[], bool] = never) -> Outcome:
     """Do one run, from its checkpoint if it has one; whatever goes wrong is its outcome."""
-    from simulator.simulation import Stopped, simulate
+    from simulator.execution import Stopped
     from simulator.training import Diverged
 
     def progress(step: int, total: int, what: str) -> None:
@@ -114,7 +115,7 @@ def run_one(config: SimulationConfig, root: Path, stop: Callable[[], bool] = nev
 
     try:
         if not RunFolder.of(root, config).is_done():
-            simulate(config, _taken_up(root, config), progress)
+            module_of(config.MODEL).simulate(config, _taken_up(root, config), progress)
     except Diverged as error:
         return Outcome(config, "diverged", str(error))
     except Stopped:
@@ -126,7 +127,7 @@ def run_one(config: SimulationConfig, root: Path, stop: Callable[[], bool] = nev
     return Outcome(config, "done")
 
 
-def _taken_up(root: Path, config: SimulationConfig) -> RunFolder:
+def _taken_up(root: Path, config: Config) -> RunFolder:
     folder = RunFolder.of(root, config)
     if not (folder.path / "config.json").exists():
         return RunFolder.create(root, config)
@@ -136,7 +137,7 @@ def _taken_up(root: Path, config: SimulationConfig) -> RunFolder:
     return RunFolder.create(root, config, resume=True)
 
 
-def record_failure(root: Path, config: SimulationConfig, error: str) -> Outcome:
+def record_failure(root: Path, config: Config, error: str) -> Outcome:
     """Write into a run's folder that it failed, as far as it can be written."""
     folder = RunFolder.of(root, config)
     try:
@@ -160,7 +161,7 @@ def _line(error: Exception, root: Path) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def here(configs: Iterable[SimulationConfig], root: Path,
+def here(configs: Iterable[Config], root: Path,
          stop: Callable[[], bool] = never) -> Iterator[Outcome]:
     """Do the runs one after the other in this process."""
     for config in configs:
@@ -169,12 +170,12 @@ def here(configs: Iterable[SimulationConfig], root: Path,
         yield run_one(config, root, stop)
 
 
-def worker_count(configs: Sequence[SimulationConfig], wanted: int | None = None) -> int:
+def worker_count(configs: Sequence[Config], wanted: int | None = None) -> int:
     """Return how many runs to do at once: as many as have a core and memory.
 
     Parameters
     ----------
-    configs : sequence of SimulationConfig
+    configs : sequence of Config
     wanted : int or None
         What the user asked for; None for one run per core. Fewer where memory is short: it is
         shared by the largest runs, and a fifth of what is free stays free.
@@ -183,7 +184,7 @@ def worker_count(configs: Sequence[SimulationConfig], wanted: int | None = None)
         return 1
     threads = max(config.threads for config in configs)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    need = max(cost(config).memory for config in configs)
+    need = max(module_of(config.MODEL).cost(config).memory for config in configs)
     fits = max(1, int(min(0.8 * available_memory() / need, 1e6)))
     most = max(1, (cores or 1) // threads) if wanted is None else wanted
     return min(most, fits, len(configs))
@@ -195,13 +196,13 @@ def thread_environment(threads: int) -> dict[str, str]:
             ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
-def processes(configs: Iterable[SimulationConfig], root: Path, workers: int,
+def processes(configs: Iterable[Config], root: Path, workers: int,
               stop: Callable[[], bool] = never) -> Iterator[Outcome]:
     """Do the runs in local processes, in the order in which they finish.
 
     Parameters
     ----------
-    configs : iterable of SimulationConfig
+    configs : iterable of Config
     root : Path
     workers : int
         Processes at once.
@@ -228,13 +229,13 @@ def processes(configs: Iterable[SimulationConfig], root: Path, workers: int,
                     yield record_failure(root, suspect, KILLED)
 
 
-def _pool(waiting: deque[SimulationConfig], root: Path, workers: int,
-          stop: Callable[[], bool]) -> Generator[Outcome, None, list[SimulationConfig]]:
+def _pool(waiting: deque[Config], root: Path, workers: int,
+          stop: Callable[[], bool]) -> Generator[Outcome, None, list[Config]]:
     """Take runs from ``waiting`` until it is empty; return those on when a worker was killed."""
     context = multiprocessing.get_context("spawn")  # a forked child dies with OpenMP threads
     stopped = context.Event()
-    running: dict[Future[tuple[str, str]], SimulationConfig] = {}
-    lost: list[SimulationConfig] = []
+    running: dict[Future[tuple[str, str]], Config] = {}
+    lost: list[Config] = []
     with ProcessPoolExecutor(workers, context, _begin_worker, (stopped,)) as pool:
         try:
             while (waiting and not lost) or running:
@@ -292,7 +293,7 @@ def _die_with_parent() -> None:
 
 
 def _work(settings: dict[str, Any], root: str) -> tuple[str, str]:
-    outcome = run_one(SimulationConfig.from_settings(settings), Path(root), _stopped.is_set)
+    outcome = run_one(config_of(settings), Path(root), _stopped.is_set)
     return outcome.state, outcome.error
 
 

@@ -13,7 +13,8 @@ from simulator.config import SimulationConfig
 from simulator.features import decompose, purification
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.randomness import Role, stream
-from simulator.simulation import Result, Simulation
+from simulator.execution import Result
+from simulator.simulation import Simulation
 from theory.claim import Run
 
 BIAS = 0.1

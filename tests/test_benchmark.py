@@ -14,7 +14,8 @@ from scripts.stages import Stages
 from simulator.config import SimulationConfig
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.runs import RunFolder
-from simulator.simulation import Stopped, simulate
+from simulator.execution import Stopped
+from simulator.simulation import simulate
 
 ROW = {"case", "weights", "d", "m", "n", "dtype", "implementation", "median_ms", "spread",
        "live_fraction"}

@@ -7,7 +7,8 @@ import pytest
 from planted import planted_config
 
 from simulator.runs import RunFolder
-from simulator.simulation import Result, simulate
+from simulator.execution import Result
+from simulator.simulation import simulate
 from theory.claim import (FAILS, HOLDS, OUTSIDE, Claim, Measurement, Run, accepted_range,
                           conclude, corrected, outside)
 

@@ -13,11 +13,11 @@ from planted import (bracketed, changed, lottery_weights, mixture_runs, planted_
 from simulator.attacks import Universal, worst_case
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.simulation import Simulation
-from theory.claim import FAILS, HOLDS, OUTSIDE
-from theory.feature_purification import (CLAIMS, confront_all, dense_mixtures,
-                                         features_are_found, low_rank_update,
-                                         one_direction_breaks, perturbation_is_dense,
-                                         perturbation_transfers, purification, robust_to_any)
+from theory.claim import FAILS, HOLDS, OUTSIDE, confront_all
+from theory.feature_purification import (CLAIMS, dense_mixtures, features_are_found,
+                                         low_rank_update, one_direction_breaks,
+                                         perturbation_is_dense, perturbation_transfers,
+                                         purification, robust_to_any)
 from theory.feature_purification.features_are_found import features_found
 from theory.feature_purification.low_rank_update import trained_update
 from theory.feature_purification.perturbation_is_dense import participation, top_share
@@ -218,8 +218,8 @@ def test_a2_sees_its_exponent_through_the_scatter_of_real_runs(rng):
 
 
 def test_every_claim_is_outside_without_runs():
-    for module in CLAIMS:
-        finding = module.confront([])
+    for theorem in CLAIMS:
+        finding = theorem.confront([])
         assert finding.verdict == OUTSIDE and finding.caveats and math.isnan(finding.measured)
 
 
@@ -269,25 +269,25 @@ def test_a2_does_not_take_the_logarithm_of_a_ratio_that_is_not_positive(rng):
 
 
 def test_the_registry_is_complete_and_in_order():
-    ids = [module.CLAIM.id for module in CLAIMS]
+    ids = [theorem.claim.id for theorem in CLAIMS]
     assert ids == sorted(ids) and len(set(ids)) == len(ids)
-    for module in CLAIMS:
-        claim = module.CLAIM
+    for theorem in CLAIMS:
+        claim = theorem.claim
         assert claim.statement and claim.law and claim.quantity and claim.assumptions
         assert "arXiv 2005.10190" in claim.source
 
 
 def test_every_claim_has_its_truth_and_its_control_in_this_file():
     names = [name for name in globals() if name.startswith("test_")]
-    for module in CLAIMS:
-        label = f"test_{module.CLAIM.id.lower()}_"
-        assert any(name.startswith(label + "holds") for name in names), module.CLAIM.id
-        assert any(name.startswith(label + "fails") for name in names), module.CLAIM.id
+    for theorem in CLAIMS:
+        label = f"test_{theorem.claim.id.lower()}_"
+        assert any(name.startswith(label + "holds") for name in names), theorem.claim.id
+        assert any(name.startswith(label + "fails") for name in names), theorem.claim.id
 
 
 def test_confronting_all_claims_keeps_their_order(planted):
-    findings = confront_all([bracketed(run, (0.1, 0.3), (0.8, 0.9)) for run in planted])
-    assert [finding.id for finding in findings] == [module.CLAIM.id for module in CLAIMS]
+    findings = confront_all([bracketed(run, (0.1, 0.3), (0.8, 0.9)) for run in planted], CLAIMS)
+    assert [finding.id for finding in findings] == [theorem.claim.id for theorem in CLAIMS]
     assert {finding.id for finding in findings if finding.verdict == HOLDS} >= {"A6", "A7", "A9"}
 
 

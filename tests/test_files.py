@@ -19,10 +19,11 @@ from settings import small_config, small_flags
 
 import simulator
 from scripts import simulate as command
-from simulator.config import CHOICES, FIELDS
+from simulator.config import SimulationConfig
 from simulator.files import Busy, Damaged, RunError, locked, read_npz, table_bytes
 from simulator.runs import RunFolder
-from simulator.simulation import Stopped, simulate
+from simulator.execution import Stopped
+from simulator.simulation import simulate
 
 ROOT = Path(simulator.__file__).parents[1]
 RESULTS = ("arrays.npz", "metrics.csv", "summary.json")
@@ -196,12 +197,14 @@ def test_a_run_of_another_version_is_not_continued(folder, config, tmp_path, cap
 
 
 def other_value(name, value):
-    if name in CHOICES:
-        return next(choice for choice in CHOICES[name] if choice != value)
+    choices = {"dtype": ("float64", "float32")} | dict(SimulationConfig.CHOICES)
+    if name in choices:
+        return next(choice for choice in choices[name] if choice != value)
     return f"{value}x" if isinstance(value, str) else value + 1
 
 
-@pytest.mark.parametrize("name", [name for name in FIELDS if name != "name"])
+@pytest.mark.parametrize("name", [name for name in SimulationConfig.types()
+                                  if name != "name"])
 def test_no_setting_can_change_between_a_kill_and_the_resume(folder, config, tmp_path, name):
     changed = dataclasses.replace(config, **{name: other_value(name, getattr(config, name))})
     with pytest.raises(RunError, match=rf"nothing to resume: .*\({name} "):

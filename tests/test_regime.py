@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from planted import changed, mixture_runs, planted_config, planted_run
 
-from simulator.simulation import Result
+from simulator.execution import Result
 from theory import regime
 from theory.claim import Claim, Run
 from theory.evidence import at_every_size, confronted

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from planted import mixture_runs
 
-from theory.claim import Claim, Measurement, conclude, outside
+from theory.claim import Claim, Measurement, Theorem, conclude, confront_all, outside
 from theory.claim_plots import draw_findings, png
-from theory.feature_purification import confront_all, dense_mixtures, purification
+from theory.feature_purification import dense_mixtures, purification
 from theory.picture import Curve, Panel, Picture, Series
 from theory.report import html_report, number
 
@@ -43,7 +43,7 @@ def runs():
 
 @pytest.fixture(scope="module")
 def findings(runs):
-    return confront_all(runs, (dense_mixtures,)) + [
+    return confront_all(runs, (Theorem(dense_mixtures.CLAIM, dense_mixtures.confront),)) + [
         outside(purification.CLAIM, ["nothing <was> measured & nothing said"])]
 
 

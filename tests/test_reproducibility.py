@@ -19,7 +19,7 @@ import simulator
 from scripts import plot
 from scripts import simulate as command
 from simulator.runs import RunFolder
-from simulator.simulation import stored_result
+from simulator.execution import stored_result
 
 ROOT = Path(simulator.__file__).parents[1]
 DATA = Path(__file__).parent / "data"

@@ -10,7 +10,8 @@ from simulator.config import SimulationConfig
 from simulator.protocols import Batch
 from simulator.robustness import bracket
 from simulator.runs import RunFolder
-from simulator.simulation import Simulation, Stopped, simulate, stored_result
+from simulator.execution import Stopped, stored_result
+from simulator.simulation import Simulation, simulate
 from simulator.strong_attacks import strong_attacks
 from simulator.training import Diverged
 

@@ -16,6 +16,7 @@ import simulator
 from scripts import sweep as command
 from scripts.presets import preset
 from simulator import sweep
+from simulator.cost import cost
 from simulator.files import RunError, locked
 from simulator.plan import plan_runs, save_plan
 from simulator.runs import RunFolder
@@ -178,7 +179,7 @@ def test_workers_have_a_core_and_memory_each(monkeypatch):
     assert sweep.worker_count([small_config(threads=3)] * 9) == 2
     assert sweep.worker_count(configs, 40) == 40
     assert sweep.worker_count(configs[:3]) == 3
-    monkeypatch.setattr(sweep, "available_memory", lambda: 3.9 * sweep.cost(configs[0]).memory)
+    monkeypatch.setattr(sweep, "available_memory", lambda: 3.9 * cost(configs[0]).memory)
     assert sweep.worker_count(configs, 40) == 3
     monkeypatch.setattr(sweep, "available_memory", lambda: 1.0)
     assert sweep.worker_count(configs) == 1
@@ -275,7 +276,7 @@ BAD = [
     (["--shard", "x"], "shard x: expected i/n"),
     (["--shard", "3/5"], "this one would be empty"),
     (["--workers", "0"], "workers: expected at least 1, got 0"),
-    (["--grid", "d=20,10**9"], "expected runs that fit into memory"),
+    (["--grid", "d=20,10**9"], "expected a run that fits into memory"),
     (["--grid", "label_margin=0.5,40"], "expected a margin that codes of this k reach"),
     (["--config", "missing.toml"], "missing.toml: cannot be read"),
 ]

@@ -6,13 +6,15 @@ import pytest
 from settings import SMALL
 
 from scripts import cli, verify
-from scripts.presets import PLANS, plan, plan_settings
+from scripts.presets import plan, plan_settings
+from scripts.presets.purification import PLANS
 from simulator.config import SimulationConfig
 from simulator.runs import RunFolder
 from theory.feature_purification import CLAIMS
 
+SMOKE = ["--preset", "smoke", "--workers", "1"]
 KEYS = {"id", "verdict", "measured", "low", "high", "expected", "caveats"}
-IDS = [module.CLAIM.id for module in CLAIMS]
+IDS = [theorem.claim.id for theorem in CLAIMS]
 
 
 @pytest.fixture(autouse=True)
@@ -20,14 +22,14 @@ def tiny(monkeypatch):
     """A plan of three runs of a fraction of a second."""
     settings = {key: value for key, value in SMALL.items() if key not in ("d", "k")}
     monkeypatch.setitem(PLANS, "smoke", {"seeds": 3, "groups": (
-        {"preset": "smoke", "sizes": ((20, 3),), "set": settings},)})
+        {"preset": "smoke", "runs": ({"d": 20, "k": 3},), "set": settings},)})
 
 
 def test_smoke_runs_confronts_and_reports(tmp_path, capsys):
-    command = ["--preset", "smoke", "--out", str(tmp_path)]
+    command = [*SMOKE, "--out", str(tmp_path)]
     code = verify.main(command)
     shown = capsys.readouterr().out
-    assert all(module.CLAIM.title in shown for module in CLAIMS)
+    assert all(theorem.claim.title in shown for theorem in CLAIMS)
     folder = tmp_path / "verify-smoke"
     content = json.loads((folder / "findings.json").read_text())
     assert set(content) == {"findings"}
@@ -41,7 +43,7 @@ def test_smoke_runs_confronts_and_reports(tmp_path, capsys):
 
 
 def test_json_stands_alone_on_stdout_and_equals_the_file(tmp_path, capsys):
-    command = ["--preset", "smoke", "--out", str(tmp_path), "--format", "json", "--claims", "A2,A6"]
+    command = [*SMOKE, "--out", str(tmp_path), "--format", "json", "--claims", "A2,A6"]
     assert verify.main(command) == 0
     shown = capsys.readouterr().out
     assert shown == (tmp_path / "verify-smoke" / "findings.json").read_text()
@@ -51,7 +53,7 @@ def test_json_stands_alone_on_stdout_and_equals_the_file(tmp_path, capsys):
 
 
 def test_finished_runs_are_found_again_and_unfinished_ones_taken_up(tmp_path, capsys):
-    command = ["--preset", "smoke", "--out", str(tmp_path), "--format", "json"]
+    command = [*SMOKE, "--out", str(tmp_path), "--format", "json"]
     verify.main(command)
     first = capsys.readouterr().out
     folders = sorted(tmp_path.glob("smoke-*"))
@@ -66,7 +68,7 @@ def test_finished_runs_are_found_again_and_unfinished_ones_taken_up(tmp_path, ca
 
 
 def test_a_finished_run_whose_files_changed_is_refused(tmp_path, capsys):
-    command = ["--preset", "smoke", "--out", str(tmp_path), "--seeds", "1"]
+    command = [*SMOKE, "--out", str(tmp_path), "--seeds", "1"]
     verify.main(command)
     (folder,) = tmp_path.glob("smoke-*")
     (folder / "summary.json").write_text("{}")
@@ -75,11 +77,32 @@ def test_a_finished_run_whose_files_changed_is_refused(tmp_path, capsys):
 
 
 def test_a_claim_that_fails_gives_exit_code_1(tmp_path, monkeypatch):
-    from theory import feature_purification
-    from theory.claim import FAILS, Finding
-    monkeypatch.setattr(feature_purification, "confront_all",
-                        lambda runs, claims: [Finding(claims[0].CLAIM, FAILS)])
-    assert verify.main(["--preset", "smoke", "--out", str(tmp_path), "--seeds", "1"]) == 1
+    from theory import claim
+    monkeypatch.setattr(claim, "confront_all",
+                        lambda runs, theorems: [claim.Finding(theorems[0].claim, claim.FAILS)])
+    assert verify.main([*SMOKE, "--out", str(tmp_path), "--seeds", "1"]) == 1
+
+
+def test_pieces_and_the_whole_give_the_findings_of_one_go(tmp_path, capsys):
+    whole = [*SMOKE, "--format", "json", "--out", str(tmp_path / "whole")]
+    verify.main(whole)
+    expected = capsys.readouterr().out
+    pieces = [*SMOKE, "--format", "json", "--out", str(tmp_path / "pieces")]
+    for piece in ("0/2", "1/2"):
+        assert verify.main([*pieces, "--shard", piece]) == 0
+        assert capsys.readouterr().out == ""
+    assert not (tmp_path / "pieces" / "verify-smoke").exists()
+    verify.main(pieces)
+    assert capsys.readouterr().out == expected
+
+
+def test_processes_give_the_findings_of_one_process(tmp_path, capsys):
+    outputs = []
+    for workers in ("1", "2"):
+        verify.main(["--preset", "smoke", "--workers", workers, "--format", "json",
+                     "--out", str(tmp_path / workers)])
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
 
 
 @pytest.mark.parametrize("flags, message", [
@@ -87,11 +110,14 @@ def test_a_claim_that_fails_gives_exit_code_1(tmp_path, monkeypatch):
     (["--claims", "a6"], "did you mean A6?"),
     (["--claims", "A2,,A6"], "there are A1"),
     (["--preset", "smokey"], "preset smokey: unknown; did you mean smoke?"),
-    (["--seeds", "0"], "--seeds: expected at least 1, got 0")], ids=str)
+    (["--seeds", "0"], "--seeds: expected at least 1, got 0"),
+    (["--shard", "3/2"], "shard 3/2: expected i from 0 to n - 1 = 1"),
+    (["--paper", "purificatio"], "paper purificatio: unknown; did you mean purification?")],
+    ids=str)
 def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
         tmp_path, capsys, flags, message):
     out = tmp_path / "runs"
-    assert verify.main(["--preset", "smoke", *flags, "--out", str(out)]) == 2
+    assert verify.main([*SMOKE, *flags, "--out", str(out)]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not out.exists()

@@ -17,20 +17,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simulator.config import SimulationConfig
+from simulator.config import Config
+from simulator.execution import Result
 from simulator.runs import RunFolder
-from simulator.simulation import Result
 from theory.picture import Picture
 from theory.scaling import LEVEL, holm
 
 __all__ = ["FAILS", "HOLDS", "OUTSIDE", "Assumption", "Claim", "Finding", "Measurement", "Run",
-           "Size", "accepted_range", "conclude", "corrected", "outside"]
+           "Size", "Theorem", "accepted_range", "conclude", "confront_all", "corrected", "outside"]
 
 HOLDS, FAILS, OUTSIDE = "holds", "fails", "outside the regime"
 
 
 class Size(NamedTuple):
-    """Runs that differ in nothing but the seed: family (the config's name), d, k."""
+    """Runs that differ in nothing but the seed: family (the config's name), d, k.
+
+    In a model without sparsity k is the other number of :attr:`Config.size`.
+    """
 
     family: str
     d: int
@@ -46,23 +49,24 @@ class Run:
 
     Attributes
     ----------
-    config : SimulationConfig
+    config : Config
+        Of the model that the paper of a claim speaks about.
     summary : dict
-        :attr:`simulator.simulation.Result.summary`.
+        :attr:`simulator.execution.Result.summary`.
     history : list of dict
-        :attr:`simulator.simulation.Result.history`.
+        :attr:`simulator.execution.Result.history`.
     load : callable
         Returns the arrays of the run. They are read when asked for and not kept: all runs of
         a report together need not fit into memory.
     """
 
-    config: SimulationConfig
+    config: Any
     summary: Mapping[str, Any] = field(repr=False)
     history: Sequence[Mapping[str, Any]] = field(repr=False)
     load: Callable[[], Mapping[str, np.ndarray]] = field(repr=False)
 
     @classmethod
-    def of(cls, config: SimulationConfig, result: Result) -> "Run":
+    def of(cls, config: Config, result: Result) -> "Run":
         """Return the run of a result in memory."""
         return cls(config, result.summary, result.history, lambda: result.arrays)
 
@@ -80,7 +84,7 @@ class Run:
     @property
     def size(self) -> Size:
         """Family, d and k."""
-        return Size(self.config.name, self.config.d, self.config.k)
+        return Size(self.config.name, *self.config.size)
 
 
 @dataclass(frozen=True)
@@ -241,6 +245,20 @@ class Finding:
                 "caveats": list(self.caveats)}
 
 
+class Theorem(NamedTuple):
+    """A claim and how it is confronted; the entry of a paper's list.
+
+    Attributes
+    ----------
+    claim : Claim
+    confront : callable
+        ``confront(runs) -> Finding``, for any runs of the paper's model.
+    """
+
+    claim: Claim
+    confront: Callable[[Sequence[Run]], Finding]
+
+
 def conclude(claim: Claim, measurements: Sequence[Measurement], runs: Sequence[Run],
              caveats: Sequence[str] = (), data: Picture | None = None) -> Finding:
     """Return the finding that the measurements amount to.
@@ -287,6 +305,11 @@ def accepted_range(part: Measurement) -> str:
 def outside(claim: Claim, reasons: Sequence[str]) -> Finding:
     """Return the finding of a claim about which the runs say nothing, and why."""
     return Finding(claim, OUTSIDE, caveats=tuple(reasons))
+
+
+def confront_all(runs: Sequence[Run], theorems: Sequence[Theorem]) -> list[Finding]:
+    """Confront claims with runs and correct the verdicts for their number (Holm)."""
+    return corrected([theorem.confront(runs) for theorem in theorems])
 
 
 def corrected(findings: Sequence[Finding]) -> list[Finding]:

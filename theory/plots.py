@@ -15,8 +15,8 @@ import numpy as np  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 from simulator.config import SimulationConfig  # noqa: E402
+from simulator.execution import Result  # noqa: E402
 from simulator.features import decompose  # noqa: E402
-from simulator.simulation import Result  # noqa: E402
 
 __all__ = ["accuracy_figure", "benchmark_figure", "coefficients_figure", "draw_benchmark",
            "draw_run", "history_figure", "perturbation_figure"]

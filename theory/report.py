@@ -43,7 +43,7 @@ ul { margin: .2rem 0; padding-left: 1.1rem; } code { font-size: .85em; }
 
 
 def html_report(findings: Sequence[Finding], runs: Sequence[Run], command: str,
-                facts: Mapping[str, Any]) -> str:
+                facts: Mapping[str, Any], title: str = "Feature purification") -> str:
     """Return the report as one HTML page.
 
     Parameters
@@ -55,13 +55,15 @@ def html_report(findings: Sequence[Finding], runs: Sequence[Run], command: str,
         What was typed.
     facts : mapping of str to Any
         The environment, as in :func:`simulator.runs.environment`.
+    title : str
+        Of the paper.
     """
     counts = {verdict: sum(finding.verdict == verdict for finding in findings)
               for verdict in (HOLDS, "fails", OUTSIDE)}
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     seeds = sorted({run.config.seed for run in runs})
     body = [
-        "<h1>Feature purification: claims and measurements</h1>",
+        f"<h1>{_text(title)}: claims and measurements</h1>",
         f'<p class="lead">{len(findings)} claims: {summary}. {len(runs)} runs, '
         f"{len(seeds)} seeds. <code>{_text(command)}</code></p>",
         _verdict_table(findings),
@@ -77,7 +79,7 @@ def html_report(findings: Sequence[Finding], runs: Sequence[Run], command: str,
     ]
     return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>Feature purification: findings</title>\n<style>{STYLE}</style>\n</head>\n"
+            f"<title>{_text(title)}: findings</title>\n<style>{STYLE}</style>\n</head>\n"
             "<body>\n" + "\n".join(body) + "\n</body>\n</html>\n")
 
 

@@ -4,17 +4,17 @@ To add a theorem: write a file with a ``CLAIM`` and a function ``confront(runs) 
 add it to ``CLAIMS``. The command, the report and the tests of the registry find it there.
 """
 
-from collections.abc import Sequence
-from types import ModuleType
-
-from theory.claim import Finding, Run, corrected
+from theory.claim import Theorem
 from theory.feature_purification import (dense_mixtures, features_are_found, low_rank_update,
                                          one_direction_breaks, perturbation_is_dense,
                                          perturbation_transfers, purification, robust_to_any)
 
-__all__ = ["CLAIMS", "confront_all"]
+__all__ = ["CLAIMS", "MODEL", "TITLE"]
 
-CLAIMS: tuple[ModuleType, ...] = (
+TITLE = "Feature purification"
+MODEL = "purification"
+
+CLAIMS = tuple(Theorem(module.CLAIM, module.confront) for module in (
     features_are_found,
     dense_mixtures,
     one_direction_breaks,
@@ -23,9 +23,4 @@ CLAIMS: tuple[ModuleType, ...] = (
     purification,
     robust_to_any,
     low_rank_update,
-)
-
-
-def confront_all(runs: Sequence[Run], claims: Sequence[ModuleType] = CLAIMS) -> list[Finding]:
-    """Confront claims with runs and correct the verdicts for their number (Holm)."""
-    return corrected([module.confront(runs) for module in claims])
+))

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from simulator.attacks import FGM, PGD, Universal, worst_case
+from simulator.execution import fixed_threads
 from simulator.features import decompose
 from simulator.protocols import Attack
 from simulator.randomness import Role, stream
-from simulator.simulation import Simulation, fixed_threads
+from simulator.simulation import Simulation
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
 from theory.picture import Curve, Panel, Picture, Series

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from simulator.attacks import worst_case
+from simulator.execution import fixed_threads
 from simulator.randomness import Role, stream
-from simulator.simulation import Simulation, fixed_threads
+from simulator.simulation import Simulation
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names)
 from theory.picture import Curve, Panel, Picture

@@ -1,0 +1,90 @@
+"""What the commands show while they compute, and how they are stopped."""
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+__all__ = ["Progress", "Stop", "shown"]
+
+LOG = logging.getLogger("purify")
+EVERY = 10.0  # seconds between lines where there is no bar
+
+
+class Progress:
+    """A bar on a terminal, a line every few seconds elsewhere; stops a run on Ctrl-C.
+
+    The first SIGINT or SIGTERM stops the run after the current step, with a checkpoint.
+    """
+
+    def __enter__(self) -> "Progress":
+        from tqdm import tqdm
+        self.bar: Any = tqdm(unit="step", disable=not sys.stderr.isatty(), file=sys.stderr)
+        self.shown = time.monotonic()
+        self.stop = False
+        self.before = {number: signal.signal(number, self._ask_to_stop)
+                       for number in map(int, (signal.SIGINT, signal.SIGTERM))}
+        return self
+
+    def _ask_to_stop(self, number: int, frame: Any) -> None:
+        self.stop = True
+        signal.signal(number, self.before[number])  # a second one kills
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def __call__(self, step: int, total: int, what: str) -> None:
+        from simulator.execution import Stopped
+        self.bar.total = total
+        self.bar.set_description(what, refresh=False)
+        self.bar.update(step - self.bar.n)
+        if self.bar.disable and time.monotonic() - self.shown > EVERY:
+            self.shown = time.monotonic()
+            LOG.info("step %d of %d, %s", step, total, what)
+        if self.stop:
+            raise Stopped
+
+
+class Stop:
+    """Answers whether SIGINT or SIGTERM has come; a second one kills."""
+
+    def __enter__(self) -> "Stop":
+        self.asked = False
+        self.before = {number: signal.signal(number, self._ask)
+                       for number in map(int, (signal.SIGINT, signal.SIGTERM))}
+        return self
+
+    def _ask(self, number: int, frame: Any) -> None:
+        self.asked = True
+        signal.signal(number, self.before[number])
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def __call__(self) -> bool:
+        return self.asked
+
+
+def shown(total: int, settled: int, outcomes: Iterable[Any],
+          describe: Callable[[Any], str]) -> Iterator[Any]:
+    """Pass the outcomes of runs on and show how far they are: a bar, or lines now and then."""
+    from tqdm import tqdm
+    told, count = 0.0, settled
+    with tqdm(total=total, initial=count, unit="run", file=sys.stderr,
+              disable=not sys.stderr.isatty()) as bar:
+        for outcome in outcomes:
+            yield outcome
+            count += outcome.state != "unfinished"
+            bar.update(outcome.state != "unfinished")
+            what = describe(outcome.config)
+            if outcome.state in ("diverged", "failed"):
+                with tqdm.external_write_mode(sys.stderr):
+                    LOG.warning("%s: %s: %s", what, outcome.state, outcome.error)
+            elif bar.disable and (time.monotonic() - told > EVERY or count == total):
+                told = time.monotonic()
+                LOG.info("%d of %d, last %s: %s", count, total, what, outcome.state)

@@ -1,0 +1,48 @@
+"""The models that can be simulated, by the name that ``--model`` takes. To add one: a line here.
+
+The module of a model has
+
+    CONFIG              its settings, a subclass of :class:`simulator.config.Config`
+    check(config)       raises TypeError or ValueError where settings do not fit together
+    cost(config)        what a run will cost, a :class:`simulator.cost.Cost`
+    simulate(config, folder=None, progress=silent)
+                        does a run and returns its :class:`simulator.execution.Result`
+
+and is imported when it is asked for.
+"""
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from simulator.config import Config
+
+__all__ = ["MODELS", "config_class", "config_of", "module_of"]
+
+MODELS = {
+    "purification": "simulator.simulation",
+    "patches": "simulator.patch_simulation",
+    "ntk": "simulator.ntk_simulation",
+    "tickets": "simulator.ticket_simulation",
+}
+
+
+def module_of(model: str) -> ModuleType:
+    """Return the module of a model, or raise ValueError with the nearest name."""
+    if model not in MODELS:
+        near = difflib.get_close_matches(str(model), MODELS, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(MODELS)}"
+        raise ValueError(f"model {model}: unknown; {hint}")
+    return importlib.import_module(MODELS[model])
+
+
+def config_class(settings: Mapping[str, Any]) -> type[Config]:
+    """Return the class of settings; those that name no model are of a purification run."""
+    return module_of(settings.get("model", "purification")).CONFIG  # type: ignore[no-any-return]
+
+
+def config_of(settings: Mapping[str, Any]) -> Config:
+    """Return the config that settings resolve to; see :meth:`Config.from_settings`."""
+    return config_class(settings).from_settings(settings)
