@@ -1,5 +1,8 @@
-"""The linear classifier: its gradients and its closed-form robustness."""
+"""The linear classifier: its gradients, its closed-form robustness, its robust training."""
 
+import math
+
+import naive_learners as naive
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,9 +10,10 @@ from hypothesis import strategies as st
 
 from simulator.attacks import FGM, worst_case
 from simulator.balls import L2Ball, LinfBall
-from simulator.baselines import LinearClassifier
+from simulator.baselines import LinearClassifier, robust_linear
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
+from simulator.protocols import Batch
 from simulator.training import train
 
 N, D, H = 20, 6, 1e-5
@@ -140,3 +144,72 @@ LINEAR = LinearClassifier(np.ones(2))
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# --- the exact minimiser of the robust logistic risk --------------------------------------
+
+
+@pytest.fixture
+def noisy():
+    """A batch that no linear classifier separates, so that every minimiser is finite."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((200, 4))
+    return Batch(X, np.where(rng.random(200) < 0.85, np.sign(X @ [1.0, 0.5, 0.0, -1.0]), 1.0))
+
+
+@pytest.mark.parametrize("kind, dual", [(L2Ball, 2), (LinfBall, 1)])
+@pytest.mark.parametrize("tau", [0.0, 0.1, 0.3])
+def test_no_classifier_near_the_minimiser_has_a_smaller_robust_risk(noisy, kind, dual, tau):
+    w = robust_linear(noisy, kind(tau)).weights
+    best = naive.robust_risk(w, noisy.X, noisy.y, tau, dual)
+    rng = np.random.default_rng(0)
+    for size in (1e-3, 0.1, 1.0):  # the risk is convex: a local minimum is the minimum
+        for move in [*rng.standard_normal((10, 4)), *np.eye(4), *-np.eye(4)]:
+            # the search stops within about 1e-12 of the smallest value
+            assert best <= naive.robust_risk(w + size * move, noisy.X, noisy.y, tau, dual) + 1e-10
+
+
+@pytest.mark.parametrize("kind", [L2Ball, LinfBall])
+def test_the_minimiser_is_zero_from_the_norm_of_the_mean_on(noisy, kind):
+    mean = (noisy.X * noisy.y[:, None]).mean(axis=0)
+    edge = float(kind(1.0).norm(mean[None])[0])
+    assert not robust_linear(noisy, kind(1.0001 * edge)).weights.any()
+    assert np.abs(robust_linear(noisy, kind(0.99 * edge)).weights).max() > 1e-3
+
+
+def test_the_robust_minimiser_uses_the_sparse_direction_against_corners():
+    # one strong coordinate, many weak ones: l_inf punishes the sum of all entries
+    rng = np.random.default_rng(5)
+    y = rng.choice([-1.0, 1.0], 400)
+    X = np.column_stack([y + 0.5 * rng.standard_normal(400),
+                         0.2 * y[:, None] + rng.standard_normal((400, 9))])
+    w = robust_linear(Batch(X, y), LinfBall(0.4)).weights
+    assert w[0] > 0.5 and np.abs(w[1:]).max() < 0.05
+
+
+def test_adversarial_training_comes_to_the_exact_minimiser(noisy):
+    # FGM is the exact worst case of a linear classifier, so both descend the same convex risk
+    class Whole:
+        def batch(self, step):
+            return noisy
+
+    trained = LinearClassifier(np.full(4, 0.01))
+    train(trained, Whole(), 0.5, 0, 3000, attack=FGM(), ball=L2Ball(0.3))
+    exact = robust_linear(noisy, L2Ball(0.3)).weights
+    assert np.linalg.norm(trained.weights - exact) < 1e-5 * np.linalg.norm(exact)
+
+
+def test_on_sparse_coding_data_the_minimiser_is_the_dense_direction():
+    data = SparseCoding(d=20, k=3)
+    w = robust_linear(data.sample(20000, np.random.default_rng(0)), L2Ball(0.1)).weights
+    # statistical error of 20 weights from 20000 samples
+    assert data.dense_direction @ w / np.linalg.norm(w) > 0.99
+
+
+def test_the_minimiser_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="at least one sample"):
+        robust_linear(Batch(np.zeros((0, 3)), np.zeros(0)), L2Ball(0.1))
+    with pytest.raises(ValueError, match="labels -1 and"):
+        robust_linear(Batch(np.zeros((1, 3)), np.zeros(1)), L2Ball(0.1))
+    assert math.isclose(robust_linear(Batch(np.ones((3, 2)), np.array([1.0, -1.0, 1.0])),
+                                      L2Ball(0.0)).weights.sum(), math.log(2.0), rel_tol=1e-6)
