@@ -1,0 +1,320 @@
+"""The symmetric ReLU network linearised in its weights at a checkpoint: learning on its NTK.
+
+    f(x) = [f_t(x) +] sum_i g_i(x) <dw_i, x>,    g_i(x) = 1{|<w_i(t), x>| > b},
+
+with trained changes dW (m, d) and frozen weights W_t, bias b. With ``f_t`` it is the *uncentred*
+linearised network, without it the *centred* one (Loo, Hasani, Amini & Rus, arXiv 2210.12030).
+``df/d(dw_i) = g_i(x) x``, so gradient descent on dW is learning with the kernel
+``K_t(x, x') = sum_i g_i(x) g_i(x') <x, x'>``, frozen. With the loss
+``mean_n log(1 + exp(-y_n f_n)) + lam ||dW||^2 / 2`` and for almost every x
+
+    dL/d(dw_i) = sum_n (dL/df_n) g_ni x_n + lam dw_i
+    df/dx      = sum_i g_i a_i,    a_i = dw_i, uncentred w_i(t) + dw_i
+
+The true f jumps by <dw_i, x> wherever a gate opens or closes, which df/dx does not see: an attack
+that follows it reports robustness that is not there. So an attack should also look through
+*smoothed* gates, ``g_i = R((u_i - b)/s) + R((-u_i - b)/s)``, where R rises from 0 at -1 to 1 at 1
+by the cubic (2 + 3 t - t^3)/4: the gates in expectation over pre-activation noise of compact
+support. Then ``df/dx = sum_i g_i a_i + g_i'(u_i) <dw_i, x> w_i(t)``. (The shape of R is a choice of
+this project; unlike the normal distribution's it leaves most gates exactly zero.)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.attacks import BestFound
+from simulator.checks import require_array, require_labels, require_real
+from simulator.jit import kernel
+from simulator.networks.screening import Buffers
+from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Attack, Ball, Network, Perturbation
+
+__all__ = ["LinearizedReLU", "ThroughSmoothedGates"]
+
+
+class LinearizedReLU:
+    """The linearised network, trained, attacked and evaluated like any other.
+
+    Parameters
+    ----------
+    origin : SymmetricReLU
+        The checkpoint, without smoothing; its weights are copied and never change.
+    centred : bool
+        Leave out f_t.
+    weights : ndarray, shape (m, d), or None
+        The change dW; a contiguous array of the origin's dtype is kept, not copied. None: zero.
+    smoothing : float
+        Half-width s of the band in which a gate rises; 0 is the true network.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A smoothed origin, weights of another shape, a negative or NaN smoothing.
+    """
+
+    def __init__(self, origin: SymmetricReLU, centred: bool = False,
+                 weights: np.ndarray | None = None, smoothing: float = 0.0) -> None:
+        if origin.smoothing > 0.0:
+            raise ValueError(f"origin: expected a network without smoothing, got smoothing "
+                             f"{origin.smoothing:g}: its gates are not those of the kernel")
+        self.bias = origin.bias
+        self.centred = bool(centred)
+        self.smoothing = require_real("smoothing", smoothing, low=0.0)
+        self._frozen = origin.weights.copy()
+        self.weights = np.zeros_like(self._frozen) if weights is None else require_array(
+            "weights", weights, self._frozen.shape, why="one change for each weight",
+            dtype=self._frozen.dtype)
+        self._buffers = Buffers()
+
+    @property
+    def frozen_weights(self) -> np.ndarray:
+        """W_t, shape (m, d); a view that cannot be written to."""
+        view = self._frozen.view()
+        view.flags.writeable = False
+        return view
+
+    def smoothed(self, smoothing: float) -> "LinearizedReLU":
+        """Return the same network seen through smoothed gates; it shares dW."""
+        network = object.__new__(LinearizedReLU)
+        network.__dict__.update(self.__dict__)
+        network.smoothing = require_real("smoothing", smoothing, low=0.0)
+        return network
+
+    def gates(self, X: np.ndarray) -> np.ndarray:
+        """Return the gates at W_t, shape (n, m)."""
+        U = self._inputs(X) @ self._frozen.T
+        _replace_by_gates(U, self.bias, self.smoothing)
+        return U
+
+    def forward(self, X: np.ndarray) -> np.ndarray:
+        """Return the outputs f(x), shape (n,)."""
+        return self._outputs_and_gradient(self._inputs(X))[0]
+
+    def margins(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return ``y f(x)``, shape (n,): positive where the network is right."""
+        return self.margins_and_gradient(X, y)[0]
+
+    def margin_gradient(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return ``y df/dx``, shape (n, d)."""
+        return self.margins_and_gradient(X, y)[1]
+
+    def margins_and_gradient(self, X: np.ndarray,
+                             y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return :meth:`margins` and :meth:`margin_gradient` from one pass."""
+        X = self._inputs(X)
+        y = require_labels("y", y, len(X), X.dtype)
+        f, slopes = self._outputs_and_gradient(X)
+        return y * f, y[:, None] * slopes
+
+    def loss_gradient(self, X: np.ndarray, y: np.ndarray, weight_decay: float = 0.0,
+                      rng: np.random.Generator | None = None) -> tuple[float, np.ndarray]:
+        """Return ``mean log(1 + exp(-y f)) + lam ||dW||^2 / 2`` and its gradient by dW.
+
+        Parameters
+        ----------
+        X : ndarray, shape (n, d)
+        y : ndarray, shape (n,)
+            Labels -1 and +1.
+        weight_decay : float
+            lam: ridge, as the kernel's norm has it.
+        rng : Generator or None
+            Not used.
+        """
+        loss, gradient = self._data_gradient(X, y)
+        lam = require_real("weight_decay", weight_decay, low=0.0)
+        gradient = gradient + self.weights.dtype.type(lam) * self.weights
+        return loss + self._penalty(lam), gradient
+
+    def descend(self, gradient: np.ndarray, learning_rate: float) -> None:
+        """``dW <- dW - learning_rate * gradient``, in place."""
+        gradient = require_array("gradient", gradient, self.weights.shape,
+                                 dtype=self.weights.dtype)
+        self.weights -= self.weights.dtype.type(learning_rate) * gradient
+
+    def gradient_step(self, X: np.ndarray, y: np.ndarray, learning_rate: float,
+                      weight_decay: float = 0.0,
+                      rng: np.random.Generator | None = None) -> float:
+        """Take one step of gradient descent on that loss, in place; return the loss before."""
+        loss, gradient = self._data_gradient(X, y)
+        lam = require_real("weight_decay", weight_decay, low=0.0)
+        loss += self._penalty(lam)
+        number = self.weights.dtype.type
+        gradient *= number(-learning_rate)
+        self.weights *= number(1.0 - learning_rate * lam)
+        self.weights += gradient
+        return loss
+
+    def _data_gradient(self, X: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the logistic loss and its gradient by dW, in a buffer."""
+        X = self._inputs(X)
+        if len(X) == 0:
+            raise ValueError("X: expected at least one sample, got none: the loss is a mean")
+        y = require_labels("y", y, len(X), X.dtype)
+        margins = y * self._outputs_and_gradient(X)[0]
+        with np.errstate(invalid="ignore"):  # the training loop stops on a loss of NaN
+            loss = float(np.logaddexp(0.0, -margins).mean(dtype=np.float64))
+            residual = -y * np.exp(-np.logaddexp(0.0, margins)) / len(X)
+        gradient = self._buffers.take("gradient", self.weights.shape, X.dtype)
+        U = self._buffers.take("U", (len(X), len(self._frozen)), X.dtype)
+        if self.smoothing == 0.0:
+            _weight_gradient(U, X, residual, self.bias, gradient)
+        else:
+            np.matmul((residual[:, None] * U).T, X, out=gradient)
+        return loss, gradient
+
+    def _penalty(self, lam: float) -> float:
+        flat = self.weights.ravel()
+        return 0.5 * lam * float(flat @ flat)
+
+    def _outputs_and_gradient(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return f, shape (n,), and df/dx, shape (n, d).
+
+        Leaves ``X W_t^T`` in the buffer U, or the gates where they are smoothed.
+        """
+        W, b = self._frozen, self.bias
+        A = self.weights if self.centred else W + self.weights
+        U = np.matmul(X, W.T, out=self._buffers.take("U", (len(X), len(W)), X.dtype))
+        f, slopes = np.empty(len(X), X.dtype), np.empty_like(X)
+        if self.smoothing == 0.0:
+            _plain(U, X, A, b, self.centred, f, slopes)
+            return f, slopes
+        V = np.matmul(X, self.weights.T, out=self._buffers.take("V", U.shape, X.dtype))
+        _smooth(U, V, b, self.smoothing, self.centred, f)
+        np.matmul(U, A, out=slopes)
+        slopes += V @ W
+        return f, slopes
+
+    def _inputs(self, X: np.ndarray) -> np.ndarray:
+        d = self._frozen.shape[1]
+        return require_array("X", X, (None, d), why=f"the network reads d = {d} coordinates",
+                             dtype=self._frozen.dtype)
+
+
+@dataclass(frozen=True)
+class ThroughSmoothedGates:
+    """An attack that also searches linearised networks through smoothed gates.
+
+    It keeps, per sample, what is worst for the true network. Any other network it attacks
+    plainly.
+
+    Attributes
+    ----------
+    attack : Attack
+        How each of the networks is searched.
+    widths : tuple of float
+        Half-widths of the smoothed gates as multiples of the bias; 0 is the true network.
+    """
+
+    attack: Attack
+    widths: tuple[float, ...] = (0.0, 0.5, 1.0)
+
+    def __post_init__(self) -> None:
+        if not self.widths:
+            raise ValueError("widths: expected at least one, got none")
+        for width in self.widths:
+            require_real("widths", width, low=0.0)
+
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
+                rng: np.random.Generator) -> Perturbation:
+        """Return the perturbation with the smallest true margin over all widths."""
+        if not isinstance(network, LinearizedReLU):
+            return self.attack.perturb(network, X, y, ball, rng)
+        best = BestFound(network, X, y)
+        blind = []
+        for width in self.widths:
+            seen = network.smoothed(width * network.bias)
+            found = self.attack.perturb(seen, best.X, best.y, ball, rng)
+            best.offer(ball.project(found.delta))
+            blind.append(found.zero_gradients)
+        return Perturbation(best.delta, min(blind))
+
+
+# Comparisons below are written so that NaN counts as an open gate: a NaN weight must reach
+# the loss, where the training loop stops on it. At the kink itself the gate is 0.
+
+
+@kernel
+def _plain(U, X, A, b, centred, f, slopes):
+    """f_n and ``sum_i g_i a_i``; ``f = <slope, x>``, uncentred less b for each open gate's sign."""
+    n, m = U.shape
+    d = X.shape[1]
+    for row in range(n):
+        slope, x = slopes[row], X[row]
+        slope[:] = 0.0
+        signs = 0
+        for i in range(m):
+            u = U[row, i]
+            if not abs(u) <= b:
+                signs += 1 if u > 0.0 else -1
+                a = A[i]
+                for j in range(d):
+                    slope[j] += a[j]
+        total = 0.0
+        for j in range(d):
+            total += slope[j] * x[j]
+        f[row] = total if centred else total - b * signs
+
+
+@kernel
+def _rise(t):
+    """R(t), its derivative and its integral from -1: a step, spread over [-1, 1]."""
+    if t <= -1.0:
+        return 0.0, 0.0, 0.0
+    if t >= 1.0:
+        return 1.0, 0.0, t
+    square = t * t
+    return (0.25 * (2.0 + 3.0 * t - t * square), 0.75 * (1.0 - square),
+            0.1875 + 0.5 * t + 0.375 * square - 0.0625 * square * square)
+
+
+@kernel
+def _smooth_gate(u, b, s):
+    """``dS/du``, its derivative, and S itself, the soft threshold with smoothed kinks."""
+    up, bend_up, area_up = _rise((u - b) / s)
+    down, bend_down, area_down = _rise((-u - b) / s)
+    return up + down, (bend_up - bend_down) / s, s * (area_up - area_down)
+
+
+@kernel
+def _smooth(U, V, b, s, centred, f):
+    """f_n from u and v = <dw_i, x>; U becomes the gates g_i, V their bends g_i' v_i."""
+    n, m = U.shape
+    for row in range(n):
+        total = 0.0
+        for i in range(m):
+            u, v = float(U[row, i]), float(V[row, i])
+            gate, bend, output = 0.0, 0.0, 0.0
+            if not abs(u) <= b - s:
+                gate, bend, output = _smooth_gate(u, b, s)
+                total += gate * v if centred else gate * v + output
+            U[row, i] = gate
+            V[row, i] = bend * v
+        f[row] = total
+
+
+@kernel
+def _replace_by_gates(U, b, s):
+    n, m = U.shape
+    for row in range(n):
+        for i in range(m):
+            u = float(U[row, i])
+            if s > 0.0:
+                U[row, i] = _smooth_gate(u, b, s)[0]
+            else:
+                U[row, i] = 0.0 if abs(u) <= b else 1.0
+
+
+@kernel
+def _weight_gradient(U, X, residual, b, G):
+    """``sum_n residual_n g_ni x_n``."""
+    n, m = U.shape
+    d = X.shape[1]
+    G[:] = 0.0
+    for row in range(n):
+        x, scale = X[row], residual[row]
+        for i in range(m):
+            if not abs(U[row, i]) <= b:
+                g = G[i]
+                for j in range(d):
+                    g[j] += scale * x[j]
