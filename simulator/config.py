@@ -191,6 +191,9 @@ class SimulationConfig(Config):
     bracket_nodes : int
         Boxes of branch and bound for each undecided one (boxes, not seconds: equal settings
         give equal results).
+    learner_steps : int
+        Steps of each training of the low-complexity learners (:mod:`simulator.learners`) that
+        the run's network is held against; 0 leaves them out.
     record_every : int
         Steps between rows of the history.
     dtype : "float64" or "float32"
@@ -232,6 +235,7 @@ class SimulationConfig(Config):
     evaluation_chunk: int
     bracket_samples: int
     bracket_nodes: int
+    learner_steps: int
     record_every: int
     dtype: str
     threads: int
@@ -242,14 +246,17 @@ class SimulationConfig(Config):
         "smoothing_mode": ("expected", "sampled"), "bias_schedule": ("linear", "tracking"),
         "norm": ("l2", "linf"), "training_attack": ("fgm", "pgd")}
     ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ("training_samples", "adversarial_steps",
-                                               "bracket_samples")
+                                               "bracket_samples", "learner_steps")
     POSITIVE: ClassVar[tuple[str, ...]] = ("init_scale", "learning_rate")
-    LATER: ClassVar[Mapping[str, Any]] = {"bracket_samples": 0, "bracket_nodes": 1}
+    LATER: ClassVar[Mapping[str, Any]] = {"bracket_samples": 0, "bracket_nodes": 1,
+                                          "learner_steps": 0}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_int("k", self.k, high=self.d,
                     why="a code has no more entries than there are features")
+        require_real("tau", self.tau, low=0.0, open_low=self.learner_steps > 0,
+                     why="learners are attacked at multiples of it")
 
     @property
     def size(self) -> tuple[int, int]:

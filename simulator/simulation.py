@@ -6,6 +6,7 @@ figure or a claim needs comes back in one :class:`Result`, and lies in the run f
 """
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,7 @@ from simulator.data.sparse_coding import SparseCoding, random_dictionary, random
 from simulator.execution import Progress, Result, Stopped, fixed_threads, silent, write_result
 from simulator.features import (correlations, cosines, decompose, feature_metrics, gate_rate,
                                 purification)
+from simulator.learners import RADII, LearnerTask, learners_of, measure_all
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Attack, Batch, Batches
 from simulator.randomness import Role, stream
@@ -126,11 +128,15 @@ class Simulation:
         return np.linspace(0.0, top or 1.0, 16)
 
     def bracket_radii(self) -> list[float]:
-        """Radii of the bracket: 0.05 to 0.25 and tau (l_inf: quarters of tau up to 1.25 tau)."""
+        """Radii of the bracket: 0.05 to 0.25 and tau (l_inf: quarters of tau up to 1.25 tau).
+
+        And those at which low-complexity learners are attacked, where they are trained.
+        """
         tau = self.config.tau
-        if self.config.norm == "l2":
-            return sorted({0.05, 0.10, 0.15, 0.20, 0.25, tau})
-        return sorted({0.25 * tau * quarters for quarters in range(1, 6)})
+        shares = RADII if self.config.learner_steps else (1.0,)
+        fixed = ((0.05, 0.10, 0.15, 0.20, 0.25) if self.config.norm == "l2"
+                 else [0.25 * tau * quarters for quarters in range(1, 6)])
+        return sorted({*fixed, *(share * tau for share in shares)})
 
     def certify(self, network: SymmetricReLU) -> dict[str, Any]:
         """Return the bracket, r50 as an interval, and signs of masked gradients.
@@ -170,6 +176,16 @@ class Simulation:
             "gate_rate": gate_rate(network, test.X, parts.is_feature_neuron),
             "r50": radius.value, "r50_tolerance": radius.tolerance,
         }
+
+    def learners(self, progress: Callable[[str], None]) -> dict[str, Any]:
+        """Return what :func:`simulator.learners.measure_all` finds on the data of the run."""
+        config, data = self.config, self.data
+        validation = data.sample(config.test_samples,
+                                 stream(config.seed, Role.CALIBRATION, 1), self.dtype)
+        task = LearnerTask(self.batches, validation, self.test_set, self.ball,
+                           config.learner_steps, config.seed, config.evaluation_chunk)
+        return measure_all(learners_of(self.initial_network(), data.signs, data.dictionary,
+                                       data.dense_direction, task), task, progress)
 
     def linear_r50(self) -> float:
         """Exact r50 of the linear classifier ``sign <M w*, x>`` on the test set."""
@@ -227,7 +243,8 @@ def simulate(config: SimulationConfig, folder: RunFolder | None = None,
     -------
     Result
         ``summary``: ``p``, ``tau``, ``linear_r50``, and under ``clean`` and ``adversarial`` the
-        dictionaries of :meth:`Simulation.evaluate` and :meth:`Simulation.certify`. ``history``:
+        dictionaries of :meth:`Simulation.evaluate` and :meth:`Simulation.certify`; with
+        ``learner_steps``, under ``learners`` that of :meth:`Simulation.learners`. ``history``:
         rows of :meth:`Simulation.row`. ``arrays``: ``weights_clean``, ``weights_adversarial``
         (m, d); ``bias``; ``radii`` and the curves ``curve_<phase>_<attack>``, ``curve_linear``;
         ``perturbation_<phase>`` (64, d), strongest perturbations at tau in dictionary
@@ -365,6 +382,9 @@ class _Run:
                                      simulation.attacks, config.seed, config.evaluation_chunk)
             arrays |= {f"curve_{phase}_{name}": curve for name, curve in curves.items()}
             arrays[f"perturbation_{phase}"] = self._perturbations(network)
+        if config.learner_steps:
+            summary["learners"] = simulation.learners(
+                lambda what: self.progress(self.total, self.total, what))
         return write_result(self.folder, Result(summary, self.history, arrays), self.total)
 
     def _perturbations(self, network: SymmetricReLU) -> np.ndarray:

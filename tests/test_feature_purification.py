@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from planted import (bracketed, changed, lottery_weights, mixture_runs, planted_config,
                      planted_run)
+from planted_learners import WEAK, learner_runs
 
 from simulator.attacks import Universal, worst_case
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.simulation import Simulation
 from theory.claim import FAILS, HOLDS, OUTSIDE, confront_all
 from theory.feature_purification import (CLAIMS, dense_mixtures, features_are_found,
-                                         low_rank_update, one_direction_breaks,
-                                         perturbation_is_dense, perturbation_transfers,
-                                         purification, robust_to_any)
+                                         low_complexity_is_not_robust, low_rank_update,
+                                         one_direction_breaks, perturbation_is_dense,
+                                         perturbation_transfers, purification, robust_to_any)
 from theory.feature_purification.features_are_found import features_found
 from theory.feature_purification.low_rank_update import trained_update
 from theory.feature_purification.perturbation_is_dense import participation, top_share
@@ -122,6 +123,11 @@ def test_a7_holds_where_it_is_certified(planted):
     assert finding.measured == pytest.approx(0.8)
 
 
+def test_a8_holds_where_every_learner_falls_below_the_certificate():
+    finding = low_complexity_is_not_robust.confront(learner_runs())
+    assert finding.verdict == HOLDS, finding.caveats
+
+
 def test_a9_holds_where_the_update_removes_one_direction(planted):
     finding = low_rank_update.confront(planted)
     assert finding.verdict == HOLDS, finding.caveats
@@ -183,6 +189,12 @@ def test_a7_fails_for_the_clean_network(planted):
 def test_a7_fails_where_little_is_certified_however_well_attacks_do(planted):
     runs = [bracketed(run, (0.1, 0.3), (0.4, 0.99)) for run in planted]
     assert robust_to_any.confront(runs).verdict == FAILS
+
+
+def test_a8_fails_where_one_learner_is_as_robust_as_the_network():
+    robust = {"degree 3": (0.9, 0.8, 0.7, 0.6, 0.5)}
+    assert low_complexity_is_not_robust.confront(
+        learner_runs(attacked=WEAK | robust)).verdict == FAILS
 
 
 def test_a9_fails_for_a_random_update_of_equal_norm(planted):

@@ -5,7 +5,8 @@ add it to ``CLAIMS``. The command, the report and the tests of the registry find
 """
 
 from theory.claim import Theorem
-from theory.feature_purification import (dense_mixtures, features_are_found, low_rank_update,
+from theory.feature_purification import (dense_mixtures, features_are_found,
+                                         low_complexity_is_not_robust, low_rank_update,
                                          one_direction_breaks, perturbation_is_dense,
                                          perturbation_transfers, purification, robust_to_any)
 
@@ -22,5 +23,6 @@ CLAIMS = tuple(Theorem(module.CLAIM, module.confront) for module in (
     perturbation_transfers,
     purification,
     robust_to_any,
+    low_complexity_is_not_robust,
     low_rank_update,
 ))

@@ -1,0 +1,172 @@
+"""A8: models of low complexity cannot be that robust, however they are trained.
+
+Linear classifiers, polynomials of low degree and the tangent kernel of the very network are held
+against what is *certified* for the purified network, at the largest radius at which that is at
+least 0.6. An attack bounds a learner's robust accuracy from above, a certificate the network's
+from below: both errors work against the claim.
+
+A polynomial escapes where strong features (|z_j| = 1) alone decide the label. ``sum_j t_j^3`` in
+the coordinates t of the dictionary has slope zero at every silent feature, so the dense direction
+does not move it, and it is right wherever the strong features are, at any d. So, as a reading, the
+statement needs data in which they decide at most half of the labels; there a polynomial must also
+give the weak features (1/sqrt(k)) their weight, and pays with a slope at the silent ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from simulator.randomness import Role, stream
+from simulator.simulation import Simulation
+from theory.claim import Assumption, Claim, Finding, Run, Size
+from theory.evidence import Evidence, at_every_size, confronted
+from theory.picture import Curve, Panel, Picture, Series
+from theory.regime import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED,
+                           by_size)
+
+__all__ = ["CERTIFIED", "CLAIM", "comparison_radius", "confront", "strong_features_decide"]
+
+CERTIFIED = 0.6  # the radius is the largest with at least this certified accuracy
+ACCEPTED = 0.5
+TRAININGS = {"clean": "trained cleanly", "adversarial": "trained adversarially",
+             "known": "exact minimisers and cubics by hand"}
+ROLES = {"clean": "clean", "adversarial": "linear", "known": "other"}
+CODE_SAMPLES = 10_000
+
+
+def strong_features_decide(run: Run) -> float:
+    """Return the share of labels that the strong features alone give, over fresh samples."""
+    data = Simulation(run.config).data
+    batch = data.sample(CODE_SAMPLES, stream(run.config.seed, Role.CALIBRATION))
+    strong = batch.codes.copy()
+    strong.data[np.abs(strong.data) < 1.0] = 0.0
+    return float(np.mean(np.sign(strong @ data.signs) == batch.y))
+
+
+MEASURED = Assumption("low-complexity learners were trained on the data of the run "
+                      "(learner_steps)", lambda run: bool(run.summary.get("learners")))
+SOMEWHERE = Assumption("60 % of the samples are certified for the purified network at one of the "
+                       "radii", lambda run: bool(_certified_radii(run)))
+WEAK_MATTER = Assumption("as a reading, strong features alone decide at most half of the labels",
+                         lambda run: strong_features_decide(run) <= 0.5)
+
+CLAIM = Claim(
+    id="A8", title="low-complexity models cannot be robust",
+    statement="No linear classifier, no polynomial of low degree and no predictor of the "
+              "network's own tangent kernel resists perturbations of a radius at which the "
+              "purified network is provably right, however it is trained.",
+    source="Allen-Zhu & Li, arXiv 2005.10190, the complexity lower bound of the abstract. At "
+           "finite size \"resists\" becomes being right on more than one half, as in r50; that "
+           "the strong features may not decide most labels is a reading.",
+    assumptions=(BELOW_SQUARE_ROOT, ABOVE_CUBE_ROOT, EUCLIDEAN, LEARNED, PURIFIED, MEASURED,
+                 SOMEWHERE, WEAK_MATTER),
+    quantity="attacked accuracy of the best learner over all classes, trainings and "
+             "hyper-parameters, at the largest of the radii (1 to 2 tau) at which the purified "
+             "network's certified accuracy is at least 0.6 in every seed; its distance below that",
+    law="attacked accuracy at most 0.5, distance at least 0, at every size",
+    expected=ACCEPTED)
+
+
+def confront(runs: Sequence[Run]) -> Finding:
+    """Confront the claim with runs; the caveats tell the numbers of every learner."""
+    finding = confronted(CLAIM, runs, _measure)
+    measured = [run for run in runs if MEASURED.fulfilled(run)]
+    lines = [line for size, group in by_size(measured).items() for line in _numbers(size, group)]
+    return replace(finding, caveats=(*finding.caveats, *lines))
+
+
+def comparison_radius(group: Sequence[Run]) -> int | None:
+    """Return which of the learners' radii to compare at, or None if none qualifies.
+
+    Parameters
+    ----------
+    group : sequence of Run
+        The seeds of one size.
+    """
+    common = set.intersection(*(_certified_radii(run) for run in group))
+    return max(common, default=None)
+
+
+def _certified_radii(run: Run) -> set[int]:
+    """Places of the learners' radii at which the purified network is certified well enough."""
+    return {place for place in range(len(_learners(run).get("radii", ())))
+            if _certified(run, place) >= CERTIFIED}
+
+
+def _learners(run: Run) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = run.summary.get("learners") or {}
+    return found
+
+
+def _certified(run: Run, place: int) -> float:
+    """Certified accuracy of the purified network at a learners' radius; NaN if unknown."""
+    radius = _learners(run)["radii"][place]
+    for entry in run.summary["adversarial"].get("bracket") or ():
+        if abs(entry["radius"] - radius) <= 1e-6 * radius:
+            return float(entry["certified"])
+    return float("nan")
+
+
+def _names(run: Run) -> list[str]:
+    return list(dict.fromkeys(entry["learner"] for entry in _learners(run)["table"]))
+
+
+def _attacked(run: Run, place: int, learner: str | None = None,
+              training: str | None = None) -> float:
+    """Attacked accuracy of the best entry of the table, of a learner, of one way of training."""
+    return max((float(entry["attacked"][place]) for entry in _learners(run)["table"]
+                if learner in (None, entry["learner"])
+                and training in (None, entry["training"])), default=float("nan"))
+
+
+def _numbers(size: Size, group: Sequence[Run]) -> list[str]:
+    """The numbers of every learner at a size, in words."""
+    place = comparison_radius(group)
+    if place is None:
+        return [f"{size.family} {size}: nowhere are {CERTIFIED:.0%} certified in every seed"]
+    share = _learners(group[0])["radii"][place] / group[0].config.tau
+    best = {name: float(np.mean([_attacked(run, place, name) for run in group]))
+            for name in _names(group[0])}
+    above = [name for name, value in best.items() if value > ACCEPTED]
+    certified = np.mean([_certified(run, place) for run in group])
+    return [f"{size.family} {size} at {share:g} tau, {certified:.2f} certified for the network: "
+            + ", ".join(f"{name} {value:.2f}" for name, value in best.items())
+            + (f"; above {ACCEPTED:g}: {', '.join(above)}" if above else "")]
+
+
+def _measure(groups: dict[Size, list[Run]]) -> Evidence:
+    places = {size: comparison_radius(group) for size, group in groups.items()}
+    common = {size: place for size, place in places.items() if place is not None}
+    best = {size: np.array([_attacked(run, common[size]) for run in groups[size]])
+            if size in common else np.full(len(group), np.nan) for size, group in groups.items()}
+    certified = {size: np.array([_certified(run, common[size]) for run in groups[size]])
+                 if size in common else np.full(len(group), np.nan)
+                 for size, group in groups.items()}
+    samples = {size: group[0].config.test_samples for size, group in groups.items()}
+    parts = [at_every_size("attacked accuracy of the best low-complexity learner", best,
+                           (0.0, ACCEPTED), samples.__getitem__),
+             at_every_size("certified accuracy of the purified network less that",
+                           {size: certified[size] - best[size] for size in groups},
+                           (0.0, np.inf))]
+    return Evidence(parts, Picture(
+        "Attacked accuracy (no model of the class is known to do better) of low-complexity "
+        "learners at the largest radius at which 60 % of the samples are certified for the "
+        "purified network.",
+        tuple(_panel(size, groups[size], place) for size, place in common.items())), [])
+
+
+def _panel(size: Size, group: Sequence[Run], place: int) -> Panel:
+    names = _names(group[0])
+    share = _learners(group[0])["radii"][place] / group[0].config.tau
+    series = tuple(Series(label, np.arange(len(names), dtype=float),
+                          np.array([[_attacked(run, place, name, training) for name in names]
+                                    for run in group]), ROLES[training])
+                   for training, label in TRAININGS.items())
+    certified = float(np.mean([_certified(run, place) for run in group]))
+    ends = (-0.4, len(names) - 0.6)
+    return Panel(f"{size.family} ({size.d}, {size.k})", rf"attacked accuracy at ${share:g}\,\tau$",
+                 series, (Curve("certified, purified network", ends, (certified, certified)),
+                          Curve("accepted up to here", ends, (ACCEPTED, ACCEPTED))),
+                 ticks=tuple(name.replace(" ", "\n") for name in names), ylim=(0.0, 1.05))
