@@ -85,6 +85,8 @@ def _run(arguments: argparse.Namespace, config: Any, folder: Any) -> int:
     elif config.MODEL == "purification":
         print(_table(result.summary))
         print(_bracket_table(config, result.summary))
+        if "learners" in result.summary:
+            print(_learner_table(config, result.summary["learners"]))
     else:
         print(_columns(result.summary))
     LOG.info("run folder: %s", folder.path)
@@ -147,6 +149,17 @@ def _bracket_table(config: Any, summary: dict[str, Any]) -> str:
         if summary[phase]["masking"]:
             lines.append(f"{phase}: signs of masked gradients: "
                          f"{', '.join(summary[phase]['masking'])}")
+    return "\n".join(lines)
+
+
+def _learner_table(config: Any, learners: dict[str, Any]) -> str:
+    """Attacked accuracy of the best member of each class, at every radius."""
+    shares = "".join(f"{radius / config.tau:>9.3g}" for radius in learners["radii"])
+    lines = ["", "attacked accuracy of low-complexity learners (best of a grid), at radius / tau",
+             f"{'':32}{shares}"]
+    for entry in learners["table"]:
+        cells = "".join(f"{value:>9.3f}" for value in entry["attacked"])
+        lines.append(f"{entry['learner'] + ', ' + entry['training']:<32}{cells}")
     return "\n".join(lines)
 
 

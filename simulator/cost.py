@@ -22,6 +22,9 @@ INPUTS = 5  # (n, d) arrays: samples, perturbations, gradients
 DICTIONARIES = 4  # (d, d) arrays while a random dictionary is made
 PGD_PASSES = 3 * 20 * 3  # starts, steps, products a step
 BRACKET_PASSES = 15 * PGD_PASSES  # radii, bisection and bounds, for each of two networks
+LEARNER_ROWS = 5  # (n, d (d + 1) / 2) arrays of a polynomial learner
+LEARNER_WEIGHTS = 11  # (d, d (d + 1) / 2) arrays: the cubics of a grid
+LEARNER_PRODUCTS = 3 * (2 + 2 * 4) + 40  # grid, clean and adversarial; choice and attacks
 TRAINING_SLOWER = 1.5  # gates, draws and losses beside the products
 EVALUATION_SLOWER = 2.1
 STEP_SECONDS = 1e-3  # what a step costs however small it is
@@ -52,8 +55,8 @@ class Cost:
 def cost(config: SimulationConfig) -> Cost:
     """Estimate a purification run.
 
-    The work is that of the matrix products: 2 a clean step, 4 an adversarial step, and the
-    attacks of the evaluation.
+    The work is that of the matrix products: 2 a clean step, 4 an adversarial step, the attacks
+    of the evaluation and, of the low-complexity learners, those of the cubics.
     """
     item = 4 if config.dtype == "float32" else 8
     weights = float(config.m) * config.d
@@ -65,6 +68,12 @@ def cost(config: SimulationConfig) -> Cost:
               + (float(config.training_samples) + config.test_samples) * config.d * item)
     if config.dictionary == "random":
         memory += DICTIONARIES * 8.0 * config.d**2
+    learning = 0.0
+    if config.learner_steps:
+        pairs = 0.5 * config.d * (config.d + 1.0)
+        memory += item * pairs * (LEARNER_ROWS * rows + LEARNER_WEIGHTS * config.d)
+        learning = (2.0 * LEARNER_PRODUCTS * config.learner_steps * config.batch_size
+                    * config.d * pairs)
     product = 2.0 * config.batch_size * weights
     attack = 2 if config.training_attack == "fgm" else 2 * config.training_pgd_steps
     test = 2.0 * config.test_samples * weights
@@ -73,7 +82,7 @@ def cost(config: SimulationConfig) -> Cost:
     return Cost(memory, product * (2.0 * config.clean_steps
                                    + (2.0 + attack) * config.adversarial_steps),
                 test * (5.0 * records + 2 * 18 * PGD_PASSES)
-                + 2.0 * config.bracket_samples * weights * 2 * BRACKET_PASSES,
+                + 2.0 * config.bracket_samples * weights * 2 * BRACKET_PASSES + learning,
                 (config.batch_size, config.m, config.d),
                 config.clean_steps + config.adversarial_steps)
 

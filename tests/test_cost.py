@@ -40,6 +40,7 @@ OTHER_SIZES = [
     {"d": 500, "k": 4, "m": 10, "training_samples": 50000},
     {"d": 1000, "k": 4, "m": 10, "batch_size": 10000},
     {"d": 1500, "k": 4, "m": 10, "dictionary": "random"},
+    {"d": 80, "k": 4, "m": 10, "batch_size": 2000, "learner_steps": 2},
 ]
 
 
@@ -66,7 +67,7 @@ def test_the_memory_estimate_is_within_half_of_the_measured_peak(changes):
 
 def test_more_of_anything_costs_more():
     base, rate = small_config(), 1e9
-    for change in ({"m": 4000}, {"d": 200}, {"batch_size": 5000}):
+    for change in ({"m": 4000}, {"d": 200}, {"batch_size": 5000}, {"learner_steps": 50}):
         assert cost(small_config(**change)).memory > cost(base).memory
         assert seconds(cost(small_config(**change)), rate) > seconds(cost(base), rate)
 

@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from settings import small_config
+from settings import small_config, small_flags
 
+from scripts.simulate import main
 from simulator import learners
 from simulator.attacks import FGM
 from simulator.balls import L2Ball
@@ -19,7 +20,7 @@ from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.polynomials import Polynomial
 from simulator.robustness import standard_attacks
 from simulator.runs import RunFolder
-from simulator.simulation import simulate
+from simulator.simulation import Simulation, simulate
 
 D = 16
 DATA = SparseCoding(d=D, k=2)
@@ -149,7 +150,14 @@ def test_a_run_without_learners_is_what_it_was():
 
 def test_the_network_is_certified_at_the_radii_of_its_learners():
     config = small_config(learner_steps=1)
-    from simulator.simulation import Simulation
     radii = Simulation(config).bracket_radii()
     assert {share * config.tau for share in RADII} <= set(radii)
     assert 1.25 * config.tau not in Simulation(small_config()).bracket_radii()
+
+
+def test_the_command_prints_a_table_of_learners(tmp_path, capsys):
+    flags = small_flags(learner_steps=2, test_samples=20, evaluation_chunk=20)
+    assert main([*flags, "--out", str(tmp_path), "--no-figures"]) == 0
+    shown = capsys.readouterr().out
+    assert "attacked accuracy of low-complexity learners" in shown
+    assert "symmetric cubic, adversarial" in shown and "1.75" in shown

@@ -25,6 +25,7 @@ from theory.evidence import Evidence, at_every_size, confronted
 from theory.picture import Curve, Panel, Picture, Series
 from theory.regime import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED,
                            by_size)
+from theory.scaling import TooFew
 
 __all__ = ["CERTIFIED", "CLAIM", "comparison_radius", "confront", "strong_features_decide"]
 
@@ -139,22 +140,21 @@ def _numbers(size: Size, group: Sequence[Run]) -> list[str]:
 def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     places = {size: comparison_radius(group) for size, group in groups.items()}
     common = {size: place for size, place in places.items() if place is not None}
-    best = {size: np.array([_attacked(run, common[size]) for run in groups[size]])
-            if size in common else np.full(len(group), np.nan) for size, group in groups.items()}
-    certified = {size: np.array([_certified(run, common[size]) for run in groups[size]])
-                 if size in common else np.full(len(group), np.nan)
-                 for size, group in groups.items()}
-    samples = {size: group[0].config.test_samples for size, group in groups.items()}
+    if not common:
+        raise TooFew("at no size is there a radius that qualifies in every seed")
+    best = {size: np.array([_attacked(run, place) for run in groups[size]])
+            for size, place in common.items()}
+    distance = {size: np.array([_certified(run, place) for run in groups[size]]) - best[size]
+                for size, place in common.items()}
     parts = [at_every_size("attacked accuracy of the best low-complexity learner", best,
-                           (0.0, ACCEPTED), samples.__getitem__),
-             at_every_size("certified accuracy of the purified network less that",
-                           {size: certified[size] - best[size] for size in groups},
+                           (0.0, ACCEPTED), lambda size: groups[size][0].config.test_samples),
+             at_every_size("certified accuracy of the purified network less that", distance,
                            (0.0, np.inf))]
-    return Evidence(parts, Picture(
-        "Attacked accuracy (no model of the class is known to do better) of low-complexity "
-        "learners at the largest radius at which 60 % of the samples are certified for the "
-        "purified network.",
-        tuple(_panel(size, groups[size], place) for size, place in common.items())), [])
+    picture = Picture(
+        "Attacked accuracy of low-complexity learners (their robust accuracy is at most that) at "
+        "the largest radius at which 60 % of the samples are certified for the purified network.",
+        tuple(_panel(size, groups[size], place) for size, place in common.items()))
+    return Evidence(parts, picture, [])
 
 
 def _panel(size: Size, group: Sequence[Run], place: int) -> Panel:
