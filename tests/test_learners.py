@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from settings import small_config, small_flags
 
+from scripts.presets import plan, plan_settings
 from scripts.simulate import main
 from simulator import learners
 from simulator.attacks import FGM
@@ -15,6 +16,7 @@ from simulator.config import config_hash
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
 from simulator.learners import GRID, RADII, Learner, LearnerTask, learners_of, measure, measure_all
+from simulator.models import config_of
 from simulator.networks.linearized import ThroughSmoothedGates
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.polynomials import Polynomial
@@ -161,3 +163,11 @@ def test_the_command_prints_a_table_of_learners(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "attacked accuracy of low-complexity learners" in shown
     assert "symmetric cubic, adversarial" in shown and "1.75" in shown
+
+
+@pytest.mark.parametrize("name", ["desk", "paper"])
+def test_no_plan_has_two_runs_of_one_family_size_and_seed(name):
+    configs = [config_of(settings) for settings in plan_settings(plan(name), ["A8"], 1)]
+    assert any(config.learner_steps for config in configs)
+    places = [(config.name, *config.size, config.seed) for config in configs]
+    assert len(set(places)) == len(places)

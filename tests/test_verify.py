@@ -125,7 +125,7 @@ def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
 
 def test_a_dry_run_lists_the_runs_and_writes_nothing(tmp_path, capsys):
     assert cli.main(["verify", "--preset", "desk", "--out", str(tmp_path), "--dry-run"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3 * 6 + 5 * 2
+    assert len(capsys.readouterr().out.splitlines()) == 3 * 6 + 5 * 2 + 3
     assert list(tmp_path.iterdir()) == []
 
 
@@ -145,6 +145,7 @@ def test_a_claim_gets_only_the_groups_it_needs():
     names = {entry["name"] for entry in plan_settings(plan("desk"), ["A2"], 1)}
     assert names == {"lottery"}
     assert {entry["seed"] for entry in plan_settings(plan("desk"), ["A3"], 2)} == {0, 1}
+    assert {entry["name"] for entry in plan_settings(plan("desk"), ["A8"])} == {"desk-learners"}
 
 
 def test_every_group_names_claims_that_exist():

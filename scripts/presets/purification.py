@@ -44,7 +44,9 @@ def _sizes(*sizes: tuple[int, int]) -> tuple[dict[str, Any], ...]:
 _QUICK: dict[str, Any] = {"dtype": "float32", "threads": 1, "record_every": 200}
 # The "desk" runs have a universal direction strong enough for A3, and too few neurons for A1, A2.
 _DENSE_CLAIMS = ("A3", "A4", "A5", "A7", "A9")
-# A8 trains all the low-complexity learners too, and certifies at more radii and samples.
+_NETWORK_CLAIMS = ("A1", "A2", "A6", *_DENSE_CLAIMS)  # all but A8, which has runs of its own
+# A8 trains all the low-complexity learners too, and certifies at more radii and samples: families
+# of their own, because other claims would take a second run of one size and seed for a repeat.
 _LEARNERS: dict[str, Any] = _QUICK | {"learner_steps": 150, "bracket_samples": 100,
                                       "test_samples": 500, "evaluation_chunk": 500}
 PLANS: dict[str, dict[str, Any]] = {
@@ -53,19 +55,20 @@ PLANS: dict[str, dict[str, Any]] = {
     "desk": {"seeds": 3, "groups": (
         {"preset": "lottery",
          "runs": _sizes((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8)),
-         "set": _QUICK | {"test_samples": 500, "evaluation_chunk": 500}},
+         "claims": _NETWORK_CLAIMS, "set": _QUICK | {"test_samples": 500, "evaluation_chunk": 500}},
         {"preset": "desk", "runs": _sizes((100, 5), (200, 7)), "claims": _DENSE_CLAIMS, "seeds": 5,
          "set": _QUICK | {"test_samples": 500, "evaluation_chunk": 500}},
-        {"preset": "desk", "runs": _sizes((64, 4)), "claims": ("A8",), "set": _LEARNERS})},
+        {"preset": "desk", "runs": _sizes((64, 4)), "claims": ("A8",),
+         "set": _LEARNERS | {"name": "desk-learners"}})},
     "paper": {"seeds": 8, "groups": (
         {"preset": "lottery",
          "runs": _sizes((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8), (256, 16),
                         (512, 4), (512, 8), (512, 16)),
-         "set": _QUICK | {"test_samples": 2000}},
+         "claims": _NETWORK_CLAIMS, "set": _QUICK | {"test_samples": 2000}},
         {"preset": "desk", "runs": _sizes((100, 5), (200, 7), (400, 9), (800, 11)),
          "claims": _DENSE_CLAIMS, "set": _QUICK | {"test_samples": 2000}},
         {"preset": "desk", "runs": _sizes((64, 4), (100, 5), (200, 7)), "claims": ("A8",),
-         "set": _LEARNERS | {"learner_steps": 400}},
+         "set": _LEARNERS | {"name": "desk-learners", "learner_steps": 400}},
         {"preset": "lottery", "runs": _sizes((64, 4), (128, 8)), "claims": ("A8",),
-         "set": _LEARNERS | {"learner_steps": 400}})},
+         "set": _LEARNERS | {"name": "lottery-learners", "learner_steps": 400}})},
 }
