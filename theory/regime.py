@@ -4,7 +4,7 @@ The theorem of Allen-Zhu & Li (arXiv 2005.10190) is about ``d^(1/3) << k << d^(1
 ``m = d^(1+c)`` with d sufficiently large. At finite d the "<<" become "<=", and what the proof
 derives before it comes to a statement (that training has found the features) is checked on the
 run itself. The lower bound on k makes the dense mixtures outweigh what else an attacker can use:
-the claims about perturbations (A3, A4, A5, A7, A9) assume it, those about training (A1, A2, A6)
+the claims about perturbations (A3, A4, A5, A7, A8, A9) assume it, those about training (A1, A2, A6)
 do not use it. A size is left out as a whole if any of its seeds breaks an assumption: leaving out
 single seeds would select the luckier ones.
 """
