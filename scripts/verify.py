@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(prog="purify verify", description=__doc__)
     parser.add_argument("--preset", metavar="NAME", default="desk",
                         help=f"{', '.join(plan_names('purification'))} (default: desk): under a "
-                        "minute, up to 20 minutes, many hours")
+                        "minute, up to 20 minutes, an hour (claim R1), many hours")
     parser.add_argument("--paper", metavar="NAME", help="purification, structured, ntk or tickets "
                         "(default: that of --claims, or purification)")
     parser.add_argument("--claims", metavar="IDS", help="some claims of a paper, as in A2,A6")
@@ -62,10 +62,10 @@ def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
         if getattr(arguments, flag) is not None:
             require_int(f"--{flag}", getattr(arguments, flag), low=1)
     paper, name = _paper(arguments)
-    theorems = _chosen(paper, arguments.claims)
+    chosen = plan(arguments.preset, paper.MODEL)
+    theorems = _chosen(paper, arguments.claims, chosen.get("claims", ()))
     configs = [config_of(settings) for settings in plan_settings(
-        plan(arguments.preset, paper.MODEL), [theorem.claim.id for theorem in theorems],
-        arguments.seeds, paper.MODEL)]
+        chosen, [theorem.claim.id for theorem in theorems], arguments.seeds, paper.MODEL)]
     if arguments.shard is not None:
         index, count = shard_of(arguments.shard)
         configs = configs[index::count]
@@ -95,10 +95,11 @@ def _paper(arguments: argparse.Namespace) -> tuple[ModuleType, str]:
     return paper("purification"), "purification"
 
 
-def _chosen(paper: ModuleType, text: str | None) -> tuple[Any, ...]:
-    """The claims named, in the order of the paper."""
+def _chosen(paper: ModuleType, text: str | None, default: Sequence[str]) -> tuple[Any, ...]:
+    """The claims named, in the order of the paper; without names the plan's, or all."""
     if text is None:
-        return tuple(paper.CLAIMS)
+        return tuple(theorem for theorem in paper.CLAIMS
+                     if not default or theorem.claim.id in default)
     known = {theorem.claim.id: theorem for theorem in paper.CLAIMS}
     wanted = [name.strip() for name in text.split(",")]
     for name in wanted:

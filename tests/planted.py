@@ -5,6 +5,8 @@ ratio r. Summaries come from the simulator's own evaluation of those weights, so
 what it would see in a real run.
 """
 
+import itertools
+
 import numpy as np
 
 from scripts.presets import preset
@@ -16,6 +18,7 @@ from simulator.randomness import Role, stream
 from simulator.execution import Result
 from simulator.simulation import Simulation
 from theory.claim import Run
+from theory.feature_purification import phase_picture
 
 BIAS = 0.1
 SHOWN = 30
@@ -106,3 +109,25 @@ def mixture_runs(rng, exponent=1.0, noise=0.03, seeds=3, constant=1.0,
                 "accuracy": 1.0, "coverage": 1.0, "mixture_ratio": ratio}}
             runs.append(Run.of(config, Result(summary, [], {})))
     return runs
+
+
+def phase_runs(rng, exponent=phase_picture.reading, noise=0.02, seeds=3, sizes=(64, 128, 256, 512),
+               powers=phase_picture.POWERS):
+    """Return runs with nothing but critical radii: ``d^exponent(network, a)``, log-normal."""
+    runs = []
+    for seed, d, power in itertools.product(range(seeds), sizes, powers):
+        config = planted_config(d, round(d**power), seed, m="15*d", c_weak=0.5)
+        radii = {network: d**exponent(network, power) * np.exp(noise * rng.standard_normal())
+                 for network in ("linear", "clean", "adversarial")}
+        summary = {"p": (config.c_strong + config.c_weak * config.k) / d, "tau": config.tau,
+                   "linear_r50": radii["linear"],
+                   **{phase: {"accuracy": 1.0, "coverage": 1.0, "r50": radii[phase]}
+                      for phase in ("clean", "adversarial")}}
+        runs.append(Run.of(config, Result(summary, [], {})))
+    return runs
+
+
+def no_flips(run, network):
+    """A mechanism for runs without weights."""
+    names = ("shifted", "opened", "closed", "pure", "mixture", "feature", "loser")
+    return phase_picture.Flip(dict.fromkeys(names, 0.5), 1.0, 1.0, 1.0, 1.0, 1.0)

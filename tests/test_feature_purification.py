@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from planted import (bracketed, changed, lottery_weights, mixture_runs, planted_config,
-                     planted_run)
+from planted import (bracketed, changed, lottery_weights, mixture_runs, no_flips, phase_runs,
+                     planted_config, planted_run)
 from planted_learners import WEAK, learner_runs
 
 from simulator.attacks import Universal, worst_case
@@ -18,7 +18,8 @@ from theory.claim import FAILS, HOLDS, OUTSIDE, confront_all
 from theory.feature_purification import (CLAIMS, dense_mixtures, features_are_found,
                                          low_complexity_is_not_robust, low_rank_update,
                                          one_direction_breaks, perturbation_is_dense,
-                                         perturbation_transfers, purification, robust_to_any)
+                                         perturbation_transfers, phase_picture, purification,
+                                         robust_to_any)
 from theory.feature_purification.features_are_found import features_found
 from theory.feature_purification.low_rank_update import trained_update
 from theory.feature_purification.perturbation_is_dense import participation, top_share
@@ -133,6 +134,12 @@ def test_a9_holds_where_the_update_removes_one_direction(planted):
     assert finding.verdict == HOLDS, finding.caveats
 
 
+def test_r1_holds_for_radii_with_the_exponents_of_the_readings(rng):
+    finding = phase_picture.confront(phase_runs(rng), no_flips)
+    assert finding.verdict == HOLDS, finding.caveats
+    assert abs(finding.measured) < 0.05
+
+
 # --- negative controls --------------------------------------------------------------------
 
 
@@ -201,6 +208,19 @@ def test_a9_fails_for_a_random_update_of_equal_norm(planted):
     finding = low_rank_update.confront(planted, random_update)
     assert finding.verdict == FAILS
     assert finding.measured < 0.3
+
+
+@pytest.mark.parametrize("network, other", [("linear", -0.25), ("clean", -0.2),
+                                            ("adversarial", -0.5)])
+def test_r1_fails_where_one_network_has_another_exponent(rng, network, other):
+    def exponent(name, power):
+        return other if name == network else phase_picture.reading(name, power)
+    finding = phase_picture.confront(phase_runs(rng, exponent), no_flips)
+    assert finding.verdict == FAILS
+    farthest = max((other - phase_picture.reading(network, power)
+                    for power in phase_picture.POWERS), key=abs)
+    assert finding.measured == pytest.approx(farthest, abs=0.05)
+    assert phase_picture.NAMES[network] in finding.measurements[0].name
 
 
 # --- power and false alarms ---------------------------------------------------------------

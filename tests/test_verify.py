@@ -6,11 +6,13 @@ import pytest
 from settings import SMALL
 
 from scripts import cli, verify
-from scripts.presets import plan, plan_settings
+from scripts.presets import plan, plan_names, plan_settings
 from scripts.presets.purification import PLANS
 from simulator.config import SimulationConfig
 from simulator.runs import RunFolder
 from theory.feature_purification import CLAIMS
+from theory.feature_purification.phase_picture import POWERS
+from theory.scaling import MIN_RATIO, MIN_SIZES
 
 SMOKE = ["--preset", "smoke", "--workers", "1"]
 KEYS = {"id", "verdict", "measured", "low", "high", "expected", "caveats"}
@@ -132,13 +134,33 @@ def test_a_dry_run_lists_the_runs_and_writes_nothing(tmp_path, capsys):
 @pytest.mark.parametrize("name", ["desk", "paper"])
 def test_a_plan_is_valid_and_varies_d_and_k_separately(name):
     from theory.scaling import vary_separately
-    settings = plan_settings(plan(name), IDS, 1)
+    theorems = [name for name in IDS if name != "R1"]  # which rounds k to either side of d^a
+    settings = plan_settings(plan(name), theorems, 1)
     configs = [SimulationConfig.from_settings(entry) for entry in settings]
     assert all(config.k**2 <= config.d for config in configs)
     lottery = [config for config in configs if config.name == "lottery"]
     assert len(lottery) >= 6
     assert vary_separately([c.d for c in lottery], [c.k for c in lottery])
     assert plan(name)["seeds"] >= (8 if name == "paper" else 3)
+
+
+@pytest.mark.parametrize("name", ["phase", "paper"])
+def test_the_plan_of_the_phase_picture_has_every_size_of_it_once(name):
+    configs = [SimulationConfig.from_settings(entry)
+               for entry in plan_settings(plan(name), ["R1"], 1)]
+    assert len(set(configs)) == len(configs) == len({config.size for config in configs})
+    for power in POWERS:
+        d = sorted(config.d for config in configs if config.k == round(config.d**power))
+        assert len(d) >= MIN_SIZES and d[-1] >= MIN_RATIO * d[0]
+
+
+def test_a_plan_made_for_a_claim_confronts_it_alone(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(PLANS, "smoke", PLANS["smoke"] | {"claims": ("R1",)})
+    for flags, confronted in (([], ["R1"]), (["--claims", "A2"], ["A2"])):
+        command = [*SMOKE, "--out", str(tmp_path), "--format", "json", *flags]
+        assert verify.main(command) == 0
+        findings = json.loads(capsys.readouterr().out)["findings"]
+        assert [entry["id"] for entry in findings] == confronted
 
 
 def test_a_claim_gets_only_the_groups_it_needs():
@@ -149,6 +171,7 @@ def test_a_claim_gets_only_the_groups_it_needs():
 
 
 def test_every_group_names_claims_that_exist():
-    for name in ("desk", "paper"):
+    for name in plan_names("purification"):
+        assert set(plan(name).get("claims", ())) <= set(IDS)
         for group in plan(name)["groups"]:
             assert set(group.get("claims", ())) <= set(IDS)

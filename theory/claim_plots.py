@@ -1,6 +1,7 @@
 """Figures of the claims: one renderer for every :class:`theory.picture.Picture`."""
 
 import io
+import math
 from pathlib import Path
 
 import matplotlib
@@ -56,20 +57,25 @@ def png(picture: Picture) -> bytes:
 
 
 def draw(picture: Picture) -> Figure:
-    """Draw a picture: its panels side by side, each with its own legend below."""
+    """Draw a picture: its panels, at most three in a row, each with its own legend on top."""
     count = max(1, len(picture.panels))
+    rows = math.ceil(count / 3)
+    columns = math.ceil(count / rows)
     crowded = max((len(panel.ticks) for panel in picture.panels), default=0) > 7
-    figure, panels = plt.subplots(1, count, figsize=(ONE if count == 1 else TWO, 2.9),
-                                  squeeze=False)
-    for axes, panel in zip(panels[0], picture.panels):
-        _draw_panel(axes, panel, crowded)
+    figure, panels = plt.subplots(rows, columns, squeeze=False,
+                                  figsize=(ONE if count == 1 else TWO, 2.9 * rows))
+    for axes in panels.flat[count:]:
+        axes.remove()
+    for axes, panel in zip(panels.flat, picture.panels):
+        _draw_panel(axes, panel, crowded, 2 if columns < 3 else 1)
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel, crowded: bool) -> None:
+def _draw_panel(axes: Axes, panel: Panel, crowded: bool, legend_columns: int) -> None:
     for number, curve in enumerate(panel.theory):
-        axes.plot(curve.x, curve.y, DASHES[number % len(DASHES)], color="black", linewidth=0.8,
-                  label=curve.label, zorder=1)
+        axes.plot(curve.x, curve.y, curve.dash or DASHES[number % len(DASHES)], linewidth=0.8,
+                  color=COLOURS[curve.role] if curve.role else "black", label=curve.label,
+                  zorder=1)
     spread = np.linspace(-1.0, 1.0, len(panel.series)) if len(panel.series) > 1 else [0.0]
     for offset, series in zip(spread, panel.series):
         # beside each other where x only counts: bars must not hide each other
@@ -90,8 +96,8 @@ def _draw_panel(axes: Axes, panel: Panel, crowded: bool) -> None:
     if panel.ylim is not None:
         axes.set_ylim(panel.ylim)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.2,
-                    handlelength=1.8)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=legend_columns,
+                    columnspacing=1.2, handlelength=1.8)
 
 
 def _draw_series(axes: Axes, series: Series, shift: float) -> None:

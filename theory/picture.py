@@ -32,11 +32,24 @@ class Series:
 
 @dataclass(frozen=True)
 class Curve:
-    """What the theory expects: a line from x to y, with its formula as label."""
+    """What the theory expects, or a fit: a line from x to y.
+
+    Attributes
+    ----------
+    label : str
+        Its formula; "" keeps the line out of the legend.
+    x, y : sequence of float
+    dash : "-", "--", ":", "-." or ""
+        "" takes the next kind of the panel.
+    role : str
+        As of :class:`Series`, for a line in its colour; "" is black.
+    """
 
     label: str
     x: Sequence[float] | np.ndarray
     y: Sequence[float] | np.ndarray
+    dash: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True)

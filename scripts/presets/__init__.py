@@ -6,7 +6,8 @@ scales with d along with it.
 Each model has a module here with ``PRESETS``, settings by name, and ``PLANS``, what ``purify
 verify`` runs: ``{"seeds": n, "groups": (group, ...)}``. A group has a ``preset``, its ``runs``
 (settings that tell its sizes apart), and where needed ``set`` (changes of the preset), ``seeds``
-(its own number) and ``claims`` (ids: it is needed for those alone).
+(its own number) and ``claims`` (ids: it is needed for those alone). A plan with ``claims`` is
+made for those: they are confronted where the user names none.
 """
 
 import difflib

@@ -8,7 +8,8 @@ from theory.claim import Theorem
 from theory.feature_purification import (dense_mixtures, features_are_found,
                                          low_complexity_is_not_robust, low_rank_update,
                                          one_direction_breaks, perturbation_is_dense,
-                                         perturbation_transfers, purification, robust_to_any)
+                                         perturbation_transfers, phase_picture, purification,
+                                         robust_to_any)
 
 __all__ = ["CLAIMS", "MODEL", "TITLE"]
 
@@ -25,4 +26,5 @@ CLAIMS = tuple(Theorem(module.CLAIM, module.confront) for module in (
     robust_to_any,
     low_complexity_is_not_robust,
     low_rank_update,
+    phase_picture,
 ))

@@ -1,0 +1,327 @@
+"""R1: three critical radii, three powers of d along k = d^a.
+
+    linear classifier  r50 ~ d^(-1/2),    clean network  r50 ~ sqrt(d)/k^2 = d^(1/2 - 2a),
+    purified network   r50 ~ 1/sqrt(k) = d^(-a/2)
+
+All three are readings, derived here and tested. They are limits of one formula. Let the neurons
+of s features be open and hold mixtures of ratio r: then ``f ~ (1 + s r) <w*, z>``, and its input
+gradient is w* on those features plus s r w* on all, so to first order
+
+    r50 ~ |<w*, z>| (1 + s r) / sqrt(s + 2 s^2 r + s^2 r^2 d).
+
+Without mixtures this is ``1/sqrt(s)``, for r -> infinity ``1/sqrt(d)``, and for the clean
+network, with ``r = s/d``, it is ``sqrt(d)/s^2`` once ``d^(1/3) << s << d^(1/2)``. A network of
+finite size has ``s = c_strong + c_weak k`` and stands between these limits.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator.attacks import worst_case
+from simulator.execution import fixed_threads
+from simulator.features import decompose
+from simulator.mechanism import flip_mechanism
+from simulator.randomness import Role, stream
+from simulator.simulation import Simulation
+from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size
+from theory.evidence import Evidence, confronted, of_slopes
+from theory.picture import Curve, Panel, Picture, Series
+from theory.regime import (EUCLIDEAN, FRESH_SAMPLES, LEARNED, PURIFIED, expected_active,
+                           largest_family, same_seeds)
+from theory.scaling import Exponent, TooFew, fit_exponent
+
+__all__ = ["CLAIM", "POWERS", "Flip", "confront", "first_order_radius", "on_curve",
+           "reading", "what_flips"]
+
+POWERS = (0.34, 0.4, 0.45, 0.5)
+NETWORKS = ("linear", "clean", "adversarial")
+NAMES = {"linear": "linear classifier", "clean": "clean network",
+         "adversarial": "purified network"}
+# Admits a factor sqrt(log d), which is d^0.1 from d = 64 to 512, and the rounding of k, but no
+# factor log d (d^0.2); and tells the clean from the purified reading at a = 0.5.
+TOLERANCE = 0.15
+FLIP_SAMPLES = 200
+
+
+def on_curve(run: Run, power: float) -> bool:
+    """True if k is ``d^power``, rounded; a small k lies on several of these curves."""
+    return run.config.k == round(run.config.d**power)
+
+
+ON_A_CURVE = Assumption("k is round(d^a) for an a of the picture (0.34, 0.4, 0.45, 0.5)",
+                        lambda run: any(on_curve(run, power) for power in POWERS))
+STILL_RIGHT = Assumption("the purified network is right on 95 % of the test samples",
+                         lambda run: run.summary["adversarial"]["accuracy"] >= 0.95)
+CLAIM = Claim(
+    id="R1", title="the phase picture",
+    statement="Along k = d^a the critical radius of the linear classifier falls like "
+              "d^(-1/2), that of the clean network like d^(1/2 - 2a), and that of the purified "
+              "network only like d^(-a/2).",
+    source="Readings derived here, not quoted: Allen-Zhu & Li, arXiv 2005.10190, prove that the "
+           "clean network is not robust and the purified one is, at radii in whose exponents "
+           "these are our estimates.",
+    assumptions=(ON_A_CURVE, EUCLIDEAN, FRESH_SAMPLES, LEARNED, PURIFIED, STILL_RIGHT),
+    quantity="exponent of r50 in d, for each network and each a; the headline is the exponent "
+             "farthest from its reading",
+    law="every exponent within 0.15 of its reading, with its interval",
+    expected=0.0)
+
+
+def reading(network: str, power: float) -> float:
+    """Return the exponent that the theory gives r50 of a network in d along ``k = d^power``."""
+    return {"linear": -0.5, "clean": 0.5 - 2.0 * power, "adversarial": -0.5 * power}[network]
+
+
+def first_order_radius(d: float, active: float, ratio: float) -> float:
+    """Return the formula of this file up to ``|<w*, z>|``; ``ratio`` 0 is a pure network."""
+    dense = active * ratio
+    return (1.0 + dense) / math.sqrt(active + 2.0 * active * dense + dense**2 * d)
+
+
+class Flip(NamedTuple):
+    """What flips the samples of one network at r50.
+
+    Attributes
+    ----------
+    shares : dict of str to float
+        :meth:`simulator.mechanism.FlipMechanism.shares` over the samples flipped.
+    first_order : float
+        ``median(y f / ||df/dx||)`` over r50: 1 where the gradient at x already tells r50.
+    margin, slope : float
+        Medians of ``y f`` and ``||df/dx||`` in units of the gain, the sum of the peaks
+        ``|C_{i,j(i)}|`` of the feature neurons of one feature.
+    active : float
+        Features whose neurons are open at x: the mean sum of the open peaks over the gain.
+    dense : float
+        Mixture ratio of the open neurons, each counted as often as it is open.
+    """
+
+    shares: dict[str, float]
+    first_order: float
+    margin: float
+    slope: float
+    active: float
+    dense: float
+
+
+def what_flips(run: Run, network: str) -> Flip:
+    """Attack the first 200 test samples at r50 and split what happens to those that flip.
+
+    Parameters
+    ----------
+    run : Run
+    network : "clean" or "adversarial"
+    """
+    simulation, arrays = Simulation(run.config), run.arrays
+    X, y = (part[:FLIP_SAMPLES] for part in (simulation.test_set.X, simulation.test_set.y))
+    trained = simulation.network(arrays[f"weights_{network}"], float(arrays["bias"]))
+    radius = run.summary[network]["r50"]
+    dictionary = simulation.data.dictionary
+    parts = decompose(trained.weights, dictionary, simulation.data.signs)
+    with fixed_threads(run.config.threads):
+        found = worst_case(trained, X, y, simulation.ball.with_radius(radius),
+                           simulation.attacks, stream(run.config.seed, Role.EVALUATION_ATTACK))
+        margins, gradient = trained.margins_and_gradient(X, y)
+        flipped = (margins > 0.0) & (found.margins <= 0.0)
+        split = flip_mechanism(trained, X[flipped], y[flipped], found.delta[flipped], parts,
+                               dictionary)
+        often = trained.gates(X).mean(axis=0)
+    slopes = np.maximum(np.linalg.norm(gradient, axis=1), np.finfo(float).tiny)
+    peaks = np.abs(parts.peaks)
+    gain = peaks[parts.is_feature_neuron].sum() / run.config.d
+    others = np.maximum(1, run.config.d - parts.is_pure.sum(axis=1))
+    along = parts.signs * (parts.mixture @ parts.labeler) / others
+    first_order = float(np.median(margins / slopes)) / radius if radius > 0.0 else math.inf
+    return Flip(split.shares(), first_order,
+                float(np.median(margins) / gain), float(np.median(slopes) / gain),
+                float(often @ peaks / gain), float(often @ along / (often @ peaks)))
+
+
+def confront(runs: Sequence[Run], flips: Callable[[Run, str], Flip] = what_flips) -> Finding:
+    """Confront the claim with runs.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    flips : callable
+        Says what flips a network of a run.
+    """
+    return confronted(CLAIM, runs, lambda groups: _measure(groups, flips))
+
+
+class _Slice(NamedTuple):
+    """The runs along one k = d^a, and the exponents of the three networks there."""
+
+    power: float
+    table: dict[Size, list[Run]]
+    d: np.ndarray
+    radii: dict[str, np.ndarray]  # (seeds, sizes)
+    fits: dict[str, Exponent]
+
+
+def _measure(groups: dict[Size, list[Run]], flips: Callable[[Run, str], Flip]) -> Evidence:
+    runs = [run for group in groups.values() for run in group]
+    main, caveats = largest_family(runs)
+    slices, refused = _slices(main)
+    if not slices:
+        raise TooFew("; ".join(refused))
+    parts = [_exponent(part, network) for part in slices for network in NETWORKS]
+    caveats = _why(slices, flips) + refused + caveats
+    parts += [_finite_size(part, network) for part in slices for network in NETWORKS[1:]]
+    for family in sorted({run.size.family for run in runs} - {main[0].size.family}):
+        others, _ = _slices([run for run in runs if run.size.family == family])
+        parts += [replace(_exponent(part, network, f"{family} runs, "), decisive=False)
+                  for part in others for network in NETWORKS]
+    return Evidence([_farthest(slices), *parts], _picture(slices), caveats)
+
+
+def _slices(runs: Sequence[Run]) -> tuple[list[_Slice], list[str]]:
+    """Return a slice for each power with enough sizes and seeds, and why others have none."""
+    found, refused = [], []
+    for power in POWERS:
+        table = same_seeds([run for run in runs if on_curve(run, power)])
+        if not table:
+            refused.append(f"a = {power:g} is not tested: no run has k = round(d^{power:g})")
+            continue
+        d = np.array([size.d for size in table], float)
+        radii = {network: _radii(table, network) for network in NETWORKS}
+        try:
+            fits = {network: fit_exponent(d, radii[network]) for network in NETWORKS}
+        except (TooFew, ValueError) as reason:
+            refused.append(f"a = {power:g} is not tested: {reason}")
+            continue
+        found.append(_Slice(power, table, d, radii, fits))
+    return found, refused
+
+
+def _radii(table: dict[Size, list[Run]], network: str) -> np.ndarray:
+    """Return r50, shape (seeds, sizes)."""
+    return np.array([[run.summary["linear_r50"] if network == "linear"
+                      else run.summary[network]["r50"] for run in group]
+                     for group in table.values()], float).reshape(len(table), -1).T
+
+
+def _exponent(part: _Slice, network: str, prefix: str = "") -> Measurement:
+    expected = reading(network, part.power)
+    return of_slopes(f"{prefix}{NAMES[network]}, a = {part.power:g}: exponent of r50 in d "
+                     f"(reading {expected:.2f})", part.fits[network],
+                     (round(expected - TOLERANCE, 6), round(expected + TOLERANCE, 6)))
+
+
+def _farthest(slices: Sequence[_Slice]) -> Measurement:
+    """The exponent farthest from its reading, less the reading; the verdict takes them all."""
+    part, network = max(((part, network) for part in slices for network in NETWORKS),
+                        key=lambda at: abs(at[0].fits[at[1]].slopes.mean()
+                                           - reading(at[1], at[0].power)))
+    return of_slopes(f"farthest from its reading: {NAMES[network]}, a = {part.power:g}, by",
+                     _less(part.fits[network], reading(network, part.power)),
+                     (-TOLERANCE, TOLERANCE), decisive=False)
+
+
+def _finite_size(part: _Slice, network: str) -> Measurement:
+    """The exponent less that of the formula at these very d and k."""
+    expected = _slope(part.d, _formula(part, network))
+    return of_slopes(f"{NAMES[network]}, a = {part.power:g}: exponent less {expected:.2f}, that "
+                     "of the formula at these sizes", _less(part.fits[network], expected),
+                     (-TOLERANCE, TOLERANCE), decisive=False)
+
+
+def _formula(part: _Slice, network: str) -> np.ndarray:
+    """The formula at the sizes of a slice, with ``r = p`` for the clean network."""
+    return np.array([first_order_radius(group[0].config.d, expected_active(group[0]),
+                                        group[0].summary["p"] if network == "clean" else 0.0)
+                     for group in part.table.values()])
+
+
+def _slope(d: np.ndarray, values: np.ndarray) -> float:
+    return float(np.polyfit(np.log(d), np.log(values), 1)[0])
+
+
+def _less(fit: Exponent, expected: float) -> Exponent:
+    return replace(fit, slopes=fit.slopes - expected)
+
+
+def _why(slices: Sequence[_Slice], flips: Callable[[Run, str], Flip]) -> list[str]:
+    """Say what flips the networks at the ends of each slice, and what that does to r50."""
+    first = {size: group[0] for part in slices for size, group in part.table.items()}
+    ends = [(min(part.table), max(part.table)) for part in slices]
+    seen = {network: {size: flips(first[size], network) for size in sorted({*sum(ends, ())})}
+            for network in ("clean", "adversarial")}
+    rounded = max(abs(_slope(part.d, np.array([size.d**0.5 / size.k**2 for size in part.table]))
+                      - reading("clean", part.power)) for part in slices)
+    covered = min((run.summary["clean"].get("coverage", math.nan), size)
+                  for part in slices for size, group in part.table.items() for run in group)
+    active = [expected_active(run) for run in first.values()]
+    return [_mechanism(network, seen[network]) for network in seen] + [
+        "exponents from end to end of y f, |df/dx|, open features and mixture ratio of open "
+        "neurons, of the clean network, in brackets those behind its reading: " + "; ".join(
+            f"a = {part.power:g}: " + _chain(part.power, low, high, seen["clean"])
+            for part, (low, high) in zip(slices, ends)),
+        f"the readings need d^(1/3) << s << d^(1/2) features on, but s = c_strong + c_weak k is "
+        f"{min(active):g}-{max(active):g} here: the exponents of the one formula behind the three "
+        "readings at these sizes, a reading made after the mechanism was seen, are measured "
+        "beside them",
+        f"rounding k to an integer moves the reading of the clean network by up to {rounded:.2f}",
+        f"coverage after clean training is {covered[0]:.2f} at {covered[1]}, and no less elsewhere"]
+
+
+def _mechanism(network: str, seen: dict[Size, Flip]) -> str:
+    """Say through which neurons the samples flip."""
+    def of(name: str) -> str:
+        values = [f"{100.0 * flip.shares[name]:.0f}" for flip in seen.values()]
+        return "-".join(sorted({min(values, key=float), max(values, key=float)}, key=float)) + " %"
+
+    ratios = [flip.first_order for flip in seen.values()]
+    mixed = [flip.shares["mixture"] for flip in seen.values()]
+    assumed = min(mixed) > 0.5 if network == "clean" else max(mixed) < 0.5
+    return (f"what flips the {NAMES[network]} at r50 (one seed at {', '.join(map(str, seen))}): "
+            f"{of('shifted')} of the change is carried by gates open at both ends, "
+            f"{of('opened')} by opening and {of('closed')} by closing ones; {of('mixture')} goes "
+            f"through dense mixtures, {'as' if assumed else 'not as'} its reading assumes, and "
+            f"{of('loser')} through neurons without a feature; "
+            f"median(y f/|df/dx|) is {min(ratios):.2f}-{max(ratios):.2f} r50")
+
+
+def _chain(power: float, low: Size, high: Size, seen: dict[Size, Flip]) -> str:
+    """Exponents of what r50 is made of to first order, with those that its reading assumes."""
+    assumed = {"margin": 0.0, "slope": 2.0 * power - 0.5, "active": power, "dense": power - 1.0}
+    d, shown = np.array([low.d, high.d], float), []
+    for name, expected in assumed.items():
+        ends = np.array([getattr(seen[size], name) for size in (low, high)])
+        found = _slope(d, ends) if (ends > 0.0).all() else math.nan
+        shown.append(f"{found:.2f} ({expected:.2f})")
+    return ", ".join(shown)
+
+
+def _picture(slices: Sequence[_Slice]) -> Picture:
+    every = np.concatenate([values.ravel() for part in slices for values in part.radii.values()])
+    ylim = (0.8 * float(every.min()), 1.25 * float(every.max()))
+    return Picture(
+        "Critical radius against d along k = d^a: the exponent fitted (colour) and, in brackets, "
+        "its reading (dashed, through the middle of the data). Dotted: the formula that has the "
+        "readings as its limits, at these very d and k, in the same middle.",
+        tuple(_panel(part, ylim) for part in slices))
+
+
+def _panel(part: _Slice, ylim: tuple[float, float]) -> Panel:
+    ends = np.array([part.d.min(), part.d.max()]) * np.array([0.9, 1.1])
+    series, theory = [], []
+    for network in NETWORKS:
+        fit, expected = part.fits[network], reading(network, part.power)
+        name = "purified" if network == "adversarial" else network
+        series.append(Series(f"{name} ${fit.slopes.mean():.2f}$ (${expected:.2f}$)", part.d,
+                             part.radii[network], network))
+        centre = np.exp(np.log(part.d).mean())
+        level = np.exp(np.log(part.radii[network]).mean())
+        theory += [Curve("", ends, level * (ends / centre)**fit.slopes.mean(), "-", network),
+                   Curve("", ends, level * (ends / centre)**expected, "--")]
+        if network != "linear":
+            formula = _formula(part, network)
+            theory.append(Curve("", part.d, formula * level / np.exp(np.log(formula).mean()),
+                                ":"))
+    return Panel(f"$d$, with $k = d^{{{part.power:g}}}$", "critical radius $r_{50}$",
+                 tuple(series), tuple(theory), log="xy", ylim=ylim)
