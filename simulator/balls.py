@@ -14,7 +14,7 @@ import numpy as np
 
 from simulator.checks import require_choice, require_real
 
-__all__ = ["L2Ball", "LinfBall", "ball_of"]
+__all__ = ["L2Ball", "LinfBall", "PatchL2Ball", "ball_of"]
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,59 @@ class LinfBall:
         return (self.radius * (2.0 * rng.integers(0, 2, shape) - 1.0)).astype(dtype)
 
 
+@dataclass(frozen=True)
+class PatchL2Ball:
+    """``||delta[p]||_2 <= radius`` for each patch p of each sample, shapes (n, P, d).
+
+    The budget of one patch cannot be spent on another (Li & Li, arXiv 2410.08503).
+    """
+
+    radius: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "radius", require_real("radius", self.radius, low=0.0))
+
+    def with_radius(self, radius: float) -> "PatchL2Ball":
+        """Return the ball of another radius."""
+        return replace(self, radius=radius)
+
+    def norm(self, D: np.ndarray) -> np.ndarray:
+        """Return ``max_p ||D_n[p]||_2``, shape (n,)."""
+        return self._lengths(D).max(axis=1, initial=0.0)
+
+    def dual_norm(self, G: np.ndarray) -> np.ndarray:
+        """Return ``max <G_n, delta> / radius = sum_p ||G_n[p]||_2``, shape (n,)."""
+        return self._lengths(G).sum(axis=1)
+
+    def steepest(self, G: np.ndarray) -> np.ndarray:
+        """Return ``radius G[p] / ||G[p]||_2`` in each patch; zero where G[p] is zero."""
+        return L2Ball(self.radius).steepest(_patches(G)).reshape(G.shape)
+
+    def project(self, D: np.ndarray) -> np.ndarray:
+        """Return the nearest point of the ball; a patch inside comes back bit for bit."""
+        return L2Ball(self.radius).project(_patches(D)).reshape(D.shape)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...],
+             dtype: Any = np.float64) -> np.ndarray:
+        """Draw uniformly on the sphere of each patch."""
+        return self.steepest(rng.standard_normal(shape, dtype=dtype))
+
+    @staticmethod
+    def _lengths(D: np.ndarray) -> np.ndarray:
+        return L2Ball(1.0).norm(_patches(D)).reshape(D.shape[:2])
+
+
 def ball_of(norm: str, radius: float) -> L2Ball | LinfBall:
     """Return the ball of a norm by its name in a config, "l2" or "linf"."""
     require_choice("norm", norm, ("l2", "linf"))
     return L2Ball(radius) if norm == "l2" else LinfBall(radius)
+
+
+def _patches(D: np.ndarray) -> np.ndarray:
+    if D.ndim != 3:
+        raise ValueError(f"perturbations: expected shape (n, P, d), got {D.shape}: "
+                         "the ball is one of patches")
+    return D.reshape(-1, D.shape[2])
 
 
 def _rows(D: np.ndarray) -> np.ndarray:
