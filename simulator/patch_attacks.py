@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.attacks import BestFound, zero_rows
 from simulator.checks import require_array, require_int, require_real
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN, require_classes
-from simulator.protocols import Attack, Ball, Perturbation
-from simulator.attacks import BestFound, zero_rows
+from simulator.protocols import Attack, Ball, Network, Perturbation
 
 __all__ = ["Ascent", "FixedDirections", "InSpan", "PatchSearch"]
 
@@ -41,7 +41,7 @@ class Ascent:
     def __post_init__(self) -> None:
         require_real("step", self.step, low=0.0, open_low=True)
 
-    def perturb(self, network: SmoothedReLUCNN, X: np.ndarray, y: np.ndarray, ball: Ball,
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                 rng: np.random.Generator) -> Perturbation:
         """Return ``-step grad margin``, cut to the ball; ``rng`` is not used."""
         gradient = network.margin_gradient(X, y)
@@ -61,10 +61,10 @@ class InSpan:
 
     attack: Attack
 
-    def perturb(self, network: SmoothedReLUCNN, X: np.ndarray, y: np.ndarray, ball: Ball,
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                 rng: np.random.Generator) -> Perturbation:
         """Return what the attack finds, in the coordinates of X."""
-        basis, inside = network.in_span()
+        basis, inside = _reads_patches(network).in_span()
         found = self.attack.perturb(inside, X @ basis.T, y, ball, rng)
         return Perturbation(found.delta @ basis, found.zero_gradients)
 
@@ -81,7 +81,7 @@ class FixedDirections:
 
     features: np.ndarray
 
-    def perturb(self, network: SmoothedReLUCNN, X: np.ndarray, y: np.ndarray, ball: Ball,
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                 rng: np.random.Generator) -> Perturbation:
         """Return the worst over the wrong classes j; gradients and rng are not used."""
         best = BestFound(network, X, y)
@@ -122,19 +122,18 @@ class PatchSearch:
         require_int("steps", self.steps, low=0)
         require_int("restarts", self.restarts, low=0)
 
-    def perturb(self, network: SmoothedReLUCNN, X: np.ndarray, y: np.ndarray, ball: Ball,
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                 rng: np.random.Generator) -> Perturbation:
         """Return the perturbation of the most dangerous wrong class."""
-        basis, inside = network.in_span()
-        X = require_array("X", X, (None, None, network.weights.shape[2]),
-                          dtype=network.weights.dtype) @ basis.T
-        own = require_classes("y", y, len(X), network.classes)
+        basis, inside = _reads_patches(network).in_span()
+        X = require_array("X", X, (None, None, basis.shape[1]), dtype=basis.dtype) @ basis.T
+        own = require_classes("y", y, len(X), inside.classes)
         features = np.empty((0, X.shape[2])) if self.features is None else require_array(
             "features", self.features, (None, basis.shape[1])) @ basis.T
         least = np.full(len(X), np.inf)
         delta = np.zeros_like(X)
-        for turn in range(1, network.classes):
-            found = _Target(inside, X, own, (own + turn) % network.classes, ball)
+        for turn in range(1, inside.classes):
+            found = _Target(inside, X, own, (own + turn) % inside.classes, ball)
             self._search(found, features, rng)
             margins = found.least.sum(axis=1)
             worse = margins < least
@@ -153,6 +152,13 @@ class PatchSearch:
             found.descend(found.delta.copy(), self.steps)
             for _ in range(self.restarts):
                 found.descend(found.ball.draw(rng, found.X.shape, found.X.dtype), self.steps)
+
+
+def _reads_patches(network: Network) -> SmoothedReLUCNN:
+    if not isinstance(network, SmoothedReLUCNN):
+        raise TypeError(f"network: expected a SmoothedReLUCNN, got a {type(network).__name__}: "
+                        "the attack works in the span of its weights")
+    return network
 
 
 def _pairs(features: np.ndarray) -> Iterator[np.ndarray]:

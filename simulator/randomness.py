@@ -27,6 +27,7 @@ class Role(IntEnum):
     EVALUATION_ATTACK = 7
     CALIBRATION = 8
     SHUFFLING = 9
+    RACE = 10
 
 
 def stream(seed: int, role: Role, step: int = 0) -> np.random.Generator:
