@@ -8,15 +8,17 @@ __all__ = ["PLANS", "PRESETS"]
 _COMMON: dict[str, Any] = {
     "seed": 0, "classes": 2, "d": 100, "m": 16, "q": 3, "rho": 2.0, "robust_patches": 1,
     "nonrobust_patches": 400, "alpha": 5.0, "beta": 0.98, "jitter": 0.0, "noise": 0.5,
-    "features": "axes", "epsilon": 1.0, "init_scale": 0.02, "training_samples": 10,
-    "learning_rate": 0.1, "fine_learning_rate": 0.01, "ascent_size": 10.0,
-    "standard_steps": 300, "one_step_steps": 200, "pgd_steps": 100, "multi_start_steps": 400,
+    "features": "axes", "epsilon": 1.0, "init_scale": 0.01, "training_samples": 10,
+    "learning_rate": 0.1, "fine_learning_rate": 0.02, "ascent_size": 10.0,
+    "standard_steps": 300, "one_step_steps": 200, "pgd_steps": 100, "multi_start_steps": 300,
     "inner_steps": 5, "restarts": 1, "test_samples": 100, "evaluation_chunk": 50,
-    "attack_steps": 20, "record_every": 10, "races": 0, "kappa_points": 9, "kappa_span": 4.0,
+    "attack_steps": 20, "record_every": 10, "races": 0, "kappa_points": 11, "kappa_span": 8.0,
     "dtype": "float64", "threads": 1,
 }
+# Early growth is as slow as sigma_0^(q-2): the learning rate makes up for it.
 _RACE = _COMMON | {"nonrobust_patches": 50, "standard_steps": 5000, "one_step_steps": 0,
-                   "pgd_steps": 0, "multi_start_steps": 0, "races": 4}
+                   "pgd_steps": 0, "multi_start_steps": 0, "races": 6,
+                   "learning_rate": "0.1*10**(q-3)*(0.02/init_scale)**(q-2)"}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "desk": _COMMON | {"name": "patches-desk"},
@@ -25,7 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "name": "patches-smoke", "d": 30, "m": 8, "nonrobust_patches": 60, "alpha": 3.0,
         "rho": 1.0, "standard_steps": 200, "one_step_steps": 100, "pgd_steps": 40,
         "multi_start_steps": 60, "test_samples": 40, "attack_steps": 5},
-    # Which feature standard training learns, at kappa from 1/4 to 4.
+    # Which feature standard training learns, at kappa from 1/8 to 8.
     "transition": _RACE | {"name": "transition"},
 }
 
@@ -44,11 +46,11 @@ PLANS: dict[str, dict[str, Any]] = {
     "desk": {"seeds": 8, "groups": (
         {"preset": "desk", "runs": ({},)},
         {"preset": "transition", "claims": ("B3",),
-         "runs": _transitions((3, 0.005), (3, 0.02), (4, 0.005), (4, 0.02))})},
+         "runs": _transitions((3, 0.005), (3, 0.02), (4, 0.02), (4, 0.05))})},
     "paper": {"seeds": 8, "groups": (
         {"preset": "desk", "runs": tuple({"d": d} for d in (50, 100, 200, 400, 800)),
          "claims": ("B1", "B2"), "set": {"evaluation_chunk": 20}},
         {"preset": "transition", "claims": ("B3",), "set": {"races": 12},
-         "runs": _transitions((3, 0.002), (3, 0.005), (3, 0.02), (3, 0.05), (4, 0.005),
-                              (4, 0.02), (5, 0.005), (5, 0.02))})},
+         "runs": _transitions((3, 0.002), (3, 0.005), (3, 0.02), (3, 0.05), (4, 0.01),
+                              (4, 0.02), (4, 0.05), (5, 0.05))})},
 }
