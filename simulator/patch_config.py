@@ -60,6 +60,10 @@ class PatchConfig(Config):
         Fresh samples for every reported accuracy, and how many are attacked together.
     attack_steps : int
         Steps of PGD from each start in the evaluation.
+    certified_samples : int
+        The first test samples, for which robustness is also certified; 0 leaves it out.
+    certificate_boxes : int
+        Boxes of branch and bound for each undecided one; 0 stops before it.
     record_every : int
         Steps between rows of the history.
     races : int
@@ -102,6 +106,8 @@ class PatchConfig(Config):
     test_samples: int
     evaluation_chunk: int
     attack_steps: int
+    certified_samples: int
+    certificate_boxes: int
     record_every: int
     races: int
     kappa_points: int
@@ -112,7 +118,8 @@ class PatchConfig(Config):
     MODEL: ClassVar[str] = "patches"
     CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {"features": ("axes", "random")}
     ZERO_ALLOWED: ClassVar[tuple[str, ...]] = (
-        "one_step_steps", "pgd_steps", "multi_start_steps", "restarts", "races")
+        "one_step_steps", "pgd_steps", "multi_start_steps", "restarts", "certified_samples",
+        "certificate_boxes", "races")
     POSITIVE: ClassVar[tuple[str, ...]] = (
         "rho", "alpha", "beta", "epsilon", "init_scale", "learning_rate", "fine_learning_rate",
         "ascent_size", "kappa_span")

@@ -3,15 +3,17 @@
 The run of Li & Li (arXiv 2410.08503). From one random network go standard training, and the
 adversarial trainings, each on from the one before: against a single gradient ascent step, against
 PGD from a random start, against PGD from many starts in which every patch takes the worst
-perturbation found for it. Each network is then attacked in seven ways.
+perturbation found for it. Each network is then attacked in seven ways, and certified.
 
 The result holds, for each training t and attack a:
 
     summary   kappa, epsilon, and under t ``u``, ``v``, ``against_v`` (see :func:`correlations`),
-              ``clean`` accuracy, accuracy under each attack and under the ``strongest_attack``
+              ``clean`` accuracy, accuracy under each attack and under the ``strongest_attack``,
+              ``certified`` accuracy (on the first samples) and the ``certified_radius``, the
+              largest that was met at which .9 of them are certified
     history   rows of training, step, loss, u, v, against_v
     arrays    weights_start, weights_t (K, m, d); margins_t_a and margins_t_strongest (n,);
-              parts_t (16, P, 5), see :func:`parts_of`; labels (n,); features (2 K, d)
+              margins_t_certified (few,), lower bounds; parts_t (16, P, 5), see :func:`parts_of`; labels (n,); features (2 K, d)
 
 A run with races is one of :mod:`simulator.feature_race` instead: ``kappas`` (points,) and ``races``
 (points, races, K, 4), and in the summary the fitted transition.
@@ -33,6 +35,7 @@ from simulator.execution import (Arrays, Progress, Result, Stage, run_stages,
 from simulator.feature_race import first_feature, fit_transition, kappas, run_races
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
 from simulator.patch_attacks import Ascent, FixedDirections, InSpan, PatchSearch
+from simulator.patch_certificates import certified_radius, patch_margins
 from simulator.patch_config import TRAININGS, PatchConfig
 from simulator.protocols import Attack, Batch
 from simulator.randomness import Role, stream
@@ -43,6 +46,9 @@ __all__ = ["CONFIG", "PatchSimulation", "check", "correlations", "cost", "parts_
 
 CONFIG = PatchConfig
 SHOWN_PERTURBATIONS = 16
+CERTIFIED_SHARE = 0.9
+LARGEST_RADIUS = 2.0  # times epsilon: nothing above it is tried
+HALVINGS = 5
 COLUMNS = ("loss", "u", "v", "against_v")
 
 
@@ -154,6 +160,17 @@ class PatchSimulation:
         return {"margins_strongest": found.margins, "parts": parts} | {
             f"margins_{name}": margins for name, margins in found.margins_of.items()}
 
+    def certify(self, network: SmoothedReLUCNN) -> Arrays:
+        """Return lower bounds on the margins of the first samples, and the certified radius."""
+        config, few = self.config, slice(self.config.certified_samples)
+        model = (network.weights, network.q, network.rho, self.test_set.X[few],
+                 self.test_set.y[few])
+        found = patch_margins(*model, radius=config.epsilon, boxes=config.certificate_boxes)
+        radius = certified_radius(*model, share=CERTIFIED_SHARE,
+                                  high=LARGEST_RADIUS * config.epsilon, halvings=HALVINGS,
+                                  boxes=config.certificate_boxes)
+        return {"margins": found.margins, "radius": np.array(radius)}
+
 
 def correlations(network: SmoothedReLUCNN, data: PatchData) -> dict[str, float]:
     """Return what the network has learned of the features, as means over classes.
@@ -243,11 +260,14 @@ def simulate(config: PatchConfig, folder: RunFolder | None = None,
 
 
 def _stages(run: PatchSimulation) -> list[Stage]:
-    """Each training, then the attacks on what it made."""
-    stages, before = [], None
+    """Each training, then the attacks on what it made, then what can be proved of it."""
+    stages: list[Stage] = []
+    before = None
     for name, first, last in run.trainings():
         stages.append(Stage(name, last - first, _training(run, name, first, last, before)))
-        stages.append(Stage(f"attacking {name}", 1, _attacking(run, name)))
+        stages.append(Stage(f"attacking {name}", 1, _examining(run, name, run.attack)))
+        if run.config.certified_samples:
+            stages.append(Stage(f"certifying {name}", 1, _examining(run, name, run.certify)))
         before = before if name == "standard" else name
     return stages
 
@@ -261,10 +281,10 @@ def _training(run: PatchSimulation, name: str, first: int, last: int,
     return work
 
 
-def _attacking(run: PatchSimulation,
-               name: str) -> Callable[[Mapping[str, Arrays], Callable], Arrays]:
+def _examining(run: PatchSimulation, name: str, examine: Callable[[SmoothedReLUCNN], Arrays]
+               ) -> Callable[[Mapping[str, Arrays], Callable], Arrays]:
     def work(done: Mapping[str, Arrays], tick: Callable[[int], None]) -> Arrays:
-        return run.attack(run.network(done[name]["weights"]))
+        return examine(run.network(done[name]["weights"]))
     return work
 
 
@@ -285,6 +305,11 @@ def _result(run: PatchSimulation, done: Mapping[str, Arrays]) -> Result:
         accuracy = {attack: float(np.mean(values > 0.0)) for attack, values in margins.items()}
         summary[name] = correlations(run.network(trained["weights"]), run.data) | accuracy
         summary[name]["strongest_attack"] = summary[name].pop("strongest")
+        if config.certified_samples:
+            proved = done[f"certifying {name}"]
+            summary[name]["certified"] = float(np.mean(proved["margins"] > 0.0))
+            summary[name]["certified_radius"] = float(proved["radius"])
+            arrays[f"margins_{name}_certified"] = proved["margins"]
         arrays |= {f"weights_{name}": trained["weights"], f"parts_{name}": attacked["parts"]} | {
             f"margins_{name}_{attack}": values for attack, values in margins.items()}
     return Result(summary, history, arrays)
