@@ -8,9 +8,9 @@ perturbation found for it. Each network is then attacked in seven ways, and cert
 The result holds, for each training t and attack a:
 
     summary   kappa, epsilon, and under t ``u``, ``v``, ``against_v`` (see :func:`correlations`),
-              ``clean`` accuracy, accuracy under each attack and under the ``strongest_attack``,
-              ``certified`` accuracy (on the first samples) and the ``certified_radius``, the
-              largest that was met at which .9 of them are certified
+              ``clean`` accuracy, accuracy under each attack and under the
+              ``strongest_attack``, ``certified`` accuracy (of the first samples) and
+              ``certified_radius``, the largest met at which .9 of them are certified
     history   rows of training, step, loss, u, v, against_v
     arrays    weights_start, weights_t (K, m, d); margins_t_a and margins_t_strongest (n,);
               margins_t_certified (few,), lower bounds; parts_t (16, P, 5), see :func:`parts_of`; labels (n,); features (2 K, d)

@@ -12,7 +12,8 @@ _COMMON: dict[str, Any] = {
     "learning_rate": 0.1, "fine_learning_rate": 0.02, "ascent_size": 10.0,
     "standard_steps": 300, "one_step_steps": 200, "pgd_steps": 100, "multi_start_steps": 300,
     "inner_steps": 5, "restarts": 1, "test_samples": 100, "evaluation_chunk": 50,
-    "attack_steps": 20, "certified_samples": 20, "certificate_boxes": 100, "record_every": 10, "races": 0, "kappa_points": 11, "kappa_span": 8.0,
+    "attack_steps": 20, "certified_samples": 20, "certificate_boxes": 100, "record_every": 10,
+    "races": 0, "kappa_points": 11, "kappa_span": 8.0,
     "dtype": "float64", "threads": 1,
 }
 # Early growth is as slow as sigma_0^(q-2): the learning rate makes up for it.
