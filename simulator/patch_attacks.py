@@ -97,9 +97,10 @@ class FixedDirections:
 class PatchSearch:
     """For each wrong class, every patch takes the worst perturbation met for it.
 
-    Candidates: each feature forwards and backwards, pairs that swap the features of the two
-    classes, every neuron of the wrong class and against every neuron of the right one; then
-    projected gradient descent from the best of them and from random starts.
+    Candidates: each feature, sum and difference of two, forwards and backwards; every neuron of
+    the wrong class, and against every neuron of the right one. Each is projected onto the span
+    of the weights and taken at full length. Then projected gradient descent from the best of
+    them and from random starts.
 
     Attributes
     ----------
@@ -189,17 +190,20 @@ class _Target:
     def offer_direction(self, directions: np.ndarray) -> None:
         """Try a direction of each sample, shape (n, r), at full length in all its patches."""
         unit = self.ball.steepest(directions[:, None, :])
-        delta = np.broadcast_to(unit, self.X.shape)
-        self._take(delta, self._difference(self.network.patch_outputs(self.X + delta)))
+        self._offer(np.broadcast_to(unit, self.X.shape))
 
     def descend(self, delta: np.ndarray, steps: int) -> None:
         """Walk down the gradient from ``delta``, every patch for itself."""
-        for _ in range(steps):
+        for step in range(steps):
             A, gradient = self.network.patch_outputs_and_gradient(self.X + delta, self.scale)
             self._take(delta, self._difference(A))
-            move = self.ball.steepest(-gradient)
-            move *= 2.5 / steps
-            delta = self.ball.project(delta + move)
+            ahead = self.ball.steepest(-gradient)
+            if step == 0:
+                self._offer(ahead)
+            delta = self.ball.project(delta + (2.5 / steps) * ahead)
+        self._offer(delta)
+
+    def _offer(self, delta: np.ndarray) -> None:
         self._take(delta, self._difference(self.network.patch_outputs(self.X + delta)))
 
     def _difference(self, A: np.ndarray) -> np.ndarray:

@@ -13,7 +13,8 @@ The result holds, for each training t and attack a:
               ``certified_radius``, the largest met at which .9 of them are certified
     history   rows of training, step, loss, u, v, against_v
     arrays    weights_start, weights_t (K, m, d); margins_t_a and margins_t_strongest (n,);
-              margins_t_certified (few,), lower bounds; parts_t (16, P, 5), see :func:`parts_of`; labels (n,); features (2 K, d)
+              margins_t_certified (few,), lower bounds; parts_t (16, P, 5), see
+              :func:`parts_of`; labels (n,); features (2 K, d)
 
 A run with races is one of :mod:`simulator.feature_race` instead: ``kappas`` (points,) and ``races``
 (points, races, K, 4), and in the summary the fitted transition.
