@@ -110,8 +110,8 @@ def first_feature(kappa: np.ndarray, starts: np.ndarray, q: int) -> np.ndarray:
         Largest initial correlations with u and v.
     q : int
     """
-    ratio = starts[..., 1] / starts[..., 0]
-    return np.log(kappa)[:, None, None] + (q - 2) * np.log(ratio) > 0.0
+    u, v = np.moveaxis(np.maximum(starts, 0.0) ** (q - 2), -1, 0)  # below 0 nothing grows
+    return kappa[:, None, None] * v > u
 
 
 def fit_transition(kappa: np.ndarray, wins: np.ndarray) -> Transition:

@@ -10,7 +10,8 @@ The result holds, for each training t and attack a:
     summary   kappa, epsilon, and under t ``u``, ``v``, ``against_v`` (see :func:`correlations`),
               ``clean`` accuracy, accuracy under each attack and under the
               ``strongest_attack``, ``certified`` accuracy (of the first samples) and
-              ``certified_radius``, the largest met at which .9 of them are certified
+              ``certified_radius``, the largest met at which .9 of them are certified (0 where
+              fewer are right at all)
     history   rows of training, step, loss, u, v, against_v
     arrays    weights_start, weights_t (K, m, d); margins_t_a and margins_t_strongest (n,);
               margins_t_certified (few,), lower bounds; parts_t (16, P, 5), see
@@ -170,7 +171,7 @@ class PatchSimulation:
         radius = certified_radius(*model, share=CERTIFIED_SHARE,
                                   high=LARGEST_RADIUS * config.epsilon, halvings=HALVINGS,
                                   boxes=config.certificate_boxes)
-        return {"margins": found.margins, "radius": np.array(radius)}
+        return {"margins": found.margins, "radius": np.nan_to_num(radius)}
 
 
 def correlations(network: SmoothedReLUCNN, data: PatchData) -> dict[str, float]:
