@@ -65,7 +65,7 @@ def branch(problem: PatchProblem, whole: Boxes, upper: np.ndarray, attack: np.nd
         chosen = widest[gaps[widest] > max(slack, 0.5 * gaps.max())]
         leaves = np.array([_lowest(tree, count, patch) for patch in chosen])
         parents = tree.take(leaves)
-        neurons = neurons_to_split(problem.gram, parents.gaps)
+        neurons = neurons_to_split(problem, parents)
         whole_still = neurons < 0
         done = chosen[whole_still]
         settled[done] = np.minimum(settled[done], parents.bounds[whole_still])
@@ -93,7 +93,7 @@ def branch(problem: PatchProblem, whole: Boxes, upper: np.ndarray, attack: np.nd
 def halves(problem: PatchProblem, boxes: Boxes, neurons: np.ndarray) -> Boxes:
     """Split boxes, each at one of its rival neurons.
 
-    A half inherits the multipliers; only the line of the split neuron becomes its new chord.
+    A half inherits the multipliers, with slopes that fit its intervals.
 
     Parameters
     ----------
@@ -114,26 +114,49 @@ def halves(problem: PatchProblem, boxes: Boxes, neurons: np.ndarray) -> Boxes:
     both = boxes.take(np.concatenate([rows, rows]))
     _halve(problem.gram, problem.radius, neurons, cuts, both.low, both.high)
     rows, neurons = np.arange(2 * len(neurons)), np.concatenate([neurons, neurons])
-    both.slopes[rows, neurons] = problem.chords(both)[rows, neurons]
+    both.cut[rows, neurons] = True
+    _fit_slopes(problem, both, rows, neurons)
     both.bounds[(both.low > both.high).any(axis=1)] = np.inf
     return both
 
 
-def neurons_to_split(gram: np.ndarray, gaps: np.ndarray) -> np.ndarray:
-    """Return the neurons whose directions carry most of the gaps, or -1 without gaps.
+def neurons_to_split(problem: PatchProblem, boxes: Boxes) -> np.ndarray:
+    """Choose the rival neuron whose direction carries most of the gaps.
+
+    Where no gap is seen, the one whose chord is the worst somewhere in the box.
 
     Parameters
     ----------
-    gram : ndarray, shape (r, r)
-    gaps : ndarray, shape (c, r)
+    problem : PatchProblem
+    boxes : Boxes
 
     Returns
     -------
     ndarray of int, shape (c,)
+        -1 where -sigma is linear on all intervals, so that there is nothing to split.
     """
-    norms = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
-    carried = np.where(gaps > 0.0, gaps @ (gram / norms / norms[:, None]) ** 2, 0.0)
+    norms = np.sqrt(np.maximum(np.diag(problem.gram), np.finfo(float).tiny))
+    aligned = (problem.gram / norms / norms[:, None]) ** 2
+    carried = np.where(boxes.gaps > 0.0, boxes.gaps @ aligned, 0.0)
+    low, high = (problem.T[boxes.patch] + ends for ends in (boxes.low, boxes.high))
+    bend = problem.slopes(high) - problem.slopes(low)
+    bend = np.where(high - low > 1e-9 * (1.0 + np.abs(high)), bend * (high - low), 0.0)
+    bend[:, :problem.own] = 0.0
+    unseen = carried.max(axis=1) == 0.0
+    carried[unseen] = bend[unseen]
     return np.where(carried.max(axis=1) > 0.0, carried.argmax(axis=1), -1)
+
+
+def _fit_slopes(problem: PatchProblem, boxes: Boxes, rows: np.ndarray,
+                neurons: np.ndarray) -> None:
+    """Tangents within the interval, chords of the rival; cut neurons keep what holds the box."""
+    m, T = problem.own, problem.T[boxes.patch]
+    boxes.slopes[:, :m] = np.clip(boxes.slopes[:, :m], problem.slopes(T + boxes.low)[:, :m],
+                                  problem.slopes(T + boxes.high)[:, :m])
+    renew = ~boxes.cut | (boxes.high - boxes.low < 1e-9)
+    renew[:, :m] = False
+    renew[rows, neurons] = True
+    boxes.slopes[renew] = problem.chords(boxes)[renew]
 
 
 def _lowest(tree: Boxes, count: int, patch: int) -> int:

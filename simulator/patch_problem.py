@@ -26,6 +26,8 @@ class Boxes:
         The patch each box belongs to.
     low, high : ndarray, shape (c, 2 m)
         Intervals of each ``<w_k, delta>``.
+    cut : ndarray of bool, shape (c, 2 m)
+        Neurons at which the box was split: its other intervals follow from these.
     slopes, curvatures : ndarray, shape (c, 2 m)
         a_k and mu_k.
     log_lam : ndarray, shape (c,)
@@ -40,6 +42,7 @@ class Boxes:
     patch: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    cut: np.ndarray
     slopes: np.ndarray
     curvatures: np.ndarray
     log_lam: np.ndarray
@@ -51,8 +54,9 @@ class Boxes:
     def room(cls, count: int, neurons: int) -> "Boxes":
         """Return ``count`` boxes to be filled."""
         tables = [np.zeros((count, neurons)) for _ in range(6)]
-        return cls(np.zeros(count, dtype=np.int64), *tables[:4], np.zeros(count), *tables[4:],
-                   np.full(count, np.inf))
+        return cls(np.zeros(count, dtype=np.int64), *tables[:2],
+                   np.zeros((count, neurons), dtype=bool), *tables[2:4], np.zeros(count),
+                   *tables[4:], np.full(count, np.inf))
 
     def take(self, rows: np.ndarray) -> "Boxes":
         """Return a copy of some boxes."""
@@ -119,10 +123,14 @@ class PatchProblem:
         boxes.patch[:] = np.arange(P)
         boxes.low[:], boxes.high[:] = -self.reach, self.reach
         Z = self.T[:, :m] + coefficients @ self.gram[:, :m]
-        boxes.slopes[:, :m] = (np.clip(Z, 0.0, self.rho) / self.rho) ** (self.q - 1.0)
+        boxes.slopes[:, :m] = self.slopes(Z)
         boxes.slopes[:, m:] = self.chords(boxes)[:, m:]
         boxes.bounds[:] = -np.inf
         return boxes
+
+    def slopes(self, Z: np.ndarray) -> np.ndarray:
+        """Return ``sigma'(Z)``, in the shape of Z."""
+        return (np.clip(Z, 0.0, self.rho) / self.rho) ** (self.q - 1.0)
 
     def chords(self, boxes: Boxes) -> np.ndarray:
         """Return the slopes of the chords of ``-sigma(t + s) + mu s^2``, shape (c, 2 m)."""
