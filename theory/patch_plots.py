@@ -27,7 +27,8 @@ NAMES = {"standard": "standard", "one_step": "one ascent step", "pgd": "PGD",
 ATTACKS = {"clean": "none", "one_step_attack": "one ascent\nstep",
            "full_length_step": "one step,\nfull length", "pgd": "PGD",
            "along_v": "swap $v$", "along_u": "swap $u$", "mixed_features": "mixed\nfeatures",
-           "patch_by_patch": "patch by\npatch", "strongest_attack": "strongest"}
+           "patch_by_patch": "patch by\npatch", "strongest_attack": "strongest",
+           "certified": "ANY\n(certified)"}
 PARTS = ("$-u_y$", "$+u_j$", "$-v_y$", "$+v_j$", "rest")
 PART_COLOURS = (ROBUST, "#56B4E9", NONROBUST, "#E69F00", REST)
 
@@ -59,11 +60,11 @@ def correlation_figure(config: PatchConfig, result: Result) -> Figure:
     for axes, names, title in ((panels[0], shown[:1], "standard training"),
                                (panels[1], shown[1:], "adversarial training")):
         _correlations(axes, result, names)
-        axes.set_title(title, pad=16 if len(shown) > 1 else 4)
+        axes.set_title(title, pad=24)
         axes.set_xlabel("gradient step")
         axes.axhline(0.0, color="0.75", linewidth=0.6, zorder=0)
     panels[0].set_ylabel("correlation, mean over classes")
-    panels[0].legend(loc="upper left", bbox_to_anchor=(0.0, 0.72))
+    panels[0].legend(loc="lower left")  # the negative half is empty there
     return figure
 
 
@@ -94,7 +95,7 @@ def accuracy_figure(config: PatchConfig, result: Result) -> Figure:
     """Accuracy of every training under every attack, on the same test samples."""
     shown = _shown(result)
     figure, axes = plt.subplots(figsize=(PAGE, 2.6))
-    keys = [key for key in (*ATTACKS, "certified") if key in result.summary[shown[0]]]
+    keys = [key for key in ATTACKS if key in result.summary[shown[0]]]
     width = 0.8 / len(shown)
     for number, name in enumerate(shown):
         place = np.arange(len(keys)) + width * (number - 0.5 * (len(shown) - 1))
@@ -104,7 +105,7 @@ def accuracy_figure(config: PatchConfig, result: Result) -> Figure:
             if y < 0.02:  # a bar of height zero is still an answer
                 axes.text(x, 0.01, "0" if y == 0.0 else f"{y:.2f}".lstrip("0"), ha="center",
                           va="bottom", fontsize=6, color=SHADES[name])
-    axes.set_xticks(range(len(keys)), [ATTACKS.get(key, key) for key in keys])
+    axes.set_xticks(range(len(keys)), [ATTACKS[key] for key in keys])
     axes.set(ylabel=rf"accuracy, $\epsilon = {config.epsilon:g}$ a patch", ylim=(0.0, 1.02),
              xlim=(-0.5, len(keys) - 0.5), xlabel="attack")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(shown),
@@ -153,7 +154,7 @@ def _signed_bars(axes: Axes, robust: np.ndarray, nonrobust: np.ndarray) -> None:
     for middle, values in ((0.0, robust), (6.0, nonrobust)):
         axes.bar(middle + place, values, 0.85, color=PART_COLOURS)
     axes.axhline(0.0, color="black", linewidth=0.5)
-    axes.set_xticks((2.0, 8.0), ("robust", "non-robust patch"))
+    axes.set_xticks((2.0, 8.0), ("robust", "non-robust"))
     axes.tick_params(axis="x", length=0)
 
 
@@ -175,5 +176,9 @@ def transition_figure(config: PatchConfig, result: Result) -> Figure:
     axes.set(xscale="log", xlabel=rf"$\kappa$, with $q = {config.q}$, "
              rf"$\sigma_0 = {config.init_scale:g}$", ylim=(-0.03, 1.03),
              ylabel="share of classes that learn $v$")
+    ticks = [tick for tick in (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+             if kappa[0] <= tick * 1.001 and tick <= kappa[-1] * 1.001]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+    axes.set_xticks([], minor=True)
     axes.legend(loc="upper left")
     return figure
