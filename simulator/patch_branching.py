@@ -93,7 +93,8 @@ def branch(problem: PatchProblem, whole: Boxes, upper: np.ndarray, attack: np.nd
 def halves(problem: PatchProblem, boxes: Boxes, neurons: np.ndarray) -> Boxes:
     """Split boxes, each at one of its rival neurons.
 
-    A half inherits the multipliers, with slopes that fit its intervals.
+    A half inherits the multipliers, with slopes that fit its own intervals: tangents within
+    them for the true class, chords for the rival.
 
     Parameters
     ----------
@@ -113,9 +114,10 @@ def halves(problem: PatchProblem, boxes: Boxes, neurons: np.ndarray) -> Boxes:
     cuts = np.where((low < zero) & (zero < high), zero, 0.5 * (low + high))
     both = boxes.take(np.concatenate([rows, rows]))
     _halve(problem.gram, problem.radius, neurons, cuts, both.low, both.high)
-    rows, neurons = np.arange(2 * len(neurons)), np.concatenate([neurons, neurons])
-    both.cut[rows, neurons] = True
-    _fit_slopes(problem, both, rows, neurons)
+    m, T = problem.own, problem.T[both.patch]
+    both.slopes[:, :m] = np.clip(both.slopes[:, :m], problem.slopes(T + both.low)[:, :m],
+                                 problem.slopes(T + both.high)[:, :m])
+    both.slopes[:, m:] = problem.chords(both)[:, m:]
     both.bounds[(both.low > both.high).any(axis=1)] = np.inf
     return both
 
@@ -145,18 +147,6 @@ def neurons_to_split(problem: PatchProblem, boxes: Boxes) -> np.ndarray:
     unseen = carried.max(axis=1) == 0.0
     carried[unseen] = bend[unseen]
     return np.where(carried.max(axis=1) > 0.0, carried.argmax(axis=1), -1)
-
-
-def _fit_slopes(problem: PatchProblem, boxes: Boxes, rows: np.ndarray,
-                neurons: np.ndarray) -> None:
-    """Tangents within the interval, chords of the rival; cut neurons keep what holds the box."""
-    m, T = problem.own, problem.T[boxes.patch]
-    boxes.slopes[:, :m] = np.clip(boxes.slopes[:, :m], problem.slopes(T + boxes.low)[:, :m],
-                                  problem.slopes(T + boxes.high)[:, :m])
-    renew = ~boxes.cut | (boxes.high - boxes.low < 1e-9)
-    renew[:, :m] = False
-    renew[rows, neurons] = True
-    boxes.slopes[renew] = problem.chords(boxes)[renew]
 
 
 def _lowest(tree: Boxes, count: int, patch: int) -> int:

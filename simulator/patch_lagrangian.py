@@ -197,7 +197,7 @@ def _inner_minima(own, t, low, high, q, rho, a, mu, s):
 
 
 @kernel
-def _ascend(G, own, t, low, high, q, rho, radius, a, mu, log_lam, steps, target, curved, cut):
+def _ascend(G, own, t, low, high, q, rho, radius, a, mu, log_lam, steps, target, curved):
     """Climb the dual from (a, mu, log_lam) and leave the best point met in a and mu.
 
     Adam on ``a / scale``, ``mu / (lam unit)`` and ``log lam``; with ``mu = lam unit`` P is
@@ -206,13 +206,8 @@ def _ascend(G, own, t, low, high, q, rho, radius, a, mu, log_lam, steps, target,
     """
     r = len(t)
     x, scale, unit = np.zeros(2 * r + 1), np.empty(r), np.zeros(r)
-    force = 0.0
     for k in range(r):
         scale[k] = max(_slope(t[k] + high[k], q, rho), 1e-12)
-        force = max(force, scale[k] * np.sqrt(G[k, k]))
-    for k in range(r):
-        if cut[k]:  # its slope has to hold the point in the box, against all others
-            scale[k] = force / max(np.sqrt(G[k, k]), 1e-300)
         x[k] = a[k] / scale[k]
         if k >= own:
             unit[k] = 1.0 / max(np.sum(np.abs(G[k, own:])), 1e-300)
@@ -303,14 +298,13 @@ def _evaluated(W, own, t, low, high, q, rho, radius, a, mu, lam, b):
 
 
 @kernel
-def _tighten(W, G, own, T, q, rho, radius, steps, curved, upper, patch, lows, highs, cut, slopes,
+def _tighten(W, G, own, T, q, rho, radius, steps, curved, upper, patch, lows, highs, slopes,
              curvatures, logs, coefficients, gaps, bounds):
     for c in range(len(patch)):
         if bounds[c] >= upper[c]:
             continue
         t, low, high = T[patch[c]], lows[c], highs[c]
-        # the others stay at zero in the whole box; a cut one still keeps the point in its box
-        index = np.flatnonzero((t + high > 0.0) | cut[c])
+        index = np.flatnonzero(t + high > 0.0)  # the others stay at zero in the whole box
         if len(index) == 0:
             bounds[c] = max(bounds[c], 0.0)
             continue
@@ -321,7 +315,7 @@ def _tighten(W, G, own, T, q, rho, radius, steps, curved, upper, patch, lows, hi
         t, low, high = t[index], low[index], high[index]
         a, mu = slopes[c][index], curvatures[c][index]
         log_lam, b = _ascend(few, first, t, low, high, q, rho, radius, a, mu, logs[c], steps,
-                             upper[c], curved, cut[c][index])
+                             upper[c], curved)
         bound = _evaluated(W[index], first, t, low, high, q, rho, radius, a, mu,
                            np.exp(log_lam), b)
         if bound > bounds[c]:

@@ -26,8 +26,6 @@ class Boxes:
         The patch each box belongs to.
     low, high : ndarray, shape (c, 2 m)
         Intervals of each ``<w_k, delta>``.
-    cut : ndarray of bool, shape (c, 2 m)
-        Neurons at which the box was split: its other intervals follow from these.
     slopes, curvatures : ndarray, shape (c, 2 m)
         a_k and mu_k.
     log_lam : ndarray, shape (c,)
@@ -42,7 +40,6 @@ class Boxes:
     patch: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    cut: np.ndarray
     slopes: np.ndarray
     curvatures: np.ndarray
     log_lam: np.ndarray
@@ -54,9 +51,8 @@ class Boxes:
     def room(cls, count: int, neurons: int) -> "Boxes":
         """Return ``count`` boxes to be filled."""
         tables = [np.zeros((count, neurons)) for _ in range(6)]
-        return cls(np.zeros(count, dtype=np.int64), *tables[:2],
-                   np.zeros((count, neurons), dtype=bool), *tables[2:4], np.zeros(count),
-                   *tables[4:], np.full(count, np.inf))
+        return cls(np.zeros(count, dtype=np.int64), *tables[:4], np.zeros(count), *tables[4:],
+                   np.full(count, np.inf))
 
     def take(self, rows: np.ndarray) -> "Boxes":
         """Return a copy of some boxes."""

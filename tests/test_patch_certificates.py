@@ -348,6 +348,51 @@ def test_branching_raises_the_lower_and_lowers_the_upper_bounds():
     assert np.sum(upper - lower) < 0.2 * np.sum(reached - before)
 
 
+def test_where_nothing_can_be_split_the_bound_stays_what_it_is():
+    """The rival is linear wherever the ball goes; bounds of one step of ascent are not tight."""
+    rng = np.random.default_rng(0)
+    W = rng.standard_normal((2, 4, 3))
+    W[1] = [4.0, 0.0, 0.0]
+    X = np.array([[3.0, 0.0, 0.0], [3.0, 1.0, 0.0]])
+    problem = problem_of(W, X, 0, 1, 3.0, 0.5, 0.3)
+    upper, attack = attack_patches(problem)
+    whole = problem.whole(rng.standard_normal(attack.shape))
+    tighten(problem, whole, upper, 1, curved=False)
+    assert np.all(whole.bounds < upper - 1e-3)
+    lower = branch(problem, whole, upper, attack, 50, np.inf, 1e-6)
+    assert np.array_equal(lower, whole.bounds)
+
+
+def test_a_half_space_shrinks_the_other_intervals_as_far_as_it_can():
+    """The largest ``<w_j, delta>`` in the cut ball, found among many points of the plane."""
+    rng = np.random.default_rng(2)
+    turn = np.linspace(0.0, 2.0 * np.pi, 40001)
+    for _ in range(10):
+        W = np.zeros((2, 2, 2))
+        W[1] = rng.standard_normal((2, 2))
+        problem = problem_of(W, np.zeros((1, 2)), 0, 1, 3.0, 1.0, 1.5)
+        boxes = problem.whole(np.zeros((1, 4)))
+        problem.T[0, 2] = -rng.uniform(-0.9, 0.9) * problem.reach[2]  # where neuron 2 is cut
+        both = halves(problem, boxes, np.array([2]))
+        circle = 1.5 * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+        chord = np.linspace(*1.5 * np.stack(_ends(W[1, 0], -problem.T[0, 2] / 1.5)), 1001)
+        points = np.concatenate([circle, chord])
+        moved = points @ problem.W.T
+        for c, side in enumerate((1.0, -1.0)):
+            inside = moved[side * (moved[:, 2] + problem.T[0, 2]) <= 1e-9, 3]
+            # a step of the circle is 2.4e-4 long, and nearly flat at a maximum
+            np.testing.assert_allclose(both.high[c, 3], inside.max(), atol=1e-3)
+            np.testing.assert_allclose(both.low[c, 3], inside.min(), atol=1e-3)
+
+
+def _ends(w, v):
+    """The two points of the unit circle with ``<w, x> = v``."""
+    norm = np.linalg.norm(w)
+    along, across = v * w / norm ** 2, np.array([-w[1], w[0]]) / norm
+    rest = np.sqrt(1.0 - (v / norm) ** 2)
+    return along + rest * across, along - rest * across
+
+
 def test_the_neuron_to_split_is_the_direction_of_the_gaps():
     rival = np.array([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.99, 0.1]])
     W, X = np.stack([np.ones((3, 3)), rival]), np.zeros((4, 3))
