@@ -56,7 +56,7 @@ class Boxes:
 
     def take(self, rows: np.ndarray) -> "Boxes":
         """Return a copy of some boxes."""
-        return Boxes(*(table[rows] for table in vars(self).values()))
+        return Boxes(**{name: table[rows] for name, table in vars(self).items()})
 
     def put(self, rows: np.ndarray, others: "Boxes") -> None:
         """Write ``others`` into these rows."""

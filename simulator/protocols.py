@@ -24,7 +24,7 @@ class Batch:
     X : ndarray, shape (n, ...)
         Inputs.
     y : ndarray, shape (n,)
-        Labels; -1 or +1 for a two-class network.
+        Labels: -1 or +1 for a network with one output, classes 0 to K - 1 for one with K.
     codes : scipy.sparse.csr_array, shape (n, d), or None
         The sparse codes ``z`` of the samples where the data model has them. Training never
         learns from them; they only say where an input can be large.
