@@ -139,7 +139,7 @@ def test_b1_of_a_training_that_no_run_has_is_outside(planted):
 def test_b2_holds_for_networks_that_read_the_robust_feature(planted):
     finding = confront_adversarial(planted)
     assert finding.verdict == HOLDS, finding.caveats
-    assert any("one ascent step" in note for note in finding.caveats)
+    assert any("against one ascent step" in note for note in finding.caveats)
 
 
 def test_b2_fails_for_the_training_that_changed_nothing(planted):

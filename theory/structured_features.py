@@ -244,10 +244,10 @@ def _one_step_caveat(groups: Groups) -> list[str]:
         return []
     found = {attack: np.concatenate(list(values_of(groups, _number("one_step", attack)).values()))
              for attack in ("u", "one_step_attack", "pgd", "along_u")}
-    return [f"one ascent step learns the robust feature too (<w, u> = {found['u'].mean():.2f}) "
-            f"and withstands its own attack (accuracy {found['one_step_attack'].mean():.2f}), "
-            f"but not PGD ({found['pgd'].mean():.2f}) nor perturbations along u "
-            f"({found['along_u'].mean():.2f}); the verdict is about the strongest training"]
+    return [f"after training against one ascent step <w, u> is {found['u'].mean():.2f}, accuracy "
+            f"under that step {found['one_step_attack'].mean():.2f}, under PGD "
+            f"{found['pgd'].mean():.2f}, along u {found['along_u'].mean():.2f}; the verdict is "
+            "about the strongest training"]
 
 
 def _correlation_panel(groups: Groups,
