@@ -302,6 +302,19 @@ def test_the_radius_certified_is_nearly_the_radius_withstood(robust):
     assert (radius > 1.0) == robust
 
 
+def test_the_certified_radius_of_a_share_leaves_the_rest_out():
+    """Two linear samples with margins 3 and 1, slope 1 a unit of radius; one more is wrong."""
+    W = np.zeros((2, 1, 2))
+    W[0, 0], W[1, 0] = [0.0, 1.0], [0.0, -1.0]
+    rho = 1e-3  # almost a ReLU: the margin is the second coordinate, less (1 - 1/3) rho
+    X = np.array([[[0.0, 3.0]], [[0.0, 1.0]], [[0.0, -1.0]]])
+    y = np.zeros(3, int)
+    for share, exact in ((0.3, 3.0), (2.0 / 3.0, 1.0)):
+        radius = certified_radius(W, 3.0, rho, X, y, share, high=4.0, halvings=8)
+        assert exact - 4.0 / 2 ** 8 - rho <= radius <= exact
+    assert np.isnan(certified_radius(W, 3.0, rho, X, y, share=0.7))
+
+
 def test_the_same_call_gives_the_same_bits():
     W, X, y = trained(robust=True)
     first, second = (patch_margins(W, 3.0, 2.0, X, y, 1.3, boxes=100) for _ in range(2))
