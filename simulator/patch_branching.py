@@ -73,14 +73,8 @@ def branch(problem: PatchProblem, whole: Boxes, upper: np.ndarray, attack: np.nd
         split = np.flatnonzero(~whole_still)
         if len(split):
             both = halves(problem, parents.take(split), neurons[split])
-            best = upper[both.patch]
-            tighten(problem, both, best - 0.5 * slack, STEPS, curved=True)
-            found = both.coefficients.copy()
-            reached = descend(problem, both.patch, found)
-            for row in np.flatnonzero(reached < best):
-                patch = both.patch[row]
-                if reached[row] < upper[patch]:
-                    upper[patch], attack[patch] = reached[row], found[row]
+            tighten(problem, both, upper[both.patch] - 0.5 * slack, STEPS, curved=True)
+            _attack(problem, both, upper, attack)
             rows = np.concatenate([leaves[split], np.arange(count, count + len(split))])
             tree.put(rows, both)
             count += len(split)
@@ -147,6 +141,16 @@ def neurons_to_split(problem: PatchProblem, boxes: Boxes) -> np.ndarray:
     unseen = carried.max(axis=1) == 0.0
     carried[unseen] = bend[unseen]
     return np.where(carried.max(axis=1) > 0.0, carried.argmax(axis=1), -1)
+
+
+def _attack(problem: PatchProblem, boxes: Boxes, upper: np.ndarray,
+            attack: np.ndarray) -> None:
+    """Descend from where the relaxation puts the adversary; lower ``upper`` in place."""
+    found = boxes.coefficients.copy()
+    reached = descend(problem, boxes.patch, found)
+    for row, patch in enumerate(boxes.patch):
+        if reached[row] < upper[patch]:
+            upper[patch], attack[patch] = reached[row], found[row]
 
 
 def _lowest(tree: Boxes, count: int, patch: int) -> int:

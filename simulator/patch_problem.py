@@ -50,13 +50,13 @@ class Boxes:
     @classmethod
     def room(cls, count: int, neurons: int) -> "Boxes":
         """Return ``count`` boxes to be filled."""
-        tables = [np.zeros((count, neurons)) for _ in range(6)]
-        return cls(np.zeros(count, dtype=np.int64), *tables[:4], np.zeros(count), *tables[4:],
-                   np.full(count, np.inf))
+        low, high, slopes, curvatures, coefficients, gaps = np.zeros((6, count, neurons))
+        return cls(np.zeros(count, dtype=np.int64), low, high, slopes, curvatures,
+                   np.zeros(count), coefficients, gaps, np.full(count, np.inf))
 
     def take(self, rows: np.ndarray) -> "Boxes":
         """Return a copy of some boxes."""
-        return Boxes(**{name: table[rows] for name, table in vars(self).items()})
+        return Boxes(*(table[rows] for table in vars(self).values()))
 
     def put(self, rows: np.ndarray, others: "Boxes") -> None:
         """Write ``others`` into these rows."""
