@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 from naive import dot, logistic, neuron
+from naive import gate as network_gate
 
 
 def rise(t):
@@ -56,3 +57,27 @@ def ridge_loss(W, b, D, X, y, centred, s=0.0, lam=0.0):
     f = linearised(W, b, D, X, centred, s)
     data = math.fsum(logistic(label * out) for label, out in zip(y, f)) / len(X)
     return data + lam * math.fsum(float(value) ** 2 for value in D.ravel()) / 2.0
+
+
+def ntk(W, b, X, other, s=0.0):
+    """``sum_i g_i(x) g_i(x') <x, x'>``, with the gates of naive.gate."""
+    K = np.zeros((len(X), len(other)))
+    for n, x in enumerate(X):
+        for k, z in enumerate(other):
+            shared = math.fsum(network_gate(dot(w, x), b, s) * network_gate(dot(w, z), b, s)
+                               for w in W)
+            K[n, k] = shared * dot(x, z)
+    return K
+
+
+def class_kernel(W, q, rho, X, other):
+    """Kernel of one output: over neurons and pairs of patches."""
+    def slope(z):
+        return (min(max(z, 0.0), rho) / rho) ** (q - 1)
+
+    K = np.zeros((len(X), len(other)))
+    for n, sample in enumerate(X):
+        for k, second in enumerate(other):
+            K[n, k] = math.fsum(slope(dot(w, x)) * slope(dot(w, z)) * dot(x, z)
+                                for w in W for x in sample for z in second)
+    return K
