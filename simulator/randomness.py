@@ -28,6 +28,7 @@ class Role(IntEnum):
     CALIBRATION = 8
     SHUFFLING = 9
     RACE = 10
+    SECOND_RUN = 14
 
 
 def stream(seed: int, role: Role, step: int = 0) -> np.random.Generator:

@@ -1,0 +1,30 @@
+"""Named settings and plans of the kernel run."""
+
+from typing import Any
+
+__all__ = ["PLANS", "PRESETS"]
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "desk": {
+        "name": "ntk-desk", "seed": 0, "d": 100, "k": 3, "m": "4*d", "c_strong": 1.0,
+        "c_weak": 1.5, "weak_low": 1.0, "weak_high": 1.2, "noise": 0.1, "label_margin": 0.3,
+        "bias": 0.08, "init_scale": 0.03, "learning_rate": "2*d/100", "weight_decay": 1e-3,
+        "batch_size": 500, "steps": 400, "tau": 0.25, "training_attack": "fgm",
+        "training_pgd_steps": 10, "record_every": 10, "freeze_every": 100, "frozen_steps": 200,
+        "frozen_learning_rate": "0.5*d/100", "frozen_weight_decay": 1e-3, "probe_samples": 300,
+        "test_samples": 500, "evaluation_chunk": 500, "dtype": "float64", "threads": 1},
+}
+# The same in seconds, to see that everything works; too small to show the robust kernel.
+PRESETS["smoke"] = PRESETS["desk"] | {
+    "name": "ntk-smoke", "d": 40, "k": 2, "batch_size": 200, "steps": 200, "freeze_every": 100,
+    "frozen_steps": 60, "probe_samples": 100, "test_samples": 100, "evaluation_chunk": 100}
+
+# Float32: verify needs many runs.
+_QUICK: dict[str, Any] = {"dtype": "float32"}
+PLANS: dict[str, dict[str, Any]] = {
+    "smoke": {"seeds": 3, "groups": ({"preset": "smoke", "runs": ({},), "set": _QUICK},)},
+    "desk": {"seeds": 8, "groups": ({"preset": "desk", "runs": ({},), "set": _QUICK},)},
+    "paper": {"seeds": 8, "groups": (
+        {"preset": "desk", "runs": ({"d": 100, "k": 3}, {"d": 200, "k": 4}),
+         "set": _QUICK | {"freeze_every": 50, "test_samples": 2000}},)},
+}
