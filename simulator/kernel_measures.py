@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.linalg import eigh
 
 from simulator.checks import require_array, require_choice, require_labels
 
@@ -154,7 +155,9 @@ def eigenvectors_on_features(K: np.ndarray, X: np.ndarray, dictionary: np.ndarra
     count : int
         At most n.
     """
-    vectors = np.linalg.eigh(_square(K))[1][:, ::-1][:, :count]
+    K = _square(K)
+    last = len(K) - 1
+    vectors = eigh(K, subset_by_index=(last - min(count, len(K)) + 1, last))[1][:, ::-1]
     found = vectors.T @ X
     if dictionary is not None:
         found = found @ dictionary

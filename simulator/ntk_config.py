@@ -49,7 +49,10 @@ class NTKConfig(Config):
     frozen_learning_rate, frozen_weight_decay : float
         eta and lam (ridge) of phase 2.
     probe_samples : int
-        Samples on which kernels are compared.
+        Samples on which kernels are compared along the training.
+    spectrum_samples : int
+        Samples for the spectra and eigenvectors of the first and the last kernels: with few,
+        sampling decides which of many alike features lead.
     test_samples : int
         Fresh samples for every reported accuracy.
     evaluation_chunk : int
@@ -85,6 +88,7 @@ class NTKConfig(Config):
     frozen_learning_rate: float
     frozen_weight_decay: float
     probe_samples: int
+    spectrum_samples: int
     test_samples: int
     evaluation_chunk: int
     dtype: str

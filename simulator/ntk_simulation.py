@@ -238,7 +238,9 @@ def cost(config: NTKConfig) -> Cost:
     memory = (PROCESS_BYTES + weights * item * (4 * len(config.freeze_times) + 12)
               + float(rows) * (config.m * item * 3 + config.d * item * 6)
               + ntk_bytes(config.probe_samples, config.d, config.m)
-              + 8.0 * config.probe_samples**2 * (kernels + 6))
+              + 8.0 * config.probe_samples**2 * (2 * kernels + 6)
+              + ntk_bytes(config.spectrum_samples, config.d, config.m)
+              + 8.0 * config.spectrum_samples**2 * 4)
     product = 2.0 * config.batch_size * weights
     pgd = config.training_pgd_steps if config.training_attack == "pgd" else 1
     training = product * (2 * config.steps * (4 + 2 * pgd)
@@ -319,10 +321,10 @@ def _result(simulation: NTKSimulation, done: Mapping[str, Arrays]) -> Result:
               for centred, both in enumerate(_frozen(done, mode, time))
               for data, numbers in zip(DATA, both)]
     arrays = {"times": np.array(times), "distances": moved}
-    for mode, found in zip(MODES, kernels):
+    for mode in MODES:
         arrays[f"weights_{mode}"] = done[mode]["weights"]
-        arrays |= _shapes(simulation, mode, found[-1])
-    arrays |= _shapes(simulation, "start", kernels[0][0])
+        arrays |= _shapes(simulation, mode, done[mode]["weights"][-1])
+    arrays |= _shapes(simulation, "start", done[MODES[0]]["weights"][0])
     summary: dict[str, Any] = {
         "p": simulation.data.activation_probability, "tau": config.tau,
         "linear_attacked_accuracy": simulation.linear_attacked_accuracy(),
@@ -332,7 +334,8 @@ def _result(simulation: NTKSimulation, done: Mapping[str, Arrays]) -> Result:
         last = done[mode]["recorded"][-1]
         summary[mode] = (dict(zip(MEASURED, map(float, done[mode]["measured"])))
                          | {"effective_rank": float(last[RECORDED.index("effective_rank")]),
-                            "gate_rate": float(last[RECORDED.index("gate_rate")])})
+                            "gate_rate": float(last[RECORDED.index("gate_rate")])}
+                         | _leading(arrays[f"eigenvectors_{mode}"][0]))
     for row in frozen:
         if row["time"] == times[1] and row["centred"] and row["data"] != "masked":
             name = f"{row['data']}_on_{row['mode']}_kernel"
@@ -345,8 +348,18 @@ def _frozen(done: Mapping[str, Arrays], mode: str, time: int) -> np.ndarray:
     return done[f"frozen {mode if time else MODES[0]} {time}"]["measured"]
 
 
-def _shapes(simulation: NTKSimulation, name: str, kernel: np.ndarray) -> Arrays:
+def _leading(vector: np.ndarray) -> dict[str, float]:
+    """Is the leading eigenvector the dense direction w*, or a few features?"""
+    return {"leading_eigenvector_cosine": abs(float(vector.sum())) / math.sqrt(len(vector)),
+            "leading_eigenvector_features": 1.0 / float(np.sum(vector**4))}
+
+
+def _shapes(simulation: NTKSimulation, name: str, weights: np.ndarray) -> Arrays:
     """Return the spectrum of a kernel and its leading eigenvectors among the features."""
+    X = simulation.data.sample(simulation.config.spectrum_samples,
+                               stream(simulation.config.seed, Role.CALIBRATION, 1),
+                               simulation.dtype).X
+    kernel = empirical_ntk(simulation.network(weights), X)
     return {f"spectrum_{name}": spectrum(kernel),
-            f"eigenvectors_{name}": eigenvectors_on_features(kernel, simulation.probe.X, None,
+            f"eigenvectors_{name}": eigenvectors_on_features(kernel, X, None,
                                                              SHOWN_EIGENVECTORS)}

@@ -1,5 +1,6 @@
 """The empirical NTK: loops, explicit Jacobian, JAX, neural-tangents, memory and measures."""
 
+import time
 import tracemalloc
 from types import SimpleNamespace
 
@@ -209,6 +210,23 @@ def test_the_kernel_takes_no_more_memory_than_told(n, d, m, b, other):
 def test_the_kernel_of_the_issue_fits_into_two_gibibytes():
     assert ntk_bytes(2000, 512, 8192) < 0.2 * 2**30
     assert 2000 * 8192 * 512 * 8 > 60 * 2**30  # its Jacobian
+
+
+@pytest.mark.slow
+def test_an_entry_costs_a_twentieth_of_the_jacobian_product():
+    """At 2000 points, d = 512, m = 8192; the Jacobian of 8 points already fills 256 MiB."""
+    network, X = case(2000, 8192, 512, b=30.0)
+    assert peak(lambda: empirical_ntk(network, X)) < ntk_bytes(2000, 512, 8192)
+    begin = time.process_time()
+    found = empirical_ntk(network, X)
+    ours = (time.process_time() - begin) / found.size
+    few = X[:8]
+    begin = time.process_time()
+    jacobian = (network.gates(few)[:, :, None] * few[:, None, :]).reshape(8, -1)
+    product = jacobian @ jacobian.T
+    theirs = (time.process_time() - begin) / product.size
+    assert relative_error(found[:8, :8], product) < 1e-12
+    assert theirs > 20.0 * ours
 
 
 def test_class_kernels_take_no_more_memory_than_told():

@@ -19,8 +19,8 @@ from simulator.training import train
 from theory.ntk_plots import draw_run
 
 SMALL = {"d": 16, "k": 2, "m": 40, "batch_size": 60, "steps": 20, "record_every": 5,
-         "freeze_every": 10, "frozen_steps": 4, "probe_samples": 40, "test_samples": 30,
-         "evaluation_chunk": 30}
+         "freeze_every": 10, "frozen_steps": 4, "probe_samples": 40, "spectrum_samples": 50,
+         "test_samples": 30, "evaluation_chunk": 30}
 
 
 def small_config(**changes):

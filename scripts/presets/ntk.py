@@ -12,12 +12,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 500, "steps": 400, "tau": 0.25, "training_attack": "fgm",
         "training_pgd_steps": 10, "record_every": 10, "freeze_every": 100, "frozen_steps": 200,
         "frozen_learning_rate": "0.5*d/100", "frozen_weight_decay": 1e-3, "probe_samples": 300,
-        "test_samples": 500, "evaluation_chunk": 500, "dtype": "float64", "threads": 1},
+        "spectrum_samples": 1500, "test_samples": 500, "evaluation_chunk": 500,
+        "dtype": "float64", "threads": 1},
 }
 # The same in seconds, to see that everything works; too small to show the robust kernel.
 PRESETS["smoke"] = PRESETS["desk"] | {
     "name": "ntk-smoke", "d": 40, "k": 2, "batch_size": 200, "steps": 200, "freeze_every": 100,
-    "frozen_steps": 60, "probe_samples": 100, "test_samples": 100, "evaluation_chunk": 100}
+    "frozen_steps": 60, "probe_samples": 100, "spectrum_samples": 300, "test_samples": 100,
+    "evaluation_chunk": 100}
 
 # Float32: verify needs many runs.
 _QUICK: dict[str, Any] = {"dtype": "float32"}
