@@ -182,6 +182,24 @@ def test_class_kernels_equal_the_loop_over_patch_pairs(n, P, d, m, q, block, see
             assert np.allclose(found[i], wanted, rtol=1e-11, atol=1e-12)
 
 
+def test_class_kernels_are_those_of_the_patch_network(rng):
+    """Its Jacobian by central differences: sigma' is continuous, so no kink is in the way."""
+    cnn = pytest.importorskip("simulator.networks.smoothed_relu_cnn")
+    network = cnn.SmoothedReLUCNN(rng.standard_normal((2, 3, 4)), 3, 0.8)
+    X = rng.standard_normal((5, 2, 4))
+    rows = []
+    for index in np.ndindex(network.weights.shape):
+        up, down = network.copy(), network.copy()
+        up.weights[index] += 1e-5
+        down.weights[index] -= 1e-5
+        rows.append((up.forward(X) - down.forward(X)) / 2e-5)
+    J = np.moveaxis(np.array(rows), 0, -1)  # (n, K, weights)
+    found = class_kernels(network, X)
+    for i in range(2):
+        assert relative_error(found[i], J[:, i] @ J[:, i].T) < 1e-7
+    assert np.abs(J[:, 0] @ J[:, 1].T).max() < 1e-7 * np.abs(found).max()
+
+
 # --- memory, told in advance ----------------------------------------------------------------
 
 

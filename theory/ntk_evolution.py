@@ -261,6 +261,10 @@ def _measure_c4(groups: Groups) -> Evidence:
                              - _attacked(run, place, *lower))
             parts.append(at_every_size(f"{name}, {_when(place)}", gain, (0.0, np.inf),
                                        decisive=decisive))
+    whole = values_of(groups, lambda run: _attacked(run, 1, "clean", "adversarial", centred=False)
+                      - _attacked(run, 1, "clean", "benign", centred=False))
+    parts.append(at_every_size("adversarial less benign training on the clean kernel, "
+                               f"{_when(1)}, uncentred", whole, (0.0, np.inf), decisive=False))
     hidden = values_of(groups, lambda run: _attacked(
         run, 1, "clean", "masked", "plain_attacked_accuracy")
         - _attacked(run, 1, "clean", "masked"))
