@@ -28,6 +28,7 @@ def planted(seed, speed=None, attacked=None, between=0.1, within=(0.004, 0.02), 
     speed, attacked = SPEED | (speed or {}), ATTACKED | (attacked or {})
     config = NTKConfig.from_settings(preset("desk", "ntk") | {"seed": seed})
     history = [{"mode": mode, "run": run, "step": float(step),
+                "distance_to_pure": 0.1 if mode == "clean" else 0.01,
                 "velocity": math.nan if step == 0 else
                 1e-3 * speed[mode](step) * math.exp(0.05 * rng.standard_normal())}
                for run in (1, 2) for mode in speed for step in range(0, STEPS + 1, EVERY)]

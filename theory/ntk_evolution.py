@@ -222,6 +222,11 @@ def _measure_c2(groups: Groups) -> Evidence:
         run.summary["within_clean"], run.summary["within_adversarial"]))
     part = at_every_size("distance between kinds over within a kind", ratio, (2.0, np.inf),
                          logarithms=True)
+    purer = at_every_size(
+        "distance to the pure kernel at the end, adversarial over clean training",
+        values_of(groups, lambda run: _last(run, "adversarial", "distance_to_pure")
+                  / _last(run, "clean", "distance_to_pure")), (0.0, 1.0), logarithms=True,
+        decisive=False)
     order, roles = list(groups), ("other", "clean", "adversarial")
     picture = Picture(
         "Distance of the final kernels of clean and adversarial training, and of independent "
@@ -232,9 +237,15 @@ def _measure_c2(groups: Groups) -> Evidence:
          Panel("d, k", "between / within", (series_over_sizes("ratio", ratio, "other", order),),
                (Curve("accepted from here", (-0.4, len(order) - 0.6), (2.0, 2.0)),),
                ticks=size_names(order))))
-    return Evidence([part], picture, [
+    return Evidence([part, purer], picture, [
         f"smallest ratio of a single seed at {size}: {seeds.min():.3g}"
         for size, seeds in ratio.items()])
+
+
+def _last(run: Run, mode: str, name: str) -> float:
+    """The last record of the first run of a kind."""
+    return float([row for row in run.history if row["mode"] == mode
+                  and int(row["run"]) == 1][-1][name])
 
 
 def _measure_c3(groups: Groups) -> Evidence:
