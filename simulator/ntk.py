@@ -167,8 +167,8 @@ def _shared_gates(network: SymmetricReLU, X: np.ndarray, other: np.ndarray | Non
     """Return ``G G'^T``, shape (n, n'); of the symmetric one only the upper triangle counts."""
     W, plain = network.weights, network.smoothing == 0.0
     if plain:
-        W = W[survey(W, network.bias, X if other is None else np.concatenate([X, other]),
-                     Buffers()).live]
+        seen = X if other is None else np.concatenate([X, other])
+        W = W[survey(W, network.bias, seen.astype(W.dtype, copy=False), Buffers()).live]
         if len(W) > EXACT:
             raise ValueError(f"neurons: expected at most {EXACT}, got {len(W)}: "
                              "counts are kept in float32")
