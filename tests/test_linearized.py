@@ -11,6 +11,7 @@ from simulator.balls import L2Ball
 from simulator.baselines import LinearClassifier
 from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding, random_dictionary
+from simulator.networks import linearized
 from simulator.networks.linearized import LinearizedReLU, ThroughSmoothedGates
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.training import Diverged, train
@@ -112,6 +113,22 @@ def test_outputs_gates_and_loss_equal_the_loops(n, m, d, centred, seed, s):
     assert np.allclose(network.gates(X), gates, **close)
     wanted = naive.ridge_loss(W, b, D, X, y, centred, s, 0.2)
     assert network.loss_gradient(X, y, 0.2)[0] == pytest.approx(wanted, rel=1e-12)
+
+
+@both
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 1e-5)])
+def test_sums_over_open_gates_and_products_are_the_same(monkeypatch, centred, dtype, tolerance):
+    rng = np.random.default_rng(5)
+    origin = SymmetricReLU(rng.standard_normal((60, 8)).astype(dtype), 3.0)
+    network = LinearizedReLU(origin, centred, rng.standard_normal((60, 8)).astype(dtype))
+    X, y = rng.standard_normal((40, 8)).astype(dtype), rng.choice([-1.0, 1.0], 40)
+    assert 0.1 < network.gates(X).mean() < 0.5
+    found = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(linearized, "DENSE_GATES", share)
+        found.append((*network.margins_and_gradient(X, y), network.loss_gradient(X, y, 0.1)[1]))
+    for dense, sparse in zip(*found):
+        assert relative_error(dense, sparse) < tolerance
 
 
 # --- what the linearisation is --------------------------------------------------------------
