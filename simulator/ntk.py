@@ -18,7 +18,7 @@ between classes,
 Source of the questions asked of it: Loo, Hasani, Amini & Rus, arXiv 2210.12030.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -172,7 +172,7 @@ def _shared_gates(network: SymmetricReLU, X: np.ndarray, other: np.ndarray | Non
         if len(W) > EXACT:
             raise ValueError(f"neurons: expected at most {EXACT}, got {len(W)}: "
                              "counts are kept in float32")
-    kind = np.float32 if plain else np.float64
+    kind: Any = np.float32 if plain else np.float64
     total = np.zeros((len(X), len(X) if other is None else len(other)), kind)
     for first in range(0, len(W), block):
         few = SymmetricReLU(W[first:first + block], network.bias, network.smoothing)
