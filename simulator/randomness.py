@@ -29,6 +29,9 @@ class Role(IntEnum):
     SHUFFLING = 9
     RACE = 10
     SECOND_RUN = 14
+    TICKET_SEARCH = 20
+    MASK = 21
+    KERNEL_SAMPLES = 22
 
 
 def stream(seed: int, role: Role, step: int = 0) -> np.random.Generator:

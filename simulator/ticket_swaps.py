@@ -17,7 +17,7 @@ from simulator.jit import kernel
 from simulator.networks.masked import require_mask
 from simulator.tickets import Dynamics
 
-__all__ = ["greedy_swaps", "propose_swaps"]
+__all__ = ["greedy_swaps", "propose_neuron_swaps", "propose_swaps"]
 
 
 def propose_swaps(mask: np.ndarray, count: int, rng: np.random.Generator,
@@ -49,6 +49,19 @@ def propose_swaps(mask: np.ndarray, count: int, rng: np.random.Generator,
     return np.column_stack([one // d, one % d, other // d, other % d])
 
 
+def propose_neuron_swaps(mask: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw pairs of neurons, one with weights and one without; as :func:`propose_swaps`.
+
+    The columns are -1: all weights of the one neuron for all of the other.
+    """
+    kept = mask.any(axis=1)
+    if kept.all() or not kept.any():
+        return np.zeros((0, 4), np.int64)
+    one, other = (which[rng.integers(0, len(which), count)]
+                  for which in (np.flatnonzero(kept), np.flatnonzero(~kept)))
+    return np.column_stack([one, np.full(count, -1), other, np.full(count, -1)])
+
+
 def greedy_swaps(dynamics: Dynamics, mask: np.ndarray, swaps: np.ndarray, scale: float = 1.0,
                  bias: float | None = None, gamma: float = 1.0,
                  output_weight: float = 1.0) -> tuple[np.ndarray, int]:
@@ -61,8 +74,8 @@ def greedy_swaps(dynamics: Dynamics, mask: np.ndarray, swaps: np.ndarray, scale:
     mask : ndarray of bool, shape (m, d)
         Where to begin; not changed.
     swaps : ndarray of int, shape (count, 4)
-        Of :func:`propose_swaps`. One whose weights are by then both kept or both dropped is
-        passed over.
+        Of :func:`propose_swaps` or :func:`propose_neuron_swaps`. One whose weights are by then
+        both kept or both dropped is passed over.
     scale : float
         s.
     bias : float or None
@@ -82,7 +95,7 @@ def greedy_swaps(dynamics: Dynamics, mask: np.ndarray, swaps: np.ndarray, scale:
     bias = dynamics.bias if bias is None else bias
     swaps = np.ascontiguousarray(swaps, np.int64).reshape(-1, 4)
     m, d = mask.shape
-    if len(swaps) and ((swaps < 0).any() or (swaps >= [m, d, m, d]).any()):
+    if len(swaps) and ((swaps < [0, -1, 0, -1]).any() or (swaps >= [m, d, m, d]).any()):
         raise ValueError(f"swaps: expected rows below {m} and columns below {d}, got others")
     n = len(dynamics.X)
     f, K = dynamics.outputs_and_kernel(mask, scale, bias)
@@ -96,33 +109,37 @@ def greedy_swaps(dynamics: Dynamics, mask: np.ndarray, swaps: np.ndarray, scale:
 def _swap(W, mask, swaps, X, b, e, E, output_factor, kernel_factor):
     """``X`` is scaled: K_mask = sum_i g_i g'_i <mask_i o s x, mask_i o s x'>."""
     n, d = X.shape
-    u, Z = np.empty(n, X.dtype), np.empty((n, d), X.dtype)
+    u, Z = np.empty(n, X.dtype), np.empty((d, n), X.dtype)
     opened = np.empty(n, np.int64)
     accepted = 0
     for t in range(len(swaps)):
         i, j, k, l = swaps[t]
-        if mask[i, j] == mask[k, l]:
+        whole = j < 0
+        if not whole and mask[i, j] == mask[k, l] or whole and mask[i].any() == mask[k].any():
             continue
-        change = _take(W, mask, i, X, b, -1.0, u, Z, opened, e, E, output_factor, kernel_factor)
-        if k != i:
-            change += _take(W, mask, k, X, b, -1.0, u, Z, opened, e, E, output_factor,
-                            kernel_factor)
-        mask[i, j], mask[k, l] = mask[k, l], mask[i, j]
-        change += _take(W, mask, i, X, b, 1.0, u, Z, opened, e, E, output_factor, kernel_factor)
-        if k != i:
-            change += _take(W, mask, k, X, b, 1.0, u, Z, opened, e, E, output_factor,
-                            kernel_factor)
-        if change < 0.0:
-            accepted += 1
-            continue
-        _take(W, mask, i, X, b, -1.0, u, Z, opened, e, E, output_factor, kernel_factor)
-        if k != i:
-            _take(W, mask, k, X, b, -1.0, u, Z, opened, e, E, output_factor, kernel_factor)
-        mask[i, j], mask[k, l] = mask[k, l], mask[i, j]
-        _take(W, mask, i, X, b, 1.0, u, Z, opened, e, E, output_factor, kernel_factor)
-        if k != i:
-            _take(W, mask, k, X, b, 1.0, u, Z, opened, e, E, output_factor, kernel_factor)
+        change = 0.0
+        for turn in range(2):  # swap, and if that does not help swap back
+            for sign in (-1.0, 1.0):
+                change += _take(W, mask, i, X, b, sign, u, Z, opened, e, E, output_factor,
+                                kernel_factor)
+                if k != i:
+                    change += _take(W, mask, k, X, b, sign, u, Z, opened, e, E, output_factor,
+                                    kernel_factor)
+                if sign < 0.0:
+                    _exchange(mask, i, j, k, l)
+            if turn == 0 and change < 0.0:
+                accepted += 1
+                break
     return accepted
+
+
+@kernel
+def _exchange(mask, i, j, k, l):
+    if j >= 0:
+        mask[i, j], mask[k, l] = mask[k, l], mask[i, j]
+    else:
+        for q in range(mask.shape[1]):
+            mask[i, q], mask[k, q] = mask[k, q], mask[i, q]
 
 
 @kernel
@@ -149,21 +166,24 @@ def _take(W, mask, i, X, b, sign, u, Z, opened, e, E, output_factor, kernel_fact
             change += output_factor * add * (2.0 * e[row] + add)
             e[row] += add
             opened[count] = row
-            q = 0
-            for j in range(d):
-                if mask[i, j]:
-                    Z[count, q] = X[row, j]
-                    q += 1
             count += 1
     if kernel_factor == 0.0:
         return change
+    q = 0
+    for j in range(d):
+        if mask[i, j]:
+            for p in range(count):
+                Z[q, p] = X[opened[p], j]
+            q += 1
     for p in range(count):
-        z, line = Z[p], E[opened[p]]
+        u[p:count] = 0.0  # no longer needed
+        for q in range(kept):
+            z, here = Z[q], Z[q, p]
+            for r in range(p, count):
+                u[r] += here * z[r]
+        line = E[opened[p]]
         for r in range(p, count):
-            other, total = Z[r], 0.0
-            for q in range(kept):
-                total += z[q] * other[q]
-            add = sign * total
+            add = sign * u[r]
             twice = 1.0 if r == p else 2.0
             change += twice * kernel_factor * add * (2.0 * line[opened[r]] + add)
             line[opened[r]] += add  # the upper half of E is all that is read

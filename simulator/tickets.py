@@ -233,20 +233,23 @@ def straight_through(examples: Callable[[int], Dynamics], scores: np.ndarray, ke
 def _kernel(columns, rows, starts, samples, X, K):
     """K += sum_i g_i g'_i <mask_i o x, mask_i o x'>: the open samples of a neuron in pairs."""
     n = len(X)
-    Z = np.empty((n, X.shape[1]), X.dtype)
+    Z, sums = np.empty((X.shape[1], n), X.dtype), np.empty(n, X.dtype)
     for i in range(len(rows) - 1):
         first, kept = rows[i], rows[i + 1] - rows[i]
-        begin, count = starts[i], starts[i + 1] - starts[i]
-        for p in range(count):
+        opened = samples[starts[i]:starts[i + 1]]
+        count = len(opened)
+        for q in range(kept):
+            for p in range(count):
+                Z[q, p] = X[opened[p], columns[first + q]]
+        for p in range(count):  # sums over q run through contiguous memory, for all pairs of p
+            sums[p:count] = 0.0
             for q in range(kept):
-                Z[p, q] = X[samples[begin + p], columns[first + q]]
-        for p in range(count):
-            z, line = Z[p], K[samples[begin + p]]
+                z, here = Z[q], Z[q, p]
+                for r in range(p, count):
+                    sums[r] += here * z[r]
+            line = K[opened[p]]
             for r in range(p, count):
-                other, total = Z[r], 0.0
-                for q in range(kept):
-                    total += z[q] * other[q]
-                line[samples[begin + r]] += total
+                line[opened[r]] += sums[r]
     for p in range(n):  # samples are ascending: only the upper half was written
         for r in range(p):
             K[p, r] = K[r, p]
@@ -258,13 +261,15 @@ def _gradient(W, starts, samples, X, e, E, G):
     m, d = W.shape
     mixed = np.empty(d, X.dtype)
     for i in range(m):
-        for p in range(starts[i], starts[i + 1]):
-            n = samples[p]
-            mixed[:] = 0.0
-            for r in range(starts[i], starts[i + 1]):
-                x, weight = X[samples[r]], E[n, samples[r]]
-                for j in range(d):
-                    mixed[j] += weight * x[j]
-            x = X[n]
+        opened, g, w = samples[starts[i]:starts[i + 1]], G[i], W[i]
+        for p in range(len(opened)):
+            x, line = X[opened[p]], E[opened[p]]
+            here, middle = e[opened[p]], line[opened[p]]
             for j in range(d):
-                G[i, j] += x[j] * (e[n] * W[i, j] + mixed[j])
+                mixed[j] = here * w[j] + middle * x[j]
+            for r in range(p + 1, len(opened)):  # E is symmetric: pairs count twice
+                other, twice = X[opened[r]], 2.0 * line[opened[r]]
+                for j in range(d):
+                    mixed[j] += twice * other[j]
+            for j in range(d):
+                g[j] += x[j] * mixed[j]
