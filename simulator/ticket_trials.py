@@ -1,6 +1,7 @@
 """The parts of a ticket run: find a mask, train what it keeps, follow its frozen flow."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -15,17 +16,36 @@ from simulator.masks import (Rescaling, lottery_mask, magnitude_mask, neuron_mas
                              rescaling, saliency_mask, snip_mask)
 from simulator.networks.masked import MaskedReLU
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.protocols import Attack, Batch, Network
+from simulator.protocols import Attack, Ball, Batch, Network, Perturbation
 from simulator.randomness import Role, stream
 from simulator.ticket_config import MASKS, RULES, TICKETS, TicketConfig
 from simulator.ticket_swaps import greedy_swaps, propose_swaps
 from simulator.tickets import Dynamics, straight_through
 from simulator.training import train
 
-__all__ = ["FLOW_TIMES", "TicketTrials"]
+__all__ = ["Borrowed", "FLOW_TIMES", "TicketTrials"]
 
 SWAP_ROUNDS = 5
 FLOW_TIMES = 41
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """An attack on another network than the one that is asked about.
+
+    Attributes
+    ----------
+    attack : Attack
+    source : Network
+    """
+
+    attack: Attack
+    source: Network
+
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
+                rng: np.random.Generator) -> Perturbation:
+        """Return the perturbation of the source; ``network`` is not used."""
+        return self.attack.perturb(self.source, X, y, ball, rng)
 
 
 class TicketTrials:
@@ -147,10 +167,24 @@ class TicketTrials:
         delta = FGM().perturb(network, batch.X, batch.y, self.ball, np.random.default_rng(0)).delta
         return Dynamics(self.initial, self.config.bias, batch.X + delta), batch.y
 
-    def trained(self, network: MaskedReLU, tick: Callable[[int], None]) -> Arrays:
-        """Train a network; return its outputs at the held-out samples, losses and accuracies."""
-        config = self.config
-        X = self.held_out.X.astype(config.dtype)
+    def trained(self, network: MaskedReLU, tick: Callable[[int], None],
+                common: bool = False) -> Arrays:
+        """Train a network; return its outputs at the held-out samples, and the losses.
+
+        Parameters
+        ----------
+        network : MaskedReLU
+        tick : callable
+            Called with the steps done, now and then.
+        common : bool
+            Train on adversarial examples of the dense initialisation, the same for every mask;
+            otherwise on the network's own.
+        """
+        config, X = self.config, self.held_out.X.astype(self.config.dtype)
+        attack: Attack = FGM()
+        if common:
+            attack = Borrowed(attack, SymmetricReLU(self.initial.astype(config.dtype),
+                                                    config.bias))
         outputs, losses = [network.forward(X)], []
 
         def after_step(step: int, loss: float) -> None:
@@ -161,16 +195,16 @@ class TicketTrials:
 
         train(network, FreshBatches(self.data, config.batch_size, config.seed, config.dtype),
               config.learning_rate, 0, config.steps, config.weight_decay, config.seed,
-              attack=FGM(), ball=self.ball, after_step=after_step)
-        return {"outputs": np.array(outputs, np.float64), "losses": np.array(losses),
-                "accuracies": np.array(self._accuracies(network))}
+              attack=attack, ball=self.ball, after_step=after_step)
+        return {"outputs": np.array(outputs, np.float64), "losses": np.array(losses)}
 
-    def _accuracies(self, network: Network) -> tuple[float, float]:
+    def accuracies(self, network: Network) -> np.ndarray:
+        """Return clean and attacked accuracy on the test set, shape (2,)."""
         attacks: dict[str, Attack] = {"universal": Universal(self.data.dense_direction),
                                       "fgm": FGM(), "pgd": PGD(10)}
         found = worst_case(network, self.test_set.X, self.test_set.y, self.ball, attacks,
                            stream(self.config.seed, Role.EVALUATION_ATTACK))
-        return found.accuracy("clean"), found.accuracy()
+        return np.array([found.accuracy("clean"), found.accuracy()])
 
     def flow(self, mask: np.ndarray, rule: Rescaling) -> Arrays:
         """Follow the frozen flows of a mask and of the dense network; empty where K_s is singular.
