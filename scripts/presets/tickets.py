@@ -9,13 +9,14 @@ _COMMON: dict[str, Any] = {
     "weak_high": 1.2, "noise": 0.1, "label_margin": 0.5, "keep_percents": "50-20-10",
     "gamma": "100/m", "search_samples": 100, "search_steps": 60, "search_rate": 0.2,
     "swaps": 5000, "weight_decay": 1e-3, "batch_size": 500, "tau": 0.25, "kernel_samples": 200,
-    "flow_samples": 60, "test_samples": 500, "dtype": "float32", "threads": 1}
+    "flow_samples": 60, "test_samples": 400, "dtype": "float32", "threads": 1}
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Wide and rescaled: many neurons whose gates are often open, small steps, and a kernel that
-    # hardly turns.
+    # Wide and rescaled: weights of size 1/sqrt(m) and steps of size 1/m keep outputs and kernel at
+    # their size while the kernel turns less and less; gates are often open.
     "desk": _COMMON | {
-        "name": "tickets-wide", "m": 2000, "init_scale": 0.015, "bias": "1.6*init_scale",
+        "name": "tickets-wide", "m": 1000, "init_scale": "0.67/sqrt(m)",
+        "bias": "1.6*init_scale",
         "rescaling": "weights", "learning_rate": "800/m", "steps": 50, "record_every": 5},
     # Few neurons that learn features: the kernel of the beginning is soon forgotten.
     "feature": _COMMON | {
@@ -36,7 +37,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "desk": {"seeds": 8, "groups": ({"preset": "desk", "runs": _ONE},
                                     {"preset": "feature", "runs": _ONE})},
     "paper": {"seeds": 8, "groups": (
-        {"preset": "desk", "runs": ({"m": 2000}, {"m": 4000})},
-        {"preset": "better", "runs": ({"m": 2000}, {"m": 4000})},
+        {"preset": "desk", "runs": ({"m": 1000}, {"m": 4000})},
+        {"preset": "better", "runs": ({"m": 1000}, {"m": 4000})},
         {"preset": "feature", "runs": ({"m": 400}, {"m": 800})})},
 }
