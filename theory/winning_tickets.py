@@ -117,9 +117,11 @@ def _measure_d1(groups: Mapping[Size, Sequence[Run]], runs: Sequence[Run]) -> Ev
                f"instead of common examples its trajectory error is the smallest in "
                f"{_own_wins(group)}" for size, group in groups.items()]
     elsewhere = _elsewhere(runs, groups)
-    return Evidence(parts, _picture(by_size(runs), tuple(ERRORS.items()),
-                                    "Errors of the masks against the share of weights kept."),
-                    caveats + elsewhere)
+    shown = [(size, group, quantity, label) for size, group in groups.items()
+             for quantity, label in ERRORS.items()]
+    shown += [(size, group, *list(ERRORS.items())[1]) for size, group in by_size(runs).items()
+              if size not in groups]
+    return Evidence(parts, _picture(shown, "Errors of the masks."), caveats + elsewhere)
 
 
 def _p_value(values: np.ndarray) -> float:
@@ -147,10 +149,11 @@ def _chosen(group: Sequence[Run]) -> str:
 
 def _own_wins(group: Sequence[Run]) -> str:
     """In how many seeds the ticket has the smallest error along its own adversarial training."""
-    wins = [f"{sum(all(_excess([run], 'own_trajectory_error', other, percent)[0] > 0.0
-                       for other in OTHERS) for run in group)} of {len(group)} seeds "
-            f"at {percent} %" for percent in _percents(group)]
-    return ", ".join(wins)
+    wins = {percent: sum(all(_excess([run], "own_trajectory_error", other, percent)[0] > 0.0
+                             for other in OTHERS) for run in group)
+            for percent in _percents(group)}
+    return ", ".join(f"{count} of {len(group)} seeds at {percent} %"
+                     for percent, count in wins.items())
 
 
 def _elsewhere(runs: Sequence[Run], groups: Mapping[Size, Sequence[Run]]) -> list[str]:
@@ -207,13 +210,14 @@ def _measure_d2(groups: Mapping[Size, Sequence[Run]], runs: Sequence[Run]) -> Ev
                                f"than the dense network, by {gain:.3f} on average: it reaches "
                                "the dense accuracy, but does not keep within .03 of it")
             equal = [name for name in OTHERS if _gains(
-                group, "attacked_accuracy", percent, lambda run, p: name).mean() >= -MARGIN]
+                group, "attacked_accuracy", percent, _always(name)).mean() >= -MARGIN]
             caveats.append(f"{size.family} {size} at {percent} %: so do {', '.join(equal)}"
                            if equal else f"{size.family} {size} at {percent} %: no other mask does")
-    return Evidence(parts, _picture(by_size(runs), (("accuracy", "clean accuracy"),
-                                                    ("attacked_accuracy", "attacked accuracy")),
-                                    "Accuracy of the trained tickets and of the dense network.",
-                                    dense=True), caveats)
+    shown = [(size, group, "accuracy", "clean accuracy") for size, group in groups.items()]
+    shown += [(size, group, "attacked_accuracy", "attacked accuracy")
+              for size, group in by_size(runs).items()]
+    return Evidence(parts, _picture(shown, "Accuracy after adversarial training.", dense=True),
+                    caveats)
 
 
 # --- D3 -------------------------------------------------------------------------------------
@@ -262,27 +266,29 @@ def _measure_d3(groups: Mapping[Size, Sequence[Run]]) -> Evidence:
 # --- figures --------------------------------------------------------------------------------
 
 
-def _picture(groups: Mapping[Size, Sequence[Run]], quantities: Sequence[tuple[str, str]],
-             caption: str, dense: bool = False) -> Picture:
-    """A panel for each family and quantity: ticket, strongest other masks, dense network."""
+def _picture(chosen: Sequence[tuple[Size, Sequence[Run], str, str]], caption: str,
+             dense: bool = False) -> Picture:
+    """A panel for each (size, runs, quantity, label): ticket, three other masks, dense network."""
     panels = []
-    for size, group in groups.items():
+    for size, group, quantity, label in chosen:
         percents = _percents(group)
-        shown = [("ticket", "adversarial", best_ticket), *(
-            (name, role, lambda run, p, name=name: name)
-            for name, role in (("random", "other"), ("magnitude", "clean"), ("neurons", "linear")))]
-        for quantity, label in quantities:
-            series = [Series(name, np.array(percents) / 100.0, np.array([
-                [_value(run, mask(run, percent), quantity, percent) for percent in percents]
-                for run in group]), role, joined=True) for name, role, mask in shown]
-            line = [np.mean([_value(run, "dense", quantity, percent) for run in group])
-                    for percent in percents] if dense else []
-            curves = (Curve("dense", np.array(percents) / 100.0, line),) if dense else ()
-            panels.append(Panel("share of weights kept", f"{label}\n{size.family}", tuple(series),
-                                curves, log="x" if dense else "xy",
-                                ylim=(0.0, 1.02) if dense else None))
-    return Picture(caption + " Bands: 95 % over seeds. All masks: figures of the runs.",
-                   tuple(panels))
+        x = np.array(percents) / 100.0
+
+        def values(mask: Callable[[Run, int], str]) -> np.ndarray:
+            return np.array([[_value(run, mask(run, percent), quantity, percent)
+                              for percent in percents] for run in group])
+
+        series = [Series("ticket", x, values(best_ticket), "adversarial", joined=True)]
+        series += [Series(name, x, values(_always(name)), role, joined=True) for name, role in
+                   (("random", "other"), ("magnitude", "clean"), ("lottery", "linear"))]
+        curves = (Curve("dense", x, values(_always("dense")).mean(axis=0)),) if dense else ()
+        panels.append(Panel(f"share of weights kept\n({size.family})", label, tuple(series), curves,
+                            log="x" if dense else "xy", ylim=(0.0, 1.02) if dense else None))
+    return Picture(caption + " Bands: 95 % over seeds.", tuple(panels))
+
+
+def _always(name: str) -> Callable[[Run, int], str]:
+    return lambda run, percent: name
 
 
 CLAIMS: tuple[Theorem, ...] = (Theorem(CLAIM_D1, confront_d1), Theorem(CLAIM_D2, confront_d2),
