@@ -114,8 +114,7 @@ def _swap(W, mask, swaps, X, b, e, E, output_factor, kernel_factor):
     accepted = 0
     for t in range(len(swaps)):
         i, j, k, l = swaps[t]
-        whole = j < 0
-        if not whole and mask[i, j] == mask[k, l] or whole and mask[i].any() == mask[k].any():
+        if _keeps(mask, i, j) == _keeps(mask, k, l):
             continue
         change = 0.0
         for turn in range(2):  # swap, and if that does not help swap back
@@ -131,6 +130,17 @@ def _swap(W, mask, swaps, X, b, e, E, output_factor, kernel_factor):
                 accepted += 1
                 break
     return accepted
+
+
+@kernel
+def _keeps(mask, i, j):
+    """Whether a weight is kept; for j = -1 whether any of the neuron is."""
+    if j >= 0:
+        return mask[i, j]
+    for q in range(mask.shape[1]):
+        if mask[i, q]:
+            return True
+    return False
 
 
 @kernel

@@ -162,9 +162,10 @@ class TicketTrials:
 
     def _dynamics(self, n: int, role: Role, step: int = 0) -> tuple[Dynamics, np.ndarray]:
         """The dense initialisation at its own adversarial examples, and their labels."""
-        batch = self.data.sample(n, stream(self.config.seed, role, step))
+        rng = stream(self.config.seed, role, step)
+        batch = self.data.sample(n, rng)
         network = SymmetricReLU(self.initial, self.config.bias)
-        delta = FGM().perturb(network, batch.X, batch.y, self.ball, np.random.default_rng(0)).delta
+        delta = FGM().perturb(network, batch.X, batch.y, self.ball, rng).delta
         return Dynamics(self.initial, self.config.bias, batch.X + delta), batch.y
 
     def trained(self, network: MaskedReLU, tick: Callable[[int], None],

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from simulator.ticket_config import MASKS, OTHERS
+from simulator.ticket_config import OTHERS
 from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size, Theorem
 from theory.evidence import Evidence, at_every_size, confronted
 from theory.picture import Curve, Panel, Picture, Series
@@ -33,9 +33,9 @@ MARGIN = 0.03
 ROUNDING = 1e-6  # what the solver's error may add to a distance, relative to its bound
 ERRORS = {"kernel_error": "kernel error", "trajectory_error": "trajectory error"}
 
-# The wide desk runs turn their kernel by .002, those that learn features by .05.
-LAZY = Assumption("the dense network's kernel hardly turns (1 - cos at most .01)",
-                  lambda run: run.summary["kernel_distance"] <= 0.01)
+# Wide runs of 1000 neurons turn their kernel by .008, those that learn features by .05.
+LAZY = Assumption("the dense network's kernel hardly turns (1 - cos at most .02)",
+                  lambda run: run.summary["kernel_distance"] <= 0.02)
 RESCALED = Assumption("the surviving weights are rescaled by 1/sqrt(keep)",
                       lambda run: run.config.rescaling == "weights")
 INVERTIBLE = Assumption("the bound exists: some mask's kernel can be inverted",

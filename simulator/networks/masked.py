@@ -20,12 +20,13 @@ import numpy as np
 
 from simulator.checks import require_array, require_real
 from simulator.jit import kernel
-from simulator.networks.sparse_passes import SparsePasses
 from simulator.networks.symmetric_relu import SymmetricReLU
 
 __all__ = ["MaskedPasses", "MaskedReLU", "SPARSE_BELOW", "require_mask"]
 
-SPARSE_BELOW = 0.22  # kept share of the weights of the neurons that are left; measured
+# Kept share of the weights of the neurons that are left, d = 100, m = 400 and 4000: at .2 the
+# sparse passes of a step are 1.2 to 1.6 times as fast as BLAS, at .1 2.1 to 2.5, at .25 they tie.
+SPARSE_BELOW = 0.22
 
 
 class MaskedReLU:
@@ -60,11 +61,7 @@ class MaskedReLU:
             sparse = _share_in_rows(self.mask) < SPARSE_BELOW
         if sparse:
             self.plain.passes = MaskedPasses(self.mask)  # type: ignore[assignment]
-
-    @property
-    def weights(self) -> np.ndarray:
-        """W, shape (m, d), zero outside the mask."""
-        return self.plain.weights
+        self.weights = self.plain.weights  # the same memory, zero outside the mask
 
     @property
     def bias(self) -> float:
