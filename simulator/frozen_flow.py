@@ -22,11 +22,15 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
-from simulator.checks import require_array, require_labels, require_real
+from simulator.checks import require_array, require_labels
 
-__all__ = ["FrozenFlow", "frozen_flow"]
+__all__ = ["FrozenFlow", "NotInvertible", "frozen_flow"]
 
 RELATIVE, ABSOLUTE = 1e-8, 1e-10  # error of one step of the solver
+
+
+class NotInvertible(ValueError):
+    """A ticket's kernel has no inverse to machine precision: there is no norm to bound in."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,10 @@ def frozen_flow(ticket_kernel: np.ndarray, dense_kernel: np.ndarray, ticket_star
 
     Raises
     ------
+    NotInvertible
+        K_s is not positive definite to machine precision.
     ValueError
-        K_s is not positive definite to machine precision: the norm does not exist.
+        Shapes, labels or times that do not fit.
     """
     n, real = len(y), np.dtype(np.float64)
     K_s, K_d = (require_array(name, K, (n, n), why="one row a sample", dtype=real)
@@ -97,11 +103,10 @@ def frozen_flow(ticket_kernel: np.ndarray, dense_kernel: np.ndarray, ticket_star
     if len(times) < 2 or times[0] != 0.0 or (np.diff(times) <= 0.0).any():
         raise ValueError("times: expected at least two ascending times from 0, got others")
     sizes = np.linalg.eigvalsh(K_s)
-    require_real("condition", float(sizes[-1]), low=0.0, open_low=True, why="a kernel is not zero")
     if sizes[0] <= n * np.finfo(float).eps * sizes[-1]:
-        raise ValueError("ticket_kernel: expected a positive definite matrix, got smallest "
-                         f"eigenvalue {sizes[0]:.2g} of {sizes[-1]:.2g}: the bound's norm needs "
-                         "its inverse; take fewer samples or keep more weights")
+        raise NotInvertible("ticket_kernel: expected a positive definite matrix, got eigenvalues "
+                            f"from {sizes[0]:.2g} to {sizes[-1]:.2g}: the bound's norm needs its "
+                            "inverse; take fewer samples or keep more weights")
     factor = cho_factor(K_s)
 
     def norm(v: np.ndarray) -> float:

@@ -45,14 +45,14 @@ def cost(config: TicketConfig) -> Cost:
     """Estimate a run: its trainings, and the searches, whose work is that of their kernels."""
     weights = float(config.m) * config.d
     item = 4 if config.dtype == "float32" else 8
-    trainings = 1 + len(MASKS) * len(config.percents)
+    trainings = 2 * (1 + len(MASKS) * len(config.percents))
     searches = 6 * len(config.percents) * config.search_steps  # tickets, swaps, their targets
     memory = (PROCESS_BYTES + 8.0 * weights * (6 + len(config.percents))
               + float(config.batch_size) * config.m * (item + 4)
               + 8.0 * config.search_steps * config.search_samples**2)
     return Cost(memory, 8.0 * config.batch_size * weights * config.steps * trainings,
                 8.0 * config.search_samples * weights * searches
-                + 40.0 * config.test_samples * weights * trainings,
+                + 20.0 * config.test_samples * weights * trainings,
                 (config.batch_size, config.m, config.d), config.steps * trainings)
 
 
@@ -61,8 +61,11 @@ def simulate(config: TicketConfig, folder: RunFolder | None = None,
     """Do a run.
 
     The summary has ``dense`` and a dict for each mask of :data:`~simulator.ticket_config.MASKS`,
-    its numbers followed by the kept percentage (``kernel_error_20``), and ``best_ticket_20``: the
-    ticket with the smallest objective at validation samples. Arrays, with a row for each mask:
+    its numbers followed by the kept percentage (``kernel_error_20``): errors of kernel, outputs at
+    initialisation, trajectory (``own_``: on its own attacks) and frozen flow, accuracies, the
+    objective at validation samples, and the share of the flow's bound that its distance has used
+    at the end. ``best_ticket_20`` is the ticket with the smallest objective; ``kernel_distance``
+    (1 - cosine) and ``kernel_change`` (relative) tell how far the dense kernel moved. Arrays, with a row for each mask:
     ``trajectory_20`` (masks, records) and ``flow_20`` (masks, 2, times), distance and bound;
     ``per_neuron_20`` (masks, m), kept weights of the neurons, ascending; ``per_rank_20``
     (masks, d), kept share of the weights that are their neuron's largest, second largest, ...;

@@ -11,7 +11,7 @@ from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
 from simulator.execution import Arrays
-from simulator.frozen_flow import frozen_flow
+from simulator.frozen_flow import NotInvertible, frozen_flow
 from simulator.masks import (Rescaling, lottery_mask, magnitude_mask, neuron_mask, random_mask,
                              rescaling, saliency_mask, snip_mask)
 from simulator.networks.masked import MaskedReLU
@@ -208,9 +208,10 @@ class TicketTrials:
         return np.array([found.accuracy("clean"), found.accuracy()])
 
     def flow(self, mask: np.ndarray, rule: Rescaling) -> Arrays:
-        """Follow the frozen flows of a mask and of the dense network; empty where K_s is singular.
+        """Return distance and bound of the frozen flows of a mask and of the dense network.
 
-        Time is learning rate times steps, as long as the training.
+        Over as long a time as the training, learning rate times steps. NaN where the mask's
+        kernel has no inverse.
         """
         config = self.config
         dynamics, y = self._dynamics(config.flow_samples, Role.KERNEL_SAMPLES, 2)
@@ -218,7 +219,7 @@ class TicketTrials:
         times = np.linspace(0.0, config.learning_rate * config.steps, FLOW_TIMES)
         try:
             found = frozen_flow(K, dynamics.target, f, dynamics.outputs, y, times)
-        except ValueError:
+        except NotInvertible:
             return {"flow": np.full((2, FLOW_TIMES), np.nan), "flow_error": np.array(np.nan)}
         return {"flow": np.array([found.distance, found.bound]),
                 "flow_error": np.array(found.relative_error)}

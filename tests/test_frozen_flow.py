@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.frozen_flow import frozen_flow
+from simulator.frozen_flow import NotInvertible, frozen_flow
 
 TIMES = np.linspace(0.0, 4.0, 9)
 
@@ -63,8 +63,10 @@ def test_without_its_integral_the_bound_would_break():
 def test_a_kernel_without_inverse_is_refused():
     K, other, f_s, f_d, y = case(4)
     K[0] = K[:, 0] = 0.0  # an input that opens no gate
-    with pytest.raises(ValueError, match="expected a positive definite matrix"):
+    with pytest.raises(NotInvertible, match="expected a positive definite matrix"):
         frozen_flow(K, other, f_s, f_d, y, TIMES)
+    with pytest.raises(NotInvertible):
+        frozen_flow(0.0 * K, other, f_s, f_d, y, TIMES)
 
 
 def test_times_must_ascend_from_zero():

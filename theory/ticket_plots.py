@@ -65,7 +65,7 @@ def errors_figure(config: TicketConfig, result: Result) -> Figure:
 
 def accuracy_figure(config: TicketConfig, result: Result) -> Figure:
     """Accuracy after adversarial training, against the share kept; a line for the dense network."""
-    figure, panels = plt.subplots(1, 2, figsize=(PAGE * 0.8, 3.4), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(PAGE, 3.4), sharey=True)
     for axes, quantity, label in zip(panels, ("accuracy", "attacked_accuracy"),
                                      ("clean accuracy", r"attacked accuracy at $\tau$")):
         _against_keep(axes, config, result, quantity)
