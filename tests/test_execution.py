@@ -119,10 +119,29 @@ def test_an_unknown_model_offers_the_nearest():
         config_of({"model": "zzz"})
 
 
-@pytest.mark.parametrize("model", ["purification"])
+@pytest.mark.parametrize("model", MODELS)
 def test_the_module_of_a_model_has_all_that_is_asked_of_it(model):
     import importlib
     module = importlib.import_module(MODELS[model])
     assert config_class({"model": model}) is module.CONFIG
     assert module.CONFIG.MODEL == model
     assert all(callable(getattr(module, name)) for name in ("check", "cost", "simulate"))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_has_presets_plans_a_paper_and_figures(model):
+    import importlib
+
+    from scripts.presets import plan, plan_names, plan_settings, preset, preset_names
+    from theory.papers import FIGURES, PAPERS, paper
+    assert {"smoke", "desk"} <= set(preset_names(model))
+    for name in preset_names(model):
+        config = config_of(preset(name, model))
+        assert config.MODEL == model and config_of(config.to_dict()) == config
+    (module,) = [paper(name) for name in PAPERS if paper(name).MODEL == model]
+    ids = [theorem.claim.id for theorem in module.CLAIMS]
+    for name in plan_names(model):
+        configs = [config_of(settings)
+                   for settings in plan_settings(plan(name, model), ids, 2, model)]
+        assert configs and len(set(configs)) == len(configs)
+    assert callable(importlib.import_module(FIGURES[model]).draw_run)
