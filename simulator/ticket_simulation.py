@@ -67,11 +67,11 @@ def simulate(config: TicketConfig, folder: RunFolder | None = None,
     at the end. ``best_ticket_20`` is the ticket with the smallest objective; ``kernel_distance``
     (1 - cosine) and ``kernel_change`` (relative) tell how far the dense kernel moved.
 
-    Arrays, with a row for each mask: ``trajectory_20`` (masks, records) and ``flow_20`` (masks, 2,
-    times), distance and bound; ``per_neuron_20`` (masks, m), kept weights of the neurons, ascending; ``per_rank_20``
-    (masks, d), kept share of the weights that are their neuron's largest, second largest, ...;
-    ``per_feature_20`` (masks, d). The history has the relative error of the outputs of each mask
-    at each recorded step.
+    Arrays, with a row for each mask: ``trajectory_20`` (masks, records); ``flow_20`` (masks, 2,
+    times), distance and bound; ``per_neuron_20`` (masks, m), kept weights of the neurons,
+    ascending; ``per_rank_20`` (masks, d), kept share of the weights that are their neuron's
+    largest, second largest, ...; ``per_feature_20`` (masks, d). The history has the relative error
+    of the outputs of each mask at each recorded step.
     """
     trials = TicketTrials(config)
     stages = [Stage("dense", 2 * config.steps, lambda done, tick: _dense(trials, tick))]
