@@ -64,8 +64,12 @@ def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
     paper, name = _paper(arguments)
     chosen = plan(arguments.preset, paper.MODEL)
     theorems = _chosen(paper, arguments.claims, chosen.get("claims", ()))
-    configs = [config_of(settings) for settings in plan_settings(
-        chosen, [theorem.claim.id for theorem in theorems], arguments.seeds, paper.MODEL)]
+
+    def configs_for(claims: list[str]) -> list[Any]:
+        return [config_of(settings) for settings in plan_settings(chosen, claims, arguments.seeds,
+                                                                  paper.MODEL)]
+
+    configs = configs_for([theorem.claim.id for theorem in theorems])
     if arguments.shard is not None:
         index, count = shard_of(arguments.shard)
         configs = configs[index::count]
@@ -80,7 +84,9 @@ def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
         LOG.info("%d runs done; with all pieces in %s, the command without --shard confronts them",
                  len(configs), arguments.out)
         return 0
-    return _conclude(arguments, name, "purify verify " + " ".join(typed), paper, theorems, configs)
+    made_for = {theorem: set(configs_for([theorem.claim.id])) for theorem in theorems}
+    return _conclude(arguments, name, "purify verify " + " ".join(typed), paper.TITLE, made_for,
+                     configs)
 
 
 def _paper(arguments: argparse.Namespace) -> tuple[ModuleType, str]:
@@ -151,21 +157,23 @@ def _engine(todo: list[Any], arguments: argparse.Namespace, stop: Stop) -> Itera
     return processes(todo, arguments.out, workers, stop)
 
 
-def _conclude(arguments: argparse.Namespace, name: str, command: str, paper: ModuleType,
-              theorems: Sequence[Any], configs: Sequence[Any]) -> int:
+def _conclude(arguments: argparse.Namespace, name: str, command: str, title: str,
+              made_for: dict[Any, set[Any]], configs: Sequence[Any]) -> int:
+    """Confront each claim with the runs made for it, and write what came of it."""
     from simulator.runs import RunFolder, environment, write_atomic
     from theory.claim import FAILS, Run, confront_all
     from theory.claim_plots import draw_findings
     from theory.report import html_report
     runs = [Run.stored(RunFolder.of(arguments.out, config)) for config in configs]
-    LOG.info("confronting %d claims with %d runs", len(theorems), len(runs))
-    findings = confront_all(runs, theorems)
+    LOG.info("confronting %d claims with %d runs", len(made_for), len(runs))
+    findings = confront_all(runs, list(made_for),
+                            lambda theorem, run: run.config in made_for[theorem])
     which = arguments.preset if name == "purification" else f"{name}-{arguments.preset}"
     folder = arguments.out / f"verify-{which}"
     draw_findings(findings, folder / "figures")
     content = json.dumps({"findings": [finding.to_dict() for finding in findings]}, indent=2)
     write_atomic(folder / "findings.json", f"{content}\n".encode())
-    page = html_report(findings, runs, command, environment(runs[0].config.threads), paper.TITLE)
+    page = html_report(findings, runs, command, environment(runs[0].config.threads), title)
     write_atomic(folder / "report.html", page.encode())
     print(content if arguments.format == "json" else _table(findings))
     LOG.info("report: %s", folder / "report.html")

@@ -81,7 +81,8 @@ def test_a_finished_run_whose_files_changed_is_refused(tmp_path, capsys):
 def test_a_claim_that_fails_gives_exit_code_1(tmp_path, monkeypatch):
     from theory import claim
     monkeypatch.setattr(claim, "confront_all",
-                        lambda runs, theorems: [claim.Finding(theorems[0].claim, claim.FAILS)])
+                        lambda runs, theorems, meant: [
+                            claim.Finding(theorems[0].claim, claim.FAILS)])
     assert verify.main([*SMOKE, "--out", str(tmp_path), "--seeds", "1"]) == 1
 
 
@@ -175,3 +176,25 @@ def test_every_group_names_claims_that_exist():
         assert set(plan(name).get("claims", ())) <= set(IDS)
         for group in plan(name)["groups"]:
             assert set(group.get("claims", ())) <= set(IDS)
+
+
+def test_a_claim_sees_only_the_runs_made_for_it(tmp_path, monkeypatch, capsys):
+    """Two groups: one for all claims, one of another family for A7 alone."""
+    from theory import claim
+    seen = {}
+    monkeypatch.setattr(claim, "corrected", lambda findings: findings)
+
+    def spy(name):
+        def confront(runs):
+            seen[name] = sorted({run.config.name for run in runs})
+            return claim.Finding(claim.Claim(name, "", "", "", (), "", "", 0.0), claim.OUTSIDE)
+        return confront
+
+    from theory import feature_purification
+    monkeypatch.setattr(feature_purification, "CLAIMS", tuple(
+        claim.Theorem(theorem.claim, spy(theorem.claim.id)) for theorem in CLAIMS[:7]))
+    group = PLANS["smoke"]["groups"][0]
+    other = group | {"set": group["set"] | {"name": "other"}, "claims": ("A7",)}
+    monkeypatch.setitem(PLANS, "smoke", {"seeds": 1, "groups": (group, other)})
+    verify.main([*SMOKE, "--out", str(tmp_path), "--claims", "A6,A7"])
+    assert seen == {"A6": ["smoke"], "A7": ["other", "smoke"]}

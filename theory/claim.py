@@ -307,9 +307,16 @@ def outside(claim: Claim, reasons: Sequence[str]) -> Finding:
     return Finding(claim, OUTSIDE, caveats=tuple(reasons))
 
 
-def confront_all(runs: Sequence[Run], theorems: Sequence[Theorem]) -> list[Finding]:
-    """Confront claims with runs and correct the verdicts for their number (Holm)."""
-    return corrected([theorem.confront(runs) for theorem in theorems])
+def confront_all(runs: Sequence[Run], theorems: Sequence[Theorem],
+                 meant: Callable[[Theorem, Run], bool] = lambda theorem, run: True
+                 ) -> list[Finding]:
+    """Confront claims with runs and correct the verdicts for their number (Holm).
+
+    ``meant(theorem, run)`` says which runs were made for a claim, where others were made for
+    another claim alone.
+    """
+    return corrected([theorem.confront([run for run in runs if meant(theorem, run)])
+                      for theorem in theorems])
 
 
 def corrected(findings: Sequence[Finding]) -> list[Finding]:
