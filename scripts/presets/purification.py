@@ -46,7 +46,7 @@ def _curves(*dimensions: int) -> tuple[dict[str, Any], ...]:
 
 
 # Float32 and one thread: verify needs many small runs, and a second thread only waits on products
-# this small. More seeds for the "desk" runs: accuracies of a broken network scatter.
+# this small.
 _QUICK: dict[str, Any] = {"dtype": "float32", "threads": 1, "record_every": 200}
 # The "desk" runs have a universal direction strong enough for A3, and too few neurons for A1, A2.
 _DENSE_CLAIMS = ("A3", "A4", "A5", "A7", "A9")
@@ -62,13 +62,13 @@ _THEOREM_SIZES = _sizes((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8)
 PLANS: dict[str, dict[str, Any]] = {
     "smoke": {"seeds": 3, "groups": (
         {"preset": "smoke", "runs": _sizes((36, 4), (64, 4)), "set": {"record_every": 200}},)},
-    "desk": {"seeds": 3, "groups": (
+    "desk": {"seeds": 5, "groups": (
         {"preset": "lottery",
          "runs": _sizes((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8)),
          "claims": _NETWORK_CLAIMS, "set": _QUICK | {"test_samples": 500, "evaluation_chunk": 500}},
-        {"preset": "desk", "runs": _sizes((100, 5), (200, 7)), "claims": _DENSE_CLAIMS, "seeds": 5,
+        {"preset": "desk", "runs": _sizes((100, 5), (200, 7)), "claims": _DENSE_CLAIMS,
          "set": _QUICK | {"test_samples": 500, "evaluation_chunk": 500}},
-        {"preset": "desk", "runs": _sizes((64, 4)), "claims": ("A8",),
+        {"preset": "desk", "runs": _sizes((64, 4)), "claims": ("A8",), "seeds": 3,
          "set": _LEARNERS | {"name": "desk-learners"}})},
     "phase": {"seeds": 3, "claims": ("R1",), "groups": (
         {"preset": "lottery", "runs": _curves(64, 91, 128, 256, 512),
