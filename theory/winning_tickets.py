@@ -6,7 +6,10 @@
 
 The paper was not at hand in full: ranges, tests and the inequality in its exact form are
 readings. D1 and D2 speak about wide networks whose survivors are rescaled and whose kernel hardly
-turns; what the masks do elsewhere is measured all the same, and told in the caveats.
+turns; what the masks do elsewhere is measured all the same, and told in the caveats. They compare
+masks under one rule, "weights" (:class:`simulator.masks.Rescaling`). It is not the best for all:
+whole neurons drawn at random and rescaled by their outputs follow the dense network more closely
+than a ticket of single weights does (``purify simulate --model tickets --preset better``).
 """
 
 import math
@@ -46,7 +49,8 @@ CLAIM_D1 = Claim(
     statement="Among masks of equal size the one found by matching outputs and kernel at "
               "initialisation follows the adversarial dynamics of the dense network best.",
     source="Shi et al., arXiv 2202.06488. Wide and rescaled, the list of other masks, and the "
-           "level .01 are readings.",
+           "level .01 are readings; all masks are rescaled by the same rule, which is not the best "
+           "one for whole neurons (preset better).",
     assumptions=(LAZY, RESCALED),
     quantity="error of another mask minus that of the ticket, of the kernel at initialisation and "
              "of the outputs along training on common adversarial examples; the ticket is the "
