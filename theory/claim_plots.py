@@ -2,6 +2,7 @@
 
 import io
 import math
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -17,7 +18,7 @@ from scipy import stats  # noqa: E402
 
 from theory.claim import Finding  # noqa: E402
 from theory.picture import Panel, Picture, Series  # noqa: E402
-from theory.plots import ADVERSARIAL, CLEAN, LINEAR, PAGE, STYLE  # noqa: E402
+from theory.plots import ADVERSARIAL, CLEAN, LINEAR, PAGE, STYLE, save_figures  # noqa: E402
 from theory.scaling import LEVEL  # noqa: E402
 
 __all__ = ["draw", "draw_findings", "png"]
@@ -30,20 +31,8 @@ ONE, TWO = PAGE * 0.6, PAGE  # inches: width of a figure with one panel, with mo
 
 def draw_findings(findings: list[Finding], folder: Path) -> list[Path]:
     """Draw the figure of every finding that has one, as PDF and PNG; return the files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for finding in findings:
-        if finding.data is None or not finding.data.panels:
-            continue
-        for suffix in ("pdf", "png"):
-            path = folder / f"{finding.id}.{suffix}"
-            with matplotlib.rc_context(STYLE):
-                figure = draw(finding.data)
-                # without a date in it, equal findings give equal files
-                figure.savefig(path, metadata={"CreationDate": None} if suffix == "pdf" else None)
-                plt.close(figure)
-            written.append(path)
-    return written
+    return save_figures({finding.id: partial(draw, finding.data) for finding in findings
+                         if finding.data is not None and finding.data.panels}, folder)
 
 
 def png(picture: Picture) -> bytes:

@@ -1,5 +1,6 @@
 """Figures of one kernel run, drawn from what it stored."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from simulator.execution import Result  # noqa: E402
 from simulator.ntk_config import NTKConfig  # noqa: E402
-from theory.plots import COLOURS, LINEAR, PAGE, STYLE  # noqa: E402
+from theory.plots import COLOURS, LINEAR, PAGE, save_figures  # noqa: E402
 
 __all__ = ["distances_figure", "draw_run", "eigenvectors_figure", "frozen_figure",
            "movement_figure", "spectrum_figure"]
@@ -31,18 +32,8 @@ def draw_run(config: NTKConfig, result: Result, folder: Path) -> list[Path]:
     figures = {"movement": movement_figure, "distances": distances_figure,
                "frozen": frozen_figure, "spectrum": spectrum_figure,
                "eigenvectors": eigenvectors_figure}
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, draw in figures.items():
-        with plt.rc_context(STYLE):
-            figure = draw(config, result)
-            for suffix in ("pdf", "png"):
-                path = folder / f"{name}.{suffix}"
-                # without a date in it, equal runs give equal files
-                figure.savefig(path, metadata={"CreationDate": None} if suffix == "pdf" else None)
-                written.append(path)
-            plt.close(figure)
-    return written
+    return save_figures({name: partial(draw, config, result) for name, draw in figures.items()},
+                        folder)
 
 
 def movement_figure(config: NTKConfig, result: Result) -> Figure:

@@ -1,5 +1,6 @@
 """Figures of a patch run: what was learned, what withstands what, and how it is attacked."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from simulator.execution import Result  # noqa: E402
 from simulator.patch_config import TRAININGS, PatchConfig  # noqa: E402
-from theory.plots import ADVERSARIAL, CLEAN, LINEAR, PAGE, STYLE  # noqa: E402
+from theory.plots import ADVERSARIAL, CLEAN, LINEAR, PAGE, save_figures  # noqa: E402
 
 __all__ = ["accuracy_figure", "correlation_figure", "draw_run", "perturbation_figure",
            "transition_figure"]
@@ -38,19 +39,8 @@ def draw_run(config: PatchConfig, result: Result, folder: Path) -> list[Path]:
     figures = ({"transition": transition_figure} if config.races else
                {"correlations": correlation_figure, "accuracy": accuracy_figure,
                 "perturbation": perturbation_figure})
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, draw in figures.items():
-        with matplotlib.rc_context(STYLE):
-            figure = draw(config, result)
-            for suffix in ("pdf", "png"):
-                path = folder / f"{name}.{suffix}"
-                # without a date in it, equal runs give equal files
-                figure.savefig(path,
-                               metadata={"CreationDate": None} if suffix == "pdf" else None)
-                written.append(path)
-            plt.close(figure)
-    return written
+    return save_figures({name: partial(draw, config, result) for name, draw in figures.items()},
+                        folder)
 
 
 def correlation_figure(config: PatchConfig, result: Result) -> Figure:

@@ -1,8 +1,8 @@
 """Figures: one message each, drawn from what a run stored. The only import of matplotlib."""
 
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from simulator.execution import Result  # noqa: E402
 from simulator.features import decompose  # noqa: E402
 
 __all__ = ["accuracy_figure", "benchmark_figure", "coefficients_figure", "draw_benchmark",
-           "draw_run", "history_figure", "perturbation_figure"]
+           "draw_run", "history_figure", "perturbation_figure", "save_figures"]
 
 COLUMN, PAGE = 3.3, 6.9  # inches: one column, the page
 CLEAN, ADVERSARIAL, LINEAR = "#D55E00", "#0072B2", "#666666"  # Okabe & Ito: colour-blind safe
@@ -44,35 +44,29 @@ def draw_run(config: SimulationConfig, result: Result, folder: Path) -> list[Pat
     """Draw the four figures of a run as PDF and PNG; return the files written."""
     figures = {"accuracy": accuracy_figure, "coefficients": coefficients_figure,
                "history": history_figure, "perturbation": perturbation_figure}
-    written = []
-    for name, draw in figures.items():
-        with _style():
-            written += _save(draw(config, result), name, folder)
-    return written
+    return save_figures({name: partial(draw, config, result) for name, draw in figures.items()},
+                        folder)
 
 
 def draw_benchmark(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
     """Draw the rows of ``purify benchmark`` as PDF and PNG; return the files written."""
-    with _style():
-        return _save(benchmark_figure(rows), "benchmark", folder)
+    return save_figures({"benchmark": partial(benchmark_figure, rows)}, folder)
 
 
-def _save(figure: Figure, name: str, folder: Path) -> list[Path]:
+def save_figures(figures: Mapping[str, Callable[[], Figure]], folder: Path) -> list[Path]:
+    """Draw each figure in the house style and write it as PDF and PNG; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for suffix in ("pdf", "png"):
-        path = folder / f"{name}.{suffix}"
-        # without a date in it, equal runs give equal files
-        figure.savefig(path, metadata={"CreationDate": None} if suffix == "pdf" else None)
-        written.append(path)
-    plt.close(figure)
+    for name, draw in figures.items():
+        with matplotlib.rc_context(STYLE):
+            figure = draw()
+            for suffix in ("pdf", "png"):
+                path = folder / f"{name}.{suffix}"
+                # without a date in it, equal runs give equal files
+                figure.savefig(path, metadata={"CreationDate": None} if suffix == "pdf" else None)
+                written.append(path)
+            plt.close(figure)
     return written
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    with matplotlib.rc_context(STYLE):
-        yield
 
 
 def accuracy_figure(config: SimulationConfig, result: Result) -> Figure:

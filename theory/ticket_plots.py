@@ -3,6 +3,7 @@
 Bands over seeds are in the figures of the claims (:mod:`theory.winning_tickets`).
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: 
 
 from simulator.execution import Result  # noqa: E402
 from simulator.ticket_config import MASKS, TICKETS, TicketConfig  # noqa: E402
-from theory.plots import PAGE, STYLE  # noqa: E402
+from theory.plots import PAGE, save_figures  # noqa: E402
 
 __all__ = ["accuracy_figure", "draw_run", "errors_figure", "flow_figure", "where_figure"]
 
@@ -35,18 +36,8 @@ def draw_run(config: TicketConfig, result: Result, folder: Path) -> list[Path]:
     """Draw the figures of a run as PDF and PNG; return the files written."""
     figures = {"errors": errors_figure, "accuracy": accuracy_figure, "where": where_figure,
                "flow": flow_figure}
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, draw in figures.items():
-        with matplotlib.rc_context(STYLE):
-            figure = draw(config, result)
-            for suffix in ("pdf", "png"):
-                path = folder / f"{name}.{suffix}"
-                # without a date in it, equal runs give equal files
-                figure.savefig(path, metadata={"CreationDate": None} if suffix == "pdf" else None)
-                written.append(path)
-            plt.close(figure)
-    return written
+    return save_figures({name: partial(draw, config, result) for name, draw in figures.items()},
+                        folder)
 
 
 def errors_figure(config: TicketConfig, result: Result) -> Figure:
