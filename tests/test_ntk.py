@@ -225,7 +225,7 @@ def test_the_kernel_takes_no_more_memory_than_told(n, d, m, b, other):
     assert taken < n * m * d * 8  # the Jacobian it never forms
 
 
-def test_the_kernel_of_the_issue_fits_into_two_gibibytes():
+def test_the_kernel_of_2000_points_of_a_wide_network_fits_into_two_gibibytes():
     assert ntk_bytes(2000, 512, 8192) < 0.2 * 2**30
     assert 2000 * 8192 * 512 * 8 > 60 * 2**30  # its Jacobian
 
