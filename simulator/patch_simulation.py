@@ -51,6 +51,10 @@ SHOWN_PERTURBATIONS = 16
 CERTIFIED_SHARE = 0.9
 LARGEST_RADIUS = 2.0  # times epsilon: nothing above it is tried
 HALVINGS = 5
+# Read off a run of the desk preset: activations and searches beside the products, and what a
+# certificate of one patch of one sample costs, as if it were products.
+BESIDE_PRODUCTS = 4.0
+CERTIFICATE_FLOPS = 2e7
 COLUMNS = ("loss", "u", "v", "against_v")
 
 
@@ -247,8 +251,10 @@ def cost(config: PatchConfig) -> Cost:
     chunk = min(config.evaluation_chunk, config.test_samples) * config.patches
     memory = (PROCESS_BYTES + (test + 6.0 * max(rows, chunk)) * config.d * item
               + 3.0 * chunk * filters * item)
-    return Cost(memory, training, len(TRAININGS) * evaluation, (int(rows), filters, config.d),
-                steps)
+    proofs = CERTIFICATE_FLOPS * config.certified_samples * config.patches
+    return Cost(memory, BESIDE_PRODUCTS * training,
+                len(TRAININGS) * (BESIDE_PRODUCTS * evaluation + proofs),
+                (int(rows), filters, config.d), steps)
 
 
 def simulate(config: PatchConfig, folder: RunFolder | None = None,
