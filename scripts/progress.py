@@ -23,19 +23,12 @@ class Progress:
         from tqdm import tqdm
         self.bar: Any = tqdm(unit="step", disable=not sys.stderr.isatty(), file=sys.stderr)
         self.shown = time.monotonic()
-        self.stop = False
-        self.before = {number: signal.signal(number, self._ask_to_stop)
-                       for number in map(int, (signal.SIGINT, signal.SIGTERM))}
+        self.stop = Stop().__enter__()
         return self
-
-    def _ask_to_stop(self, number: int, frame: Any) -> None:
-        self.stop = True
-        signal.signal(number, self.before[number])  # a second one kills
 
     def __exit__(self, *error: object) -> None:
         self.bar.close()
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
+        self.stop.__exit__(*error)
 
     def __call__(self, step: int, total: int, what: str) -> None:
         from simulator.execution import Stopped
@@ -45,7 +38,7 @@ class Progress:
         if self.bar.disable and time.monotonic() - self.shown > EVERY:
             self.shown = time.monotonic()
             LOG.info("step %d of %d, %s", step, total, what)
-        if self.stop:
+        if self.stop():
             raise Stopped
 
 

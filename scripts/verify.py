@@ -6,7 +6,6 @@ to <out>/verify-<preset>/ (verify-<paper>-<preset>/ for a companion paper).
 """
 
 import argparse
-import difflib
 import json
 import logging
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 from scripts.options import Parser
 from scripts.presets import plan, plan_names, plan_settings
 from scripts.progress import Stop, shown
+from simulator.names import hint
 
 __all__ = ["main"]
 
@@ -110,9 +110,7 @@ def _chosen(paper: ModuleType, text: str | None, default: Sequence[str]) -> tupl
     wanted = [name.strip() for name in text.split(",")]
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise ValueError(f"--claims {name}: unknown; {hint}")
+            raise ValueError(f"--claims {name}: unknown; {hint(name.upper(), known)}")
     return tuple(theorem for name, theorem in known.items() if name in wanted)
 
 

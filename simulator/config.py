@@ -8,7 +8,6 @@ here, :mod:`simulator.models` knows the others.
 """
 
 import dataclasses
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any, ClassVar, Self
 
 from simulator.checks import require_choice, require_int, require_real
 from simulator.expressions import resolve
+from simulator.names import hint
 
 __all__ = ["Config", "SimulationConfig", "config_hash"]
 
@@ -79,9 +79,8 @@ class Config:
         """Return ``key`` if it is a setting; otherwise raise ValueError with the nearest name."""
         names = cls.types()
         if key not in names:
-            near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(names)}"
-            raise ValueError(f"{key}: unknown setting; {hint}")
+            raise ValueError(f"{key}: unknown setting; "
+                             f"{hint(key, names, 0.5, 'the settings are')}")
         return key
 
     @classmethod

@@ -11,13 +11,13 @@ The module of a model has
 and is imported when it is asked for.
 """
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
 from simulator.config import Config
+from simulator.names import require_known
 
 __all__ = ["MODELS", "config_class", "config_of", "module_of"]
 
@@ -31,11 +31,7 @@ MODELS = {
 
 def module_of(model: str) -> ModuleType:
     """Return the module of a model, or raise ValueError with the nearest name."""
-    if model not in MODELS:
-        near = difflib.get_close_matches(str(model), MODELS, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(MODELS)}"
-        raise ValueError(f"model {model}: unknown; {hint}")
-    return importlib.import_module(MODELS[model])
+    return importlib.import_module(MODELS[require_known("model", model, MODELS)])
 
 
 def config_class(settings: Mapping[str, Any]) -> type[Config]:

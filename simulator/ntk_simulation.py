@@ -75,10 +75,7 @@ class NTKSimulation:
     def __init__(self, config: NTKConfig) -> None:
         self.config = config
         self.dtype = np.dtype(config.dtype)
-        self.data = SparseCoding(
-            d=config.d, k=config.k, c_strong=config.c_strong, c_weak=config.c_weak,
-            weak_low=config.weak_low, weak_high=config.weak_high, noise=config.noise,
-            label_margin=config.label_margin)
+        self.data = SparseCoding.of(config)
         self.ball = L2Ball(config.tau)
         self.attack: Attack = (FGM() if config.training_attack == "fgm"
                                else PGD(config.training_pgd_steps))

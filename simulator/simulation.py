@@ -70,10 +70,7 @@ class Simulation:
             dictionary = random_dictionary(config.d, stream(config.seed, Role.DICTIONARY))
         if config.labeler == "signs":
             labeler = random_signs(config.d, stream(config.seed, Role.LABELER))
-        return SparseCoding(
-            d=config.d, k=config.k, c_strong=config.c_strong, c_weak=config.c_weak,
-            weak_low=config.weak_low, weak_high=config.weak_high, noise=config.noise,
-            label_margin=config.label_margin, dictionary=dictionary, labeler=labeler)
+        return SparseCoding.of(config, dictionary, labeler)
 
     @cached_property
     def batches(self) -> Batches:

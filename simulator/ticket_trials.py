@@ -63,10 +63,7 @@ class TicketTrials:
 
     def __init__(self, config: TicketConfig) -> None:
         self.config = config
-        self.data = SparseCoding(
-            d=config.d, k=config.k, c_strong=config.c_strong, c_weak=config.c_weak,
-            weak_low=config.weak_low, weak_high=config.weak_high, noise=config.noise,
-            label_margin=config.label_margin)
+        self.data = SparseCoding.of(config)
         self.ball = L2Ball(config.tau)
         self.data.sample(1, stream(config.seed, Role.CALIBRATION))  # a margin out of reach: now
         self._searched: dict[int, Dynamics] = {}

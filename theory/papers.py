@@ -5,13 +5,13 @@ tuple of :class:`theory.claim.Theorem`. The module of a model's figures has ``dr
 result, folder)``, which returns the files written. Both are imported when they are asked for.
 """
 
-import difflib
 import importlib
 from pathlib import Path
 from types import ModuleType
 
 from simulator.config import Config
 from simulator.execution import Result
+from simulator.names import require_known
 
 __all__ = ["FIGURES", "PAPERS", "draw_run", "paper"]
 
@@ -27,11 +27,7 @@ FIGURES = {"purification": "theory.plots", "patches": "theory.patch_plots",
 
 def paper(name: str) -> ModuleType:
     """Return the module of a paper, or raise ValueError with the nearest name."""
-    if name not in PAPERS:
-        near = difflib.get_close_matches(name, PAPERS, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(PAPERS)}"
-        raise ValueError(f"paper {name}: unknown; {hint}")
-    return importlib.import_module(PAPERS[name])
+    return importlib.import_module(PAPERS[require_known("paper", name, PAPERS)])
 
 
 def draw_run(config: Config, result: Result, folder: Path) -> list[Path]:

@@ -10,11 +10,12 @@ verify`` runs: ``{"seeds": n, "groups": (group, ...)}``. A group has a ``preset`
 made for those: they are confronted where the user names none.
 """
 
-import difflib
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
+
+from simulator.names import require_known
 
 __all__ = ["MODELS", "plan", "plan_names", "plan_settings", "preset", "preset_names"]
 
@@ -34,13 +35,13 @@ def plan_names(model: str) -> list[str]:
 def preset(name: str, model: str = "purification") -> dict[str, Any]:
     """Return the settings of a preset, or raise ValueError with the nearest name."""
     presets = _module(model).PRESETS
-    return {"model": model} | presets[_known("preset", name, presets)]
+    return {"model": model} | presets[require_known("preset", name, presets)]
 
 
 def plan(name: str, model: str = "purification") -> dict[str, Any]:
     """Return the plan of a verification, or raise ValueError with the nearest name."""
     plans = _module(model).PLANS
-    return dict(plans[_known("preset", name, plans)])
+    return dict(plans[require_known("preset", name, plans)])
 
 
 def plan_settings(chosen: dict[str, Any], claims: Sequence[str], seeds: int | None = None,
@@ -58,12 +59,4 @@ def plan_settings(chosen: dict[str, Any], claims: Sequence[str], seeds: int | No
 
 
 def _module(model: str) -> ModuleType:
-    return importlib.import_module(f"scripts.presets.{_known('model', model, MODELS)}")
-
-
-def _known(what: str, name: str, names: Iterable[str]) -> str:
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-        raise ValueError(f"{what} {name}: unknown; {hint}")
-    return name
+    return importlib.import_module(f"scripts.presets.{require_known('model', model, MODELS)}")

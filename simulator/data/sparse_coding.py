@@ -82,6 +82,13 @@ class SparseCoding:
     dictionary: np.ndarray | None = None
     labeler: np.ndarray | None = None
 
+    @classmethod
+    def of(cls, config: Any, dictionary: np.ndarray | None = None,
+           labeler: np.ndarray | None = None) -> "SparseCoding":
+        """Return the data of a run; ``config`` has the numbers above as settings."""
+        return cls(config.d, config.k, config.c_strong, config.c_weak, config.weak_low,
+                   config.weak_high, config.noise, config.label_margin, dictionary, labeler)
+
     def __post_init__(self) -> None:
         require_int("d", self.d, low=1)
         require_real("k", self.k, low=1)
