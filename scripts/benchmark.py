@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     LOG.setLevel(logging.INFO)
-    from scripts.comparison import compare
-    from scripts.timing import BenchmarkError
+    from scripts.benchmarking.comparison import compare
+    from scripts.benchmarking.timing import BenchmarkError
     from simulator.training import Diverged
     try:
         plan = _plan(arguments)
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse("interrupted", 130)
     text = json.dumps(found, indent=2)
     if arguments.out is not None:
-        from theory.plots import draw_benchmark
+        from theory.feature_purification.figures import draw_benchmark
         (arguments.out / "benchmark.json").write_text(text + "\n")
         draw_benchmark(found["rows"], arguments.out)
         LOG.info("figure and JSON: %s", arguments.out)
@@ -93,11 +93,11 @@ def _parser() -> Parser:
 
 def _plan(arguments: argparse.Namespace) -> Any:
     """Check everything before anything is computed."""
-    from scripts.comparison import CASES, Plan, memory
+    from scripts.benchmarking.comparison import CASES, Plan, memory
     from simulator.checks import require_choice, require_int
-    from simulator.config import SimulationConfig
-    from simulator.cost import physical_memory
-    from simulator.simulation import Simulation
+    from simulator.experiments.feature_purification.experiment import Simulation
+    from simulator.runs.config import SimulationConfig
+    from simulator.runs.cost import physical_memory
     repeats = arguments.repeats if arguments.repeats is not None else 2 if arguments.quick else 9
     require_int("--repeats", repeats, low=1)
     cases = tuple(filter(None, arguments.cases.split(",")))
@@ -144,7 +144,7 @@ def _refuse(message: str, code: int) -> int:
 
 def table(found: dict[str, Any]) -> str:
     """Return what was found as text."""
-    from scripts.peers import IMPLEMENTATIONS
+    from scripts.benchmarking.peers import IMPLEMENTATIONS
     machine, rows = found["machine"], found["rows"]
     lines = [_machine(machine), ""]
     for size in machine["gemm"]:
@@ -195,7 +195,7 @@ def _machine(machine: dict[str, Any]) -> str:
 
 
 def _line(case: str, weights: str, here: dict[str, Any]) -> str:
-    from scripts.peers import IMPLEMENTATIONS
+    from scripts.benchmarking.peers import IMPLEMENTATIONS
     cells = []
     for name in IMPLEMENTATIONS:
         row = here.get(name)

@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(prog="purify info", description=__doc__)
     parser.add_argument("--format", choices=("text", "json"), default="text")
     arguments = parser.parse_args(argv)
-    from simulator.runs import environment
+    from simulator.runs.folder import environment
     facts = environment(os.cpu_count() or 1)
     if arguments.format == "json":
         print(json.dumps(facts, indent=2))

@@ -97,8 +97,8 @@ def read_file(path: Path | None) -> dict[str, Any]:
 
 def require_memory(config: Any) -> None:
     """Raise ValueError if a run of these settings does not fit into memory."""
-    from simulator.cost import physical_memory
-    from simulator.models import module_of
+    from simulator.experiments import module_of
+    from simulator.runs.cost import physical_memory
     need = module_of(config.MODEL).cost(config).memory
     if need > physical_memory():
         sizes = ", ".join(f"{name}={value}" for name, value in config.to_dict().items()

@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     LOG.setLevel(logging.INFO)
-    from simulator.models import config_of, module_of
-    from simulator.runs import RunError, RunFolder
+    from simulator.experiments import config_of, module_of
+    from simulator.runs.folder import RunError, RunFolder
     try:
         config = config_of(settings_of(arguments))
         require_memory(config)
@@ -55,9 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, config: Any, folder: Any) -> int:
-    from simulator.execution import Stopped, stored_result
-    from simulator.models import module_of
-    from simulator.runs import RunError
+    from simulator.experiments import module_of
+    from simulator.runs.folder import RunError
+    from simulator.runs.stages import Stopped, stored_result
     from simulator.training import Diverged
     if folder.status().get("state") == "done":
         if not folder.is_done():
@@ -164,8 +164,8 @@ def _learner_table(config: Any, learners: dict[str, Any]) -> str:
 
 
 def _print_cost(config: Any) -> None:
-    from simulator.cost import duration, gemm_rate, seconds
-    from simulator.models import module_of
+    from simulator.experiments import module_of
+    from simulator.runs.cost import duration, gemm_rate, seconds
     need = module_of(config.MODEL).cost(config)
     print(json.dumps(config.to_dict(), indent=2))
     print(f"memory      {need.memory / 2**20:.0f} MiB at the peak")

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.options import (Parser, add_config_options, flat, merged, read_file,
-                             require_memory)
+from scripts.options import Parser, add_config_options, flat, merged, read_file, require_memory
 from scripts.progress import Stop, shown
 
 __all__ = ["main"]
@@ -36,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command, arguments = _merge, parser.parse_args(argv[1:])
     else:
         command, arguments = _sweep, _parser().parse_args(argv)
-    from simulator.files import RunError
+    from simulator.runs.files import RunError
     try:
         return command(arguments)
     except (RunError, TypeError, ValueError) as error:
@@ -71,7 +70,7 @@ def _parser() -> Parser:
 
 def _plan(arguments: argparse.Namespace) -> Any:
     """Put file and flags together: --grid replaces the file's values of the same setting."""
-    from simulator.plan import grid_axis, plan_runs
+    from simulator.sweeps.plan import grid_axis, plan_runs
     content = read_file(arguments.config)
     tables = {key: content.pop(key, kind()) for key, kind in (("grid", dict), ("run", list))}
     for key, kind in (("grid", dict), ("run", list)):
@@ -97,8 +96,8 @@ def _plan(arguments: argparse.Namespace) -> Any:
 
 def _sweep(arguments: argparse.Namespace) -> int:
     from simulator.checks import require_int
-    from simulator.plan import describe, save_plan, shard_of
-    from simulator.sweep import left_to_do, write_summary
+    from simulator.sweeps.local import left_to_do, write_summary
+    from simulator.sweeps.plan import describe, save_plan, shard_of
     plan = _plan(arguments)
     configs = plan.configs
     if arguments.workers is not None:
@@ -113,7 +112,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
         return _list(plan, configs, arguments)
     todo, settled = left_to_do(arguments.out, configs, arguments.resume, arguments.retry_failed)
     if arguments.dask and todo:
-        from simulator.dask_sweep import reach
+        from simulator.sweeps.dask import reach
         reach(arguments.dask)
     folder = save_plan(arguments.out, plan)
     LOG.info("%s: %d runs, %d settled before, %d to do", folder, len(configs), len(settled),
@@ -135,8 +134,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 def _check_runs(configs: Iterable[Any]) -> None:
     """Refuse, before anything is done, settings that no run could be made of."""
-    from simulator.models import module_of
-    from simulator.plan import distinct
+    from simulator.experiments import module_of
+    from simulator.sweeps.plan import distinct
     for config in distinct(configs):
         require_memory(config)
         module_of(config.MODEL).check(config)
@@ -144,9 +143,9 @@ def _check_runs(configs: Iterable[Any]) -> None:
 
 def _engine(arguments: argparse.Namespace, todo: list[Any], stop: Stop) -> Iterator[Any]:
     """Return the iterator that does the runs."""
-    from simulator.sweep import here, processes, worker_count
+    from simulator.sweeps.local import here, processes, worker_count
     if arguments.dask:
-        from simulator.dask_sweep import on_dask
+        from simulator.sweeps.dask import on_dask
         return on_dask(todo, arguments.out, arguments.dask, arguments.workers, stop)
     workers = worker_count(todo, arguments.workers)
     if arguments.workers is not None and workers < min(arguments.workers, len(todo)):
@@ -157,7 +156,7 @@ def _engine(arguments: argparse.Namespace, todo: list[Any], stop: Stop) -> Itera
 
 
 def _merge(arguments: argparse.Namespace) -> int:
-    from simulator.sweep import merge
+    from simulator.sweeps.local import merge
     path, outcomes = merge(arguments.folder)
     print(path)
     return _closing(outcomes)
@@ -172,11 +171,11 @@ def _closing(outcomes: Sequence[Any]) -> int:
 
 def _list(plan: Any, configs: Sequence[Any], arguments: argparse.Namespace) -> int:
     """Print the runs with what they will cost."""
-    from simulator.config import config_hash
-    from simulator.cost import duration, gemm_rate, seconds
-    from simulator.models import module_of
-    from simulator.plan import describe
-    from simulator.sweep import standing, worker_count
+    from simulator.experiments import module_of
+    from simulator.runs.config import config_hash
+    from simulator.runs.cost import duration, gemm_rate, seconds
+    from simulator.sweeps.local import standing, worker_count
+    from simulator.sweeps.plan import describe
     left, most, rates = 0.0, 0.0, {}
     for config in configs:
         need = module_of(config.MODEL).cost(config)

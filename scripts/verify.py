@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     LOG.setLevel(logging.INFO)
-    from simulator.runs import RunError
+    from simulator.runs.folder import RunError
     try:
         return _verify(arguments, list(sys.argv[1:] if argv is None else argv))
     except (RunError, TypeError, ValueError) as error:
@@ -56,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
     from simulator.checks import require_int
-    from simulator.models import config_of
-    from simulator.plan import shard_of
+    from simulator.experiments import config_of
+    from simulator.sweeps.plan import shard_of
     for flag in ("seeds", "workers"):
         if getattr(arguments, flag) is not None:
             require_int(f"--{flag}", getattr(arguments, flag), low=1)
@@ -122,8 +122,8 @@ def _described(config: Any) -> str:
 
 def _complete(configs: Sequence[Any], arguments: argparse.Namespace) -> int:
     """Do the runs that are not done yet; return an exit code, 0 if all are done."""
-    from simulator.runs import RunError
-    from simulator.sweep import CHANGED, left_to_do
+    from simulator.runs.folder import RunError
+    from simulator.sweeps.local import CHANGED, left_to_do
     todo, settled = left_to_do(arguments.out, configs, resume=True)
     again = []  # one that diverged or failed is tried again: the reason may be gone
     for outcome in settled:
@@ -148,7 +148,7 @@ def _complete(configs: Sequence[Any], arguments: argparse.Namespace) -> int:
 
 def _engine(todo: list[Any], arguments: argparse.Namespace, stop: Stop) -> Iterator[Any]:
     """Return the iterator that does the runs."""
-    from simulator.sweep import here, processes, worker_count
+    from simulator.sweeps.local import here, processes, worker_count
     workers = worker_count(todo, arguments.workers)
     if workers == 1:
         return here(todo, arguments.out, stop)
@@ -158,9 +158,9 @@ def _engine(todo: list[Any], arguments: argparse.Namespace, stop: Stop) -> Itera
 def _conclude(arguments: argparse.Namespace, name: str, command: str, title: str,
               made_for: dict[Any, set[Any]], configs: Sequence[Any]) -> int:
     """Confront each claim with the runs made for it, and write what came of it."""
-    from simulator.runs import RunFolder, environment, write_atomic
+    from simulator.runs.folder import RunFolder, environment, write_atomic
     from theory.claim import FAILS, Run, confront_all
-    from theory.claim_plots import draw_findings
+    from theory.drawing.claims import draw_findings
     from theory.report import html_report
     runs = [Run.stored(RunFolder.of(arguments.out, config)) for config in configs]
     LOG.info("confronting %d claims with %d runs", len(made_for), len(runs))

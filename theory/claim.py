@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simulator.config import Config
-from simulator.execution import Result
-from simulator.runs import RunFolder
-from theory.picture import Picture
+from simulator.runs.config import Config
+from simulator.runs.folder import RunFolder
+from simulator.runs.stages import Result
+from theory.drawing.picture import Picture
 from theory.scaling import LEVEL, holm
 
 __all__ = ["FAILS", "HOLDS", "OUTSIDE", "Assumption", "Claim", "Finding", "Measurement", "Run",
@@ -52,9 +52,9 @@ class Run:
     config : Config
         Of the model that the paper of a claim speaks about.
     summary : dict
-        :attr:`simulator.execution.Result.summary`.
+        :attr:`simulator.runs.stages.Result.summary`.
     history : list of dict
-        :attr:`simulator.execution.Result.history`.
+        :attr:`simulator.runs.stages.Result.history`.
     load : callable
         Returns the arrays of the run. They are read when asked for and not kept: all runs of
         a report together need not fit into memory.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from theory.claim import Claim, Finding, Measurement, Run, Size, conclude, outside
-from theory.picture import Picture, Series
+from theory.drawing.picture import Picture, Series
 from theory.regime import by_size, within
 from theory.scaling import MIN_SEEDS, Exponent, Interval, TooFew, share_interval, t_interval
 

@@ -1,6 +1,6 @@
 """The papers whose claims are confronted, and the figures of each model. A line for each.
 
-The module of a paper has ``TITLE``, ``MODEL`` (a name of :mod:`simulator.models`) and ``CLAIMS``, a
+The module of a paper has ``TITLE``, ``MODEL`` (a name of :mod:`simulator.experiments`) and ``CLAIMS``, a
 tuple of :class:`theory.claim.Theorem`. The module of a model's figures has ``draw_run(config,
 result, folder)``, which returns the files written. Both are imported when they are asked for.
 """
@@ -9,9 +9,9 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from simulator.config import Config
-from simulator.execution import Result
 from simulator.names import require_known
+from simulator.runs.config import Config
+from simulator.runs.stages import Result
 
 __all__ = ["FIGURES", "PAPERS", "draw_run", "paper"]
 
@@ -21,8 +21,8 @@ PAPERS = {
     "ntk": "theory.ntk_evolution",  # Loo, Hasani, Amini & Rus, arXiv 2210.12030
     "tickets": "theory.winning_tickets",  # Shi et al., arXiv 2202.06488
 }
-FIGURES = {"purification": "theory.plots", "patches": "theory.patch_plots",
-           "ntk": "theory.ntk_plots", "tickets": "theory.ticket_plots"}
+FIGURES = {"purification": "theory.feature_purification.figures", "patches": "theory.structured_features.figures",
+           "ntk": "theory.ntk_evolution.figures", "tickets": "theory.winning_tickets.figures"}
 
 
 def paper(name: str) -> ModuleType:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.randomness import Role, stream
-from simulator.simulation import Simulation
 from theory.claim import Assumption, Claim, Run, Size
 
 __all__ = ["ABOVE_CUBE_ROOT", "BELOW_SQUARE_ROOT", "COVERED", "EUCLIDEAN", "FRESH_SAMPLES",

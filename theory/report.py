@@ -9,9 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulator.config import config_hash
+from simulator.runs.config import config_hash
 from theory.claim import HOLDS, OUTSIDE, Finding, Measurement, Run, accepted_range
-from theory.claim_plots import png
+from theory.drawing.claims import png
 
 __all__ = ["html_report", "number"]
 
@@ -54,7 +54,7 @@ def html_report(findings: Sequence[Finding], runs: Sequence[Run], command: str,
     command : str
         What was typed.
     facts : mapping of str to Any
-        The environment, as in :func:`simulator.runs.environment`.
+        The environment, as in :func:`simulator.runs.folder.environment`.
     title : str
         Of the paper.
     """

@@ -19,7 +19,9 @@ from simulator.names import require_known
 
 __all__ = ["MODELS", "plan", "plan_names", "plan_settings", "preset", "preset_names"]
 
-MODELS = ("purification", "patches", "ntk", "tickets")
+FOLDERS = {"purification": "feature_purification", "patches": "structured_features",
+           "ntk": "ntk_evolution", "tickets": "winning_tickets"}
+MODELS = tuple(FOLDERS)
 
 
 def preset_names(model: str) -> list[str]:
@@ -59,4 +61,5 @@ def plan_settings(chosen: dict[str, Any], claims: Sequence[str], seeds: int | No
 
 
 def _module(model: str) -> ModuleType:
-    return importlib.import_module(f"scripts.presets.{require_known('model', model, MODELS)}")
+    folder = FOLDERS[require_known("model", model, FOLDERS)]
+    return importlib.import_module(f"simulator.experiments.{folder}.presets")

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.attacks import BestFound
+from simulator.attacks.gradient import BestFound
 from simulator.checks import require_array, require_labels, require_real
 from simulator.jit import kernel
 from simulator.networks.screening import Buffers

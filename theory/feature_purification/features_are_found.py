@@ -11,14 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.features import cosines, decompose
-from simulator.simulation import Simulation
 from theory.claim import Claim, Finding, Measurement, Run, Size
+from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
-from theory.picture import Curve, Panel, Picture
-from theory.regime import (BELOW_SQUARE_ROOT, FRESH_SAMPLES, MORE_NEURONS, largest_family,
-                           same_seeds)
+from theory.regime import BELOW_SQUARE_ROOT, FRESH_SAMPLES, MORE_NEURONS, largest_family, same_seeds
 from theory.scaling import TooFew
 
 __all__ = ["CLAIM", "confront", "features_found", "initial_cosine"]

@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.randomness import Role, stream
-from simulator.simulation import Simulation
 from theory.claim import Assumption, Claim, Finding, Run, Size
+from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted
-from theory.picture import Curve, Panel, Picture, Series
-from theory.regime import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED,
-                           by_size)
+from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED, by_size
 from theory.scaling import TooFew
 
 __all__ = ["CERTIFIED", "CLAIM", "comparison_radius", "confront", "strong_features_decide"]

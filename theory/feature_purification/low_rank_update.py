@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from simulator.attacks import FGM, PGD, Universal, worst_case
-from simulator.execution import fixed_threads
+from simulator.attacks.gradient import FGM, PGD, Universal, worst_case
+from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.features import decompose
 from simulator.protocols import Attack
 from simulator.randomness import Role, stream
-from simulator.simulation import Simulation
+from simulator.runs.stages import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
+from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
-from theory.picture import Curve, Panel, Picture, Series
 from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED
 
 __all__ = ["CLAIM", "confront", "trained_update"]

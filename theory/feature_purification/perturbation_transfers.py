@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from simulator.attacks import worst_case
-from simulator.execution import fixed_threads
+from simulator.attacks.gradient import worst_case
+from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.randomness import Role, stream
-from simulator.simulation import Simulation
+from simulator.runs.stages import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
-from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names)
-from theory.picture import Curve, Panel, Picture
+from theory.drawing.picture import Curve, Panel, Picture
+from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
 from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, LEARNED
 
 __all__ = ["CLAIM", "confront", "strongest"]

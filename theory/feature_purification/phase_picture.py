@@ -21,15 +21,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.attacks import worst_case
-from simulator.execution import fixed_threads
+from simulator.attacks.gradient import worst_case
+from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.features import decompose
-from simulator.mechanism import flip_mechanism
+from simulator.flips import flip_mechanism
 from simulator.randomness import Role, stream
-from simulator.simulation import Simulation
+from simulator.runs.stages import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size
+from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, confronted, of_slopes
-from theory.picture import Curve, Panel, Picture, Series
 from theory.regime import (EUCLIDEAN, FRESH_SAMPLES, LEARNED, PURIFIED, expected_active,
                            largest_family, same_seeds)
 from theory.scaling import Exponent, TooFew, fit_exponent
@@ -88,7 +88,7 @@ class Flip(NamedTuple):
     Attributes
     ----------
     shares : dict of str to float
-        :meth:`simulator.mechanism.FlipMechanism.shares` over the samples flipped.
+        :meth:`simulator.flips.FlipMechanism.shares` over the samples flipped.
     first_order : float
         ``median(y f / ||df/dx||)`` over r50: 1 where the gradient at x already tells r50.
     margin, slope : float

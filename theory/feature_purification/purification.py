@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from theory.claim import Claim, Finding, Run, Size
+from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
-from theory.picture import Curve, Panel, Picture
 from theory.regime import BELOW_SQUARE_ROOT, COVERED, LEARNED, PURIFIED
 
 __all__ = ["CLAIM", "confront"]

@@ -1,7 +1,7 @@
 """A7: after adversarial training the network is robust to ANY perturbation of that radius.
 
 An attack bounds robust accuracy from above only, so "any" needs the bracket
-``certified <= true <= attacked`` of :mod:`simulator.robustness`. The clean network is not robust
+``certified <= true <= attacked`` of :mod:`simulator.robustness.accuracy`. The clean network is not robust
 in the same sense if its attacked accuracy lies below what is certified for the robust one.
 """
 
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from theory.claim import Assumption, Claim, Finding, Run, Size
+from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
-from theory.picture import Curve, Panel, Picture
 from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED
 
 __all__ = ["CLAIM", "bracket_at_tau", "confront"]

@@ -1,0 +1,1 @@
+"""What `purify benchmark` measures."""

@@ -1,0 +1,326 @@
+"""Timing of implementations side by side: each in a process of its own, taking turns.
+
+Separate processes, because the threads of one library spin on for a while after their work and
+would slow the next one down. Turns, because a machine's speed drifts: what disturbs one
+implementation disturbs its neighbours too. Parent and worker speak JSON lines.
+
+A worker is ``python -m scripts.benchmarking.timing NAME THREADS``; it answers one order at a time.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["BenchmarkError", "Workers", "check_agreement", "main", "median", "spread"]
+
+ROOT = Path(__file__).resolve().parents[1]
+NO_STEP = 1e-12  # learning rate of a timed step: all the work, and the weights stay
+POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
+         "VECLIB_MAXIMUM_THREADS", "NPROC")  # NPROC: the pool of XLA
+
+
+class BenchmarkError(Exception):
+    """A worker failed, or the implementations disagree; the message is one line."""
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median."""
+    return float(np.median(values))
+
+
+def spread(values: Sequence[float]) -> float:
+    """Return the interquartile range."""
+    low, high = np.quantile(values, (0.25, 0.75))
+    return float(high - low)
+
+
+class Workers:
+    """One process for each implementation, alive in a ``with`` block.
+
+    Parameters
+    ----------
+    names : sequence of str
+    threads : int
+        Threads of every pool in every process, and processors it may run on.
+    pause : float
+        Seconds before each turn, in which the threads of the last one fall asleep.
+    """
+
+    def __init__(self, names: Sequence[str], threads: int, pause: float) -> None:
+        self.names, self.threads, self.pause = tuple(names), threads, pause
+        self._processes: dict[str, subprocess.Popen] = {}
+        self._errors: dict[str, Any] = {}
+
+    def __enter__(self) -> "Workers":
+        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+        environment = dict(os.environ, JAX_PLATFORMS="cpu",
+                           PYTHONPATH=os.pathsep.join(filter(None, paths)))
+        environment |= {pool: str(self.threads) for pool in POOLS}
+        for name in self.names:
+            self._errors[name] = tempfile.TemporaryFile("w+")
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "scripts.benchmarking.timing", name, str(self.threads)], text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors[name],
+                env=environment)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for name, process in self._processes.items():
+            process.kill()
+            process.communicate()
+            self._errors[name].close()
+
+    def ask(self, name: str, do: str, **order: Any) -> Any:
+        """Send an order to one worker and wait for its answer.
+
+        Raises
+        ------
+        BenchmarkError
+            The worker met an error or died.
+        """
+        self._send(name, do, order)
+        return self._answer(name)
+
+    def ask_all(self, do: str, **order: Any) -> dict[str, Any]:
+        """Send the same order to every worker at once: for what is not timed."""
+        for name in self.names:
+            self._send(name, do, order)
+        return {name: self._answer(name) for name in self.names}
+
+    def _send(self, name: str, do: str, order: dict[str, Any]) -> None:
+        pipe = self._processes[name].stdin
+        assert pipe is not None
+        try:
+            pipe.write(json.dumps({"do": do, **order}) + "\n")
+            pipe.flush()
+        except BrokenPipeError:
+            raise self._death(name) from None
+
+    def _answer(self, name: str) -> Any:
+        pipe = self._processes[name].stdout
+        assert pipe is not None
+        line = pipe.readline()
+        if not line:
+            raise self._death(name)
+        answer = json.loads(line)
+        if isinstance(answer, dict) and "error" in answer:
+            raise BenchmarkError(f"{name}: {answer['error']}")
+        return answer
+
+    def _death(self, name: str) -> BenchmarkError:
+        code = self._processes[name].wait()
+        self._errors[name].seek(0)
+        said = self._errors[name].read().strip().splitlines()
+        return BenchmarkError(f"{name}: its process ended with code {code}: "
+                              f"{said[-1] if said else 'out of memory?'}")
+
+    def turns(self, rounds: int, do: str, **order: Any) -> dict[str, list[Any]]:
+        """Send the same order to all in turn, round after round, each round from another one on."""
+        answers: dict[str, list[Any]] = {name: [] for name in self.names}
+        for turn in range(rounds):
+            first = turn % len(self.names)
+            for name in self.names[first:] + self.names[:first]:
+                time.sleep(self.pause)
+                answers[name].append(self.ask(name, do, **order))
+        return answers
+
+
+def check_agreement(found: dict[str, list[float]], tolerance: float, where: str) -> None:
+    """Compare what all implementations computed with what plain NumPy did.
+
+    Raises
+    ------
+    BenchmarkError
+        They differ by more than ``tolerance`` relatively: their times compare nothing.
+    """
+    expected = found["numpy"]
+    for name, values in found.items():
+        for i, (value, right) in enumerate(zip(values, expected, strict=True)):
+            if not abs(value - right) <= tolerance * abs(right):
+                raise BenchmarkError(f"{where}: {name} computes loss {value:.10g} where numpy has "
+                                     f"{right:.10g} (number {i + 1}, tolerance {tolerance:g}): "
+                                     "different mathematics must not be compared")
+
+
+class _Worker:
+    """The other side: one implementation and the arrays it works on."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        from scripts.benchmarking.peers import implementation
+        self.one: Any = implementation(name, threads)
+
+    def prepare(self, config: dict[str, Any], weights: str) -> dict[str, Any]:
+        """Take the settings of a size and the file of its weights."""
+        from simulator.experiments.feature_purification.experiment import Simulation
+        from simulator.runs.config import SimulationConfig
+        self.config = SimulationConfig.from_settings(config)
+        self.batches = Simulation(self.config).batches
+        self.file = weights
+        self.batch = self.batches.batch(0)
+        self.samples = self.one.hand(self.batch.X, self.batch.y)
+        return {}
+
+    def load(self, weights: str, bias: float) -> dict[str, Any]:
+        """Take stored weights."""
+        with np.load(self.file, allow_pickle=False) as archive:
+            self.W = archive[weights].astype(self.config.dtype)
+        self.bias = bias
+        self._reset()
+        return {}
+
+    def _reset(self) -> None:
+        self.one.load(self.W, self.bias, self.config.weight_decay, self.config.tau)
+
+    def check(self) -> list[float]:
+        """Return losses that only right gradients lead to: before and after real steps."""
+        from scripts.benchmarking.peers import Numpy
+        eta = self.config.learning_rate
+        losses = [self.one.clean(self.samples, eta), self.one.clean(self.samples, eta),
+                  self.one.adversarial(self.samples, eta), self.one.clean(self.samples, eta)]
+        self._reset()
+        reference = Numpy()
+        reference.load(self.W, self.bias, 0.0, self.config.tau)
+        X, y = self.batch.X, self.batch.y
+        margins = reference.margins(X + np.asarray(self.one.pgd20(self.samples)), y)
+        return [*losses, float(np.logaddexp(0.0, -margins.astype(np.float64)).mean())]
+
+    def warm(self, case: str) -> dict[str, Any]:
+        """Do a case once, uncounted; from here on the peak of the memory is its own."""
+        self._once(case)
+        _reset_peak()
+        return {}
+
+    def time(self, case: str, times: int, wake: bool) -> dict[str, float]:
+        """Return the median milliseconds of a case, after one more to wake the threads."""
+        if wake:
+            self._once(case)
+        passes = getattr(self.one, "passes", None)
+        if passes is not None:
+            passes.reset()
+        seconds = []
+        for _ in range(times):
+            start = time.perf_counter()
+            self._once(case)
+            seconds.append(time.perf_counter() - start)
+        answer = {"ms": 1e3 * median(seconds), "peak_mib": _peak()}
+        if passes is not None:
+            answer |= {"flops": passes.flops / times, "live": float(np.mean(passes.live))}
+        return answer
+
+    def _once(self, case: str) -> None:
+        if case == "pgd20":
+            self.one.pgd20(self.samples)
+        else:
+            getattr(self.one, case)(self.samples, NO_STEP)
+
+    def run(self, stretches: list[dict[str, Any]]) -> dict[str, Any]:
+        """Train through stretches of the run, sampler included; return the time of all of it."""
+        _reset_peak()
+        total = live = 0.0
+        losses = []
+        for part in stretches:
+            if part["weights"] is not None:
+                self.load(part["weights"], part["biases"][0])
+            passes = getattr(self.one, "passes", None)
+            if passes is not None:
+                passes.reset()
+            start = time.perf_counter()
+            for step, self.one.bias in enumerate(part["biases"], part["start"]):
+                if step == part["start"] + 1:  # the first one wakes the threads
+                    start = time.perf_counter()
+                batch = self.batches.batch(step)
+                samples = self.one.hand(batch.X, batch.y)
+                move = self.one.adversarial if part["adversarial"] else self.one.clean
+                loss = move(samples, self.config.learning_rate)
+            counted = max(1, len(part["biases"]) - 1)
+            total += (time.perf_counter() - start) / counted * part["length"]
+            losses.append(loss)
+            if passes is not None:
+                live += part["length"] * float(np.mean(passes.live))
+        answer = {"ms": 1e3 * total, "losses": losses, "peak_mib": _peak()}
+        return answer | {"live": live / sum(part["length"] for part in stretches)}
+
+    def product(self) -> float:
+        """Return the GFLOP/s of ``X W^T``, the product that a forward pass cannot avoid."""
+        X, W = self.batch.X, self.W
+        U = np.empty((len(X), len(W)), X.dtype)
+        np.matmul(X, W.T, out=U)
+        start = time.perf_counter()
+        np.matmul(X, W.T, out=U)
+        return 2e-9 * X.size * len(W) / (time.perf_counter() - start)
+
+    def sampler(self) -> float:
+        """Return the milliseconds of drawing one batch."""
+        start = time.perf_counter()
+        self.batches.batch(1)
+        return 1e3 * (time.perf_counter() - start)
+
+    def pieces(self, case: str) -> dict[str, float]:
+        """Return the milliseconds of each piece of our step, and of the step as "total"."""
+        from scripts.benchmarking.breakdown import clocked_pieces
+        self._once(case)
+        with clocked_pieces() as spent:
+            start = time.perf_counter()
+            self._once(case)
+            total = time.perf_counter() - start
+        answer = {name: 1e3 * seconds for name, seconds in spent.items()}
+        return answer | {"other": 1e3 * (total - sum(spent.values())), "total": 1e3 * total}
+
+    def blas(self) -> list[dict[str, Any]]:
+        """Return what threadpoolctl knows about the BLAS of NumPy in this process."""
+        import threadpoolctl
+        return [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+
+def _reset_peak() -> None:
+    """Let the kernel forget the peak so far, where it can (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
+
+
+def _peak() -> float:
+    """Peak memory in MiB: since the last reset, or of the whole process."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 2**10
+    except OSError:
+        pass
+    import resource
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Answer orders until the input ends."""
+    name, threads = list(sys.argv[1:] if argv is None else argv)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(threads)])
+    # libraries may print: what they print must not reach the pipe
+    pipe = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    worker = None
+    for line in sys.stdin:
+        order = json.loads(line)
+        try:
+            worker = worker or _Worker(name, int(threads))
+            answer = getattr(worker, order.pop("do"))(**order)
+        except Exception as error:
+            first = (str(error).splitlines() or [""])[0]
+            answer = {"error": f"{type(error).__name__}: {first}"}
+        print(json.dumps(answer), file=pipe, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Attacks: searches of a ball for a perturbation with a small margin."""

@@ -1,0 +1,1 @@
+"""Certificates: lower bounds on a margin that hold in the whole ball."""

@@ -1,0 +1,86 @@
+"""Ascent in a dual: steps of Adam, and the positive definite matrix of the ball term.
+
+The ball term of :mod:`simulator.certificates.relaxation` is ``-c^T P^{-1} c / 4`` with
+``P = diag(lam) - W^T diag(mu) W``. With one lam, ``V = diag(mu)^{1/2} W`` and G = W W^T fixed,
+
+    P^{-1} = (I + V^T (lam I - V V^T)^{-1} V) / lam,    V V^T = mu^{1/2} G mu^{1/2},
+
+so a step factors a matrix of the size of the curved neurons and multiplies no matrices.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from simulator.jit import kernel
+
+__all__ = ["ascend", "inverse", "is_definite"]
+
+RIDGE = 1e-9  # P - RIDGE max(lam) I must have a Cholesky factor
+
+
+def ascend(x: np.ndarray, gradient: np.ndarray, moments: np.ndarray, step: int,
+           rate: float) -> None:
+    """Take one step of Adam uphill, in place.
+
+    ``x`` and ``gradient`` have shape (v,); ``moments`` (2, v) holds the running mean and mean
+    square of the gradient, zero before step 0.
+    """
+    _adam(x, gradient, moments[0], moments[1], step, rate)
+
+
+def inverse(W: np.ndarray, gram: np.ndarray | None, mu: np.ndarray,
+            lam: np.ndarray) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Solver for ``P = diag(lam) - W^T diag(mu) W``, or None if P is not positive definite.
+
+    Parameters
+    ----------
+    W : ndarray, shape (p, d)
+    gram : ndarray, shape (p, p), or None
+        ``W W^T``, with a single lam; None factors P itself.
+    mu : ndarray, shape (p,)
+    lam : ndarray, shape (1,) or (d,)
+    """
+    if gram is None:
+        factor = _factor(W, mu, lam)
+        return None if factor is None else lambda c: cho_solve(factor, c, check_finite=False)
+    root, top = np.sqrt(mu), lam[0] * (1.0 - RIDGE)
+    small = -(root[:, None] * gram) * root
+    small.flat[::len(small) + 1] += top
+    try:
+        inner = cho_factor(small, overwrite_a=True, check_finite=False) if len(mu) else None
+    except np.linalg.LinAlgError:
+        return None
+
+    def solve(c: np.ndarray) -> np.ndarray:
+        if inner is None:
+            return c / top
+        return (c + (root * cho_solve(inner, root * (W @ c), check_finite=False)) @ W) / top
+    return solve
+
+
+def is_definite(W: np.ndarray, mu: np.ndarray, lam: np.ndarray) -> bool:
+    """Whether ``P - ridge`` has a Cholesky factor; shapes as in :func:`inverse`."""
+    return _factor(W, mu, lam) is not None
+
+
+def _factor(W: np.ndarray, mu: np.ndarray, lam: np.ndarray) -> tuple | None:
+    """Cholesky factor of ``diag(lam) - W^T diag(mu) W - ridge``, or None."""
+    P = -(W.T * mu) @ W
+    P.flat[::len(P) + 1] += lam - RIDGE * lam.max()
+    try:
+        return cho_factor(P, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return None
+
+
+@kernel
+def _adam(x, gradient, first, second, step, rate):
+    """One ascent step of Adam, in place."""
+    for i in range(len(x)):
+        first[i] = 0.9 * first[i] + 0.1 * gradient[i]
+        second[i] = 0.99 * second[i] + 0.01 * gradient[i] * gradient[i]
+        mean = first[i] / (1.0 - 0.9 ** (step + 1))
+        square = second[i] / (1.0 - 0.99 ** (step + 1))
+        x[i] += rate * mean / (np.sqrt(square) + 1e-8)

@@ -1,0 +1,368 @@
+"""Lower bounds on the margin in a ball, from one Lagrangian.
+
+The margin of ``f(x) = sum_i S_b(<w_i, x>)`` at ``x + y delta`` is
+``sum_i S_b(t_i + s_i)`` with ``t_i = y <w_i, x>`` and ``s_i = <w_i, delta>``. Give the
+equation for s_i a multiplier a_i, its redundant square ``s_i^2 = <w_i, delta>^2`` a
+multiplier mu_i, and the ball (``||delta||^2 <= r^2``, or ``delta_k^2 <= r^2`` for each k)
+multipliers lam >= 0. Then, with ``P = diag(lam) - sum_i mu_i w_i w_i^T`` positive definite
+and ``c = sum_i a_i w_i``, weak duality says
+
+    y f  >=  sum_i min_{l_i <= s <= h_i} [S_b(t_i + s) - a_i s + mu_i s^2]
+             + min_delta [delta^T P delta + <c, delta>] - r^2 * (lam, or sum_k lam_k),
+
+for ANY multipliers; the right side is concave in them. The first minimum is one-dimensional,
+over three pieces; the second is ``-c^T P^{-1} c / 4``.
+
+``mu = 0`` is the linear relaxation (CROWN) with its best slopes a_i: its inner minimum is the
+intercept of the tightest line of slope a_i under S_b, so no case distinction is needed, and
+the ball term is ``-r ||c||_*``. With an orthonormal dictionary and neurons that each hold one
+feature, ``mu_i = lam / (n_j ||w_i||^2)`` over the n_j neurons of feature j is the separable
+dual ``min_s [H_j(s) + lam s^2]``. Free mu_i keep its strength, the price of spreading an l2
+budget over many features, without a dictionary: mixtures are just part of the w_i.
+
+S_b is convex on [-b, inf): only neurons whose interval has the kink -b inside need mu_i > 0.
+Where an attack ended in a local minimum delta of the margin with gradient g, the conditions of
+optimality give multipliers in closed form: ``lam = ||g|| / (2 r)``, ``a_i = gate_i + 2 mu_i
+s_i``, and mu_i the least curvature that makes s_i the minimiser of its piece. If such a P is
+positive definite, the bound equals the attacked margin. Ascent (Adam) does the rest.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simulator.balls import L2Ball, LinfBall
+from simulator.certificates.dual_ascent import ascend, inverse, is_definite
+from simulator.jit import kernel
+
+__all__ = ["ROUNDING", "Multipliers", "Relaxation", "tight_lines"]
+
+ROUNDING = 1e-11  # taken off every bound, relative to the sizes of its terms
+
+
+@dataclass(frozen=True)
+class Multipliers:
+    """A point of the dual; any such point gives a sound bound.
+
+    Attributes
+    ----------
+    slopes : ndarray, shape (q,)
+        a_i for the q neurons of the relaxation.
+    curvatures : ndarray, shape (q,)
+        mu_i relative to ``exp(mean log_lam) / sum_k |<w_i, w_k>|``; at least 0.
+    log_lam : ndarray, shape (1,) for l2 or (d,) for l_inf
+    """
+
+    slopes: np.ndarray
+    curvatures: np.ndarray
+    log_lam: np.ndarray
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """One sample in a ball: the neurons that matter and where their s_i can be.
+
+    Neurons with ``|t_i| + r ||w_i||_* <= b`` are dead and were dropped; those that are linear
+    in the whole ball were added up into ``constant`` and ``linear``.
+
+    Attributes
+    ----------
+    W : ndarray, shape (q, d)
+    t : ndarray, shape (q,)
+        Signed pre-activations ``y <w_i, x>``.
+    low, high : ndarray, shape (q,)
+        Interval of each ``<w_i, delta>``; branching shrinks it.
+    bias : float
+    ball : L2Ball or LinfBall
+    constant : float
+    linear : ndarray, shape (d,)
+    unit : ndarray, shape (q,)
+        ``1 / sum_k |<w_i, w_k>|``: with ``mu_i = lam unit_i``, P is positive semidefinite
+        (diagonal dominance of the Gram matrix), so it is the natural scale of mu_i.
+    """
+
+    W: np.ndarray
+    t: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    bias: float
+    ball: L2Ball | LinfBall
+    constant: float
+    linear: np.ndarray
+    unit: np.ndarray
+
+    @classmethod
+    def of_sample(cls, W: np.ndarray, t: np.ndarray, bias: float,
+                  ball: L2Ball | LinfBall) -> "Relaxation":
+        """Build it from all neurons W (m, d) and signed pre-activations t (m,)."""
+        reach = ball.radius * ball.dual_norm(W)
+        opened, closed = t - reach >= bias, t + reach <= -bias
+        linear = opened | closed
+        some = ~linear & (np.abs(t) + reach > bias)
+        constant = float((t[opened] - bias).sum() + (t[closed] + bias).sum())
+        V = W[some]
+        gram = np.abs(V @ V.T).sum(axis=1)
+        return cls(V, t[some], -reach[some], reach[some], bias, ball, constant,
+                   W[linear].sum(axis=0), 1.0 / np.maximum(gram, np.finfo(float).tiny))
+
+    @property
+    def has_kink(self) -> np.ndarray:
+        """Neurons, shape (q,) of bool, that are not convex on their interval."""
+        return (self.low < self.kink) & (self.kink < self.high)
+
+    @property
+    def kink(self) -> np.ndarray:
+        """Where ``t_i + s_i = -b``, shape (q,); an interval split there ends there exactly.
+
+        (Comparing ``t_i + low_i`` with -b would round: the box would be split for ever.)
+        """
+        return -self.bias - self.t
+
+    def margin(self, delta: np.ndarray) -> float:
+        """Return the margin at ``x + y delta``."""
+        u = self.t + self.W @ delta
+        return float(self.constant + self.linear @ delta
+                     + (np.sign(u) * np.maximum(np.abs(u) - self.bias, 0.0)).sum())
+
+    def descend(self, delta: np.ndarray, steps: int = 30) -> tuple[float, np.ndarray]:
+        """Jump to the minimiser of the linearised margin until it stops falling."""
+        margin = self.margin(delta)
+        for _ in range(steps):
+            gates = np.abs(self.t + self.W @ delta) > self.bias
+            jump = self.ball.steepest(-(self.linear + self.W[gates].sum(axis=0))[None])[0]
+            value = self.margin(jump)
+            if value >= margin - 1e-12:
+                break
+            margin, delta = value, jump
+        return margin, delta
+
+    def start(self, delta: np.ndarray) -> Multipliers:
+        """Return the closed-form multipliers at an attack ``delta``, shape (d,)."""
+        if len(self.t) == 0:
+            return Multipliers(self.t, self.t, np.zeros(1))
+        s = self.W @ delta
+        gates = (np.abs(self.t + s) > self.bias).astype(float)
+        gradient = np.abs(self.linear + gates @ self.W)
+        if isinstance(self.ball, L2Ball):
+            lam = np.array([np.linalg.norm(gradient)])
+            floor = 0.1 * np.linalg.norm(self.W, axis=1).mean()
+        else:
+            lam, floor = gradient, max(0.05 * gradient.mean(), 1e-3 * np.abs(self.W).mean())
+        lam = np.maximum(lam, max(floor, 1e-12)) / (2.0 * self.ball.radius)
+        need = np.empty(len(s))
+        _needed_curvature(self.t, s, self.low, self.high, self.bias, need)
+        scale = np.exp(np.log(lam).mean())
+        top = self._largest(need, lam)
+        curvatures = need / (scale * self.unit) * min(1.0, 0.95 / max(top, 1e-300))
+        slopes = gates + 2.0 * curvatures * scale * self.unit * s
+        return Multipliers(slopes, curvatures, np.log(lam))
+
+    def maximise(self, start: Multipliers, steps: int, target: float = np.inf,
+                 rate: float = 0.05) -> tuple[float, Multipliers, np.ndarray]:
+        """Ascend from ``start`` and keep the best bound met.
+
+        Parameters
+        ----------
+        start : Multipliers
+        steps : int
+            At least 1; the first evaluates the start itself.
+        target : float
+            Stop once the bound exceeds it.
+        rate : float
+            Step length of Adam, falling to zero like a cosine.
+
+        Returns
+        -------
+        bound : float
+        multipliers : Multipliers
+        delta : ndarray, shape (d,)
+            Minimiser of the ball term: where the relaxation puts the adversary.
+        """
+        d = self.W.shape[1]
+        if len(self.t) == 0:  # the margin is linear in the whole ball
+            delta = self.ball.steepest(-self.linear[None])[0]
+            bound = self.constant + self.linear @ delta
+            return bound - ROUNDING * (abs(self.constant) + abs(bound)), start, delta
+        curved = np.flatnonzero(self.has_kink)
+        Wc, unit = self.W[curved], self.unit[curved]
+        half = np.maximum(0.5 * (self.high - self.low), 1e-12)
+        q, p = len(self.t), len(curved)
+        gram = Wc @ Wc.T if isinstance(self.ball, L2Ball) and p <= 2 * d else None
+        x = np.concatenate([start.slopes, start.curvatures[curved], start.log_lam])
+        moments = np.zeros((2, len(x)))
+        gradient, s, mu = np.empty_like(x), np.empty(q), np.zeros(q)
+        best, best_x, best_delta = -np.inf, x.copy(), np.zeros(d)
+        for step in range(steps):
+            lam = np.exp(x[q + p:])
+            while True:
+                mu[curved] = np.exp(x[q + p:].mean()) * unit * x[q:q + p]
+                solve = inverse(Wc, gram, mu[curved], lam)
+                if solve is not None:
+                    break
+                x[q:q + p] *= 0.9
+                x[q:q + p][x[q:q + p] < 1e-9] = 0.0
+            c = self.linear + x[:q] @ self.W
+            delta = -0.5 * solve(c)
+            inner = _inner_minima(self.t, x[:q], mu, self.low, self.high, self.bias, s)
+            square = delta @ delta if len(lam) == 1 else delta * delta
+            if p:
+                ball_term = 0.5 * c @ delta - self.ball.radius ** 2 * lam.sum()
+            else:  # the best lam for these slopes is known
+                ball_term = -self.ball.radius * self.ball.dual_norm(c[None])[0]
+            bound = self.constant + inner + ball_term
+            if bound > best:
+                best, best_x, best_delta = bound, x.copy(), delta
+            if best > target:
+                break
+            reached = self.W @ delta
+            gradient[:q] = (reached - s) / half
+            excess = s[curved] ** 2 - reached[curved] ** 2
+            gradient[q:q + p] = np.exp(x[q + p:].mean()) * unit * excess
+            gradient[q + p:] = (lam * (square - self.ball.radius ** 2)
+                                + mu[curved] @ excess / len(lam))
+            ascend(x, gradient, moments, step,
+                   0.5 * rate * (1.0 + np.cos(np.pi * step / steps)))
+            np.maximum(x[q:q + p], 0.0, out=x[q:q + p])
+        curvatures = np.zeros(q)
+        curvatures[curved] = best_x[q:q + p]
+        found = Multipliers(best_x[:q].copy(), curvatures, best_x[q + p:].copy())
+        return self.bound(found, best_delta), found, best_delta
+
+    def bound(self, multipliers: Multipliers, delta: np.ndarray) -> float:
+        """Evaluate the bound with rounding on the safe side.
+
+        The ball term is bounded through a given ``delta`` (d,), exact minimiser or not: for
+        P >= 0 it is at least ``-delta^T P delta - r ||2 P delta + c||_*``, plus the lam term.
+        The same slopes without curvatures are tried too; the better of the two is returned.
+        """
+        lam = np.exp(multipliers.log_lam)
+        mu, slopes = self._curvatures(multipliers), multipliers.slopes
+        c = self.linear + slopes @ self.W
+        radius = self.ball.radius
+        flat = self._sum(slopes, np.zeros_like(mu), np.array(
+            [-radius * self.ball.dual_norm(c[None])[0]]))
+        if not is_definite(self.W, mu, lam):
+            return flat
+        P_delta = lam * delta - (mu * (self.W @ delta)) @ self.W
+        rest = self.ball.dual_norm((2.0 * P_delta + c)[None])[0]
+        return max(flat, self._sum(slopes, mu, np.array(
+            [-delta @ P_delta, -radius ** 2 * lam.sum(), -radius * rest])))
+
+    def _sum(self, slopes: np.ndarray, mu: np.ndarray, ball_terms: np.ndarray) -> float:
+        s = np.empty(len(self.t))
+        inner = _inner_minima(self.t, slopes, mu, self.low, self.high, self.bias, s)
+        size = (abs(self.constant) + np.abs(ball_terms).sum() + len(s) * self.bias
+                + (np.abs(self.t) + np.abs(slopes * s) + mu * s * s).sum())
+        return float(self.constant + inner + ball_terms.sum() - ROUNDING * size)
+
+    def _curvatures(self, multipliers: Multipliers) -> np.ndarray:
+        """mu_i, zero where the interval is convex."""
+        scale = np.exp(multipliers.log_lam.mean())
+        return np.where(self.has_kink, multipliers.curvatures * scale * self.unit, 0.0)
+
+    def gaps(self, multipliers: Multipliers, delta: np.ndarray) -> np.ndarray:
+        """Return, per neuron, the margin at ``delta`` minus its relaxed value, shape (q,)."""
+        mu = self._curvatures(multipliers)
+        point = np.clip(self.W @ delta, self.low, self.high)
+        gaps = np.empty(len(point))
+        _inner_gaps(self.t, multipliers.slopes, mu, self.low, self.high, self.bias, point, gaps)
+        return gaps
+
+    def restricted(self, low: np.ndarray, high: np.ndarray) -> "Relaxation":
+        """Return the relaxation with other intervals (q,), for branching."""
+        return replace(self, low=low, high=high)
+
+    def _largest(self, mu: np.ndarray, lam: np.ndarray) -> float:
+        """Largest eigenvalue of ``diag(lam)^-1/2 W^T diag(mu) W diag(lam)^-1/2``."""
+        V = (np.sqrt(mu)[:, None] * self.W / np.sqrt(lam))[mu > 0.0]
+        if len(V) == 0:
+            return 0.0
+        return float(np.linalg.eigvalsh(V.T @ V if len(V) > V.shape[1] else V @ V.T)[-1])
+
+
+def tight_lines(T: np.ndarray, slopes: np.ndarray, reach: np.ndarray,
+                bias: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the intercepts of the tightest lines under S_b, and where they touch it.
+
+    Parameters
+    ----------
+    T, slopes : ndarray, shape (n, m)
+        Lines ``slope s + intercept <= S_b(t + s)`` for ``|s| <= reach``.
+    reach : ndarray, shape (m,)
+    bias : float
+
+    Returns
+    -------
+    intercepts, touching : ndarray, shape (n, m)
+    """
+    intercepts, touching = np.empty_like(T), np.empty_like(T)
+    _lines(T, slopes, reach, bias, touching, intercepts)
+    return intercepts, touching
+
+
+@kernel
+def _piece(t, a, mu, low, high, b, piece):
+    """Minimum of ``S_b(t + s) - a s + mu s^2`` on one piece of [low, high], and where."""
+    left = low if piece == 0 else max(low, (-b if piece == 1 else b) - t)
+    right = high if piece == 2 else min(high, (-b if piece == 0 else b) - t)
+    if left > right:
+        return np.inf, 0.0
+    slope = (0.0 if piece == 1 else 1.0) - a
+    offset = 0.0 if piece == 1 else (t + b if piece == 0 else t - b)
+    if mu > 0.0:
+        s = min(max(-0.5 * slope / mu, left), right)
+    else:
+        s = left if slope > 0.0 else right
+    return offset + slope * s + mu * s * s, s
+
+
+@kernel
+def _inner(t, a, mu, low, high, b):
+    value, s = _piece(t, a, mu, low, high, b, 0)
+    for piece in range(1, 3):
+        other, at = _piece(t, a, mu, low, high, b, piece)
+        if other < value:
+            value, s = other, at
+    return value, s
+
+
+@kernel
+def _inner_minima(t, a, mu, low, high, b, s):
+    total = 0.0
+    for i in range(len(t)):
+        value, s[i] = _inner(t[i], a[i], mu[i], low[i], high[i], b)
+        total += value
+    return total
+
+
+@kernel
+def _inner_gaps(t, a, mu, low, high, b, point, gaps):
+    for i in range(len(t)):
+        value, _ = _inner(t[i], a[i], mu[i], low[i], high[i], b)
+        here, _ = _inner(t[i], a[i], mu[i], point[i], point[i], b)
+        gaps[i] = here - value
+
+
+@kernel
+def _lines(T, A, reach, b, S, values):
+    for row in range(T.shape[0]):
+        for i in range(T.shape[1]):
+            values[row, i], S[row, i] = _inner(T[row, i], A[row, i], 0.0, -reach[i], reach[i], b)
+
+
+@kernel
+def _needed_curvature(t, s, low, high, b, need):
+    """Least mu_i that keeps s_i the minimiser over the piece on the other side of -b.
+
+    At distance g from the kink the other piece gains x - g against mu x^2 over a move x.
+    """
+    for i in range(len(t)):
+        g = t[i] + s[i] + b
+        room = s[i] - low[i] if g >= 0.0 else high[i] - s[i]
+        g = max(abs(g), 1e-3 * (high[i] - low[i]))
+        if room <= g:
+            need[i] = 0.0
+        elif room > 2.0 * g:
+            need[i] = 0.25 / g
+        else:
+            need[i] = (room - g) / (room * room)

@@ -1,0 +1,1 @@
+"""The runs of Loo, Hasani, Amini & Rus (arXiv 2210.12030)."""

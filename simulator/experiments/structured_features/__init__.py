@@ -1,0 +1,1 @@
+"""The runs of Li & Li (arXiv 2410.08503)."""

@@ -1,0 +1,1 @@
+"""The runs of Shi et al. (arXiv 2202.06488)."""

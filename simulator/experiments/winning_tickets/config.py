@@ -1,0 +1,124 @@
+"""The settings of a ticket run, and the names of its masks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from simulator.checks import require_int
+from simulator.runs.config import Config
+
+__all__ = ["MASKS", "OTHERS", "RULES", "TICKETS", "TicketConfig"]
+
+# dynamics-preserving: outputs and kernel, one of them, both with swaps, both with whole neurons
+TICKETS = ("ticket", "output-ticket", "kernel-ticket", "swapped-ticket", "neuron-ticket")
+OTHERS = ("random", "neurons", "magnitude", "snip", "saliency", "lottery")
+MASKS = (*TICKETS, *OTHERS)
+RULES = {"none": ("none",), "weights": ("weights",), "outputs": ("outputs",),
+         "better": ("weights", "outputs")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TicketConfig(Config):
+    """Settings of a ticket run.
+
+    Attributes
+    ----------
+    name : str
+        Label of the run folder; presets use their own name.
+    seed : int
+        Seed of every random stream.
+    d, k, m : int
+        Dimension, sparsity, neurons.
+    c_strong, c_weak, weak_low, weak_high, noise, label_margin : float
+        The data; see :class:`simulator.data.sparse_coding.SparseCoding`. The dictionary is the
+        identity and w* all ones.
+    init_scale, bias : float
+        sigma_0 and the constant threshold b.
+    keep_percents : str
+        Percentages of weights to keep, "50-20-10".
+    rescaling : "none", "weights", "outputs" or "better"
+        See :class:`simulator.tickets.masks.Rescaling`; "better" gives every mask the one of the two with
+        the smaller objective.
+    gamma : float
+        Factor of the kernel's part of the objective.
+    search_samples, search_steps : int
+        Fresh adversarial examples of each step of the straight-through search; steps.
+    search_rate : float
+        Its first step, in standard deviations of the scores.
+    swaps : int
+        Greedy swaps tried.
+    learning_rate, weight_decay : float
+        eta and lam.
+    batch_size, steps : int
+        Of every training; fresh samples.
+    tau : float
+        l2 radius of training (FGM) and of attacked accuracy.
+    kernel_samples, flow_samples, test_samples : int
+        Samples of kernel and trajectory errors, of the frozen flow, of the accuracies.
+    record_every : int
+        Steps between recorded outputs.
+    dtype : "float64" or "float32"
+        Of the training; kernels are always float64.
+    threads : int
+    """
+
+    name: str
+    seed: int
+    d: int
+    k: int
+    m: int
+    c_strong: float
+    c_weak: float
+    weak_low: float
+    weak_high: float
+    noise: float
+    label_margin: float
+    init_scale: float
+    bias: float
+    keep_percents: str
+    rescaling: str
+    gamma: float
+    search_samples: int
+    search_steps: int
+    search_rate: float
+    swaps: int
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    steps: int
+    tau: float
+    kernel_samples: int
+    flow_samples: int
+    test_samples: int
+    record_every: int
+    dtype: str
+    threads: int
+
+    MODEL: ClassVar[str] = "tickets"
+    CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {"rescaling": tuple(RULES)}
+    ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ("search_steps", "swaps")
+    POSITIVE: ClassVar[tuple[str, ...]] = ("init_scale", "learning_rate", "tau")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_int("k", self.k, high=self.d,
+                    why="a code has no more entries than there are features")
+        require_int("record_every", self.record_every, high=self.steps,
+                    why="a trajectory needs a recorded step")
+        if len(set(self.percents)) < len(self.percents):
+            raise ValueError(f"keep_percents: expected different numbers, got "
+                             f"{self.keep_percents}")
+
+    @property
+    def percents(self) -> tuple[int, ...]:
+        """Kept percentages in the order given."""
+        words = self.keep_percents.split("-")
+        if not all(word.isdecimal() and 1 <= int(word) <= 99 for word in words):
+            raise ValueError("keep_percents: expected whole numbers from 1 to 99 joined by -, "
+                             f"as in 50-20-10, got {self.keep_percents}")
+        return tuple(int(word) for word in words)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """d and m."""
+        return self.d, self.m

@@ -1,0 +1,265 @@
+"""Low-complexity learners on the data of a run: how robust can each of them be made?
+
+Each learner is trained cleanly and adversarially by the one training loop, on the batches of the
+run, over a small grid of hyper-parameters (learning rate, weight decay, radius of the adversarial
+samples). To these come members that need no training: the exact minimisers of the linear robust
+risk, and threshold-like cubics ``sum_j c t_j + t_j^3``. For each radius the best one on validation
+samples is attacked on the run's test samples. What an attack leaves is an upper bound of robust
+accuracy: an unfair advantage of the learner, not of the network it is held against.
+
+    linear              <w, x>; the one-step attack is its exact worst case
+    degree 2, degree 3  all polynomials (:mod:`simulator.networks.polynomials`)
+    symmetric cubic     the four-parameter family that holds a best polynomial of degree 3,
+                        trained with PGD, because FGM misjudges a cubic
+    tangent kernel      the run's own network linearised at its initialisation, trained and
+                        attacked through smoothed gates too
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simulator.attacks.gradient import FGM, PGD, Universal, worst_case
+from simulator.balls import L2Ball, LinfBall
+from simulator.checks import require_int, require_real
+from simulator.networks.linear import LinearClassifier, robust_linear
+from simulator.networks.linearized import LinearizedReLU, ThroughSmoothedGates
+from simulator.networks.polynomials import Polynomial, SymmetricCubic
+from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Attack, Ball, Batch, Batches, Network
+from simulator.randomness import Role, stream
+from simulator.robustness.accuracy import standard_attacks
+from simulator.training import Diverged, train
+
+__all__ = ["GRID", "RADII", "TRAINING_RADII", "Found", "Learner", "LearnerTask",
+           "learners_of", "measure", "measure_all"]
+
+GRID = ((0.5, 0.0), (2.0, 0.0), (2.0, 0.1))  # learning rate and weight decay, in natural units
+RADII = (1.0, 1.25, 1.5, 1.75, 2.0)  # radii of the attacks, over tau
+TRAINING_RADII = (1.0, 1.5)  # radii of adversarial training, over tau
+THRESHOLDS = (0.0, 0.03, 0.1, 0.3)  # c of the cubics that need no training
+EXACT_BATCHES = 20  # batches whose samples the exact linear minimiser sees
+PROBES = 32
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One class of models that are linear in their weights.
+
+    Attributes
+    ----------
+    name : str
+    make : callable
+        Returns the untrained model; its output is zero.
+    training_attack : Attack
+        Makes the samples of adversarial training.
+    attacks : mapping of str to Attack
+        Their worst case is the attacked accuracy.
+    spread : int
+        Over how many directions the square of its features spreads: the largest curvature of
+        the loss is about ``E||features||^2 / (4 spread)``.
+    known : tuple of Network
+        Members that need no training.
+    """
+
+    name: str
+    make: Callable[[], Network]
+    training_attack: Attack
+    attacks: Mapping[str, Attack]
+    spread: int
+    known: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True)
+class LearnerTask:
+    """The data and the budget that all learners of a run share.
+
+    Attributes
+    ----------
+    batches : Batches
+        Training samples.
+    validation, test : Batch
+        Samples on which hyper-parameters are chosen, and accuracies reported.
+    ball : L2Ball or LinfBall
+        Of radius tau.
+    steps : int
+        Steps of each training.
+    seed : int
+    chunk : int
+        Samples evaluated together.
+    """
+
+    batches: Batches
+    validation: Batch
+    test: Batch
+    ball: L2Ball | LinfBall
+    steps: int
+    seed: int
+    chunk: int = 1000
+
+    def __post_init__(self) -> None:
+        require_int("steps", self.steps, low=1)
+        require_real("tau", self.ball.radius, low=0.0, open_low=True,
+                     why="radii are multiples of it")
+
+    @property
+    def radii(self) -> list[float]:
+        """Radii of the attacks."""
+        return [share * self.ball.radius for share in RADII]
+
+
+@dataclass(frozen=True)
+class Found:
+    """How robust a learner became by one way of training: a list entry for each radius.
+
+    Attributes
+    ----------
+    learner : str
+    training : "clean", "adversarial" or "known"
+    accuracy : list of float
+        Without attack.
+    attacked : list of float
+        Under the worst of all attacks.
+    best : list of str
+        The hyper-parameters that were best on the validation samples.
+    """
+
+    learner: str
+    training: str
+    accuracy: list[float]
+    attacked: list[float]
+    best: list[str]
+
+
+def learners_of(origin: SymmetricReLU, labeler: np.ndarray, dictionary: np.ndarray | None,
+                direction: np.ndarray, task: LearnerTask) -> list[Learner]:
+    """Return the learners that a network is held against.
+
+    Parameters
+    ----------
+    origin : SymmetricReLU
+        The network before training, which fixes the gates of the kernel; its smoothing, if it
+        has any, is left out.
+    labeler : ndarray, shape (d,)
+        w*.
+    dictionary : ndarray, shape (d, d), or None
+        M; None is the identity.
+    direction : ndarray, shape (d,)
+        The dense direction ``M w*``.
+    task : LearnerTask
+    """
+    d, dtype = len(labeler), origin.weights.dtype
+    signs = np.sign(labeler)
+    frozen = SymmetricReLU(origin.weights, origin.bias)
+    standard = standard_attacks(direction)
+    curved = PGD(3, ("zero", "universal"), direction=direction)
+    gates = ThroughSmoothedGates(PGD(20, ("zero", "universal"), direction=direction))
+    cubics = tuple(SymmetricCubic(signs, dictionary, np.array([c, 0.0, 0.0, 1.0], dtype))
+                   for c in THRESHOLDS)
+    return [
+        Learner("linear", lambda: LinearClassifier(np.zeros(d, dtype)), FGM(), standard, d,
+                _exact_linear(direction, task, dtype)),
+        Learner("degree 2", lambda: Polynomial(d, 2, dtype=dtype), FGM(), standard, d),
+        Learner("degree 3", lambda: Polynomial(d, 3, dtype=dtype), FGM(), standard, d),
+        Learner("symmetric cubic", lambda: SymmetricCubic(signs, dictionary, dtype=dtype),
+                curved, standard, 2, cubics),
+        Learner("tangent kernel", lambda: LinearizedReLU(frozen, centred=True),
+                ThroughSmoothedGates(FGM(), (0.0, 1.0)), standard | {"gates": gates}, d)]
+
+
+def _exact_linear(direction: np.ndarray, task: LearnerTask,
+                  dtype: np.dtype) -> tuple[Network, ...]:
+    """The dense direction, and the minimisers of the robust logistic risk."""
+    some = [task.batches.batch(step) for step in range(EXACT_BATCHES)]
+    whole = Batch(np.concatenate([batch.X for batch in some]),
+                  np.concatenate([batch.y for batch in some]))
+    exact = [robust_linear(whole, task.ball.with_radius(share * task.ball.radius)).weights
+             for share in TRAINING_RADII]
+    return tuple(LinearClassifier(w.astype(dtype)) for w in (direction, *exact))
+
+
+def measure_all(learners: Sequence[Learner], task: LearnerTask,
+                progress: Callable[[str], None] = lambda what: None) -> dict[str, Any]:
+    """Measure every learner; ``progress`` is told what is being done.
+
+    Returns
+    -------
+    dict
+        ``radii``: list of float; ``table``: list of the fields of :class:`Found`.
+    """
+    table = []
+    for learner in learners:
+        progress(f"training a {learner.name} model")
+        table += [vars(found) for found in measure(learner, task)]
+    return {"radii": task.radii, "table": table}
+
+
+def measure(learner: Learner, task: LearnerTask) -> Iterator[Found]:
+    """Train one learner in every way and yield how robust it became."""
+    ways = {"clean": _trained(learner, task, (0.0,)),
+            "adversarial": _trained(learner, task, TRAINING_RADII),
+            "known": ((f"member {number}", network)
+                      for number, network in enumerate(learner.known))}
+    for training, candidates in ways.items():
+        # the untrained model, which is right nowhere, where every training diverged
+        named = [("untrained", learner.make()), *candidates]
+        if training != "known" or learner.known:
+            yield _best(learner, training, named, task)
+
+
+def _trained(learner: Learner, task: LearnerTask,
+             shares: Sequence[float]) -> Iterator[tuple[str, Network]]:
+    """Yield the models of the grid, with their hyper-parameters in words."""
+    unit = _curvature(learner, task)
+    for share in shares:
+        ball = task.ball.with_radius(share * task.ball.radius) if share > 0.0 else None
+        for rate, decay in GRID:
+            network = learner.make()
+            try:
+                with np.errstate(over="ignore", invalid="ignore"):  # told by Diverged
+                    train(network, task.batches, rate / unit, 0, task.steps, decay * unit,
+                          task.seed, attack=learner.training_attack if ball else None, ball=ball)
+            except Diverged:
+                continue
+            words = f"rate {rate / unit:.3g}, decay {decay * unit:.3g}"
+            yield words + (f", radius {share:g} tau" if ball else ""), network
+
+
+def _curvature(learner: Learner, task: LearnerTask) -> float:
+    """Return ``E||features||^2 / spread``, the unit of the grid's rates (inverse) and decays.
+
+    At f = 0 the loss of one sample has the gradient ``-y features / 2``.
+    """
+    network, batch = learner.make(), task.batches.batch(0)
+    squares = [np.sum(np.square(network.loss_gradient(batch.X[row:row + 1],
+                                                      batch.y[row:row + 1])[1], dtype=np.float64))
+               for row in range(min(PROBES, len(batch)))]
+    return 4.0 * float(np.mean(squares)) / learner.spread
+
+
+def _best(learner: Learner, training: str, named: Sequence[tuple[str, Network]],
+          task: LearnerTask) -> Found:
+    """Choose for each radius on the validation samples, and report on the test samples."""
+    quick: dict[str, Attack] = {name: attack for name, attack in learner.attacks.items()
+                                if isinstance(attack, Universal)}
+    quick["pgd"] = PGD(10)
+    found = Found(learner.name, training, [], [], [])
+    for index, radius in enumerate(task.radii):
+        ball = task.ball.with_radius(radius)
+        scores = [_accuracies(network, task.validation, ball, quick, task, index)[1]
+                  for _, network in named]
+        words, network = named[int(np.argmax(scores))]
+        clean, attacked = _accuracies(network, task.test, ball, learner.attacks, task, index)
+        found.accuracy.append(clean)
+        found.attacked.append(attacked)
+        found.best.append(words)
+    return found
+
+
+def _accuracies(network: Network, batch: Batch, ball: Ball, attacks: Mapping[str, Attack],
+                task: LearnerTask, index: int) -> tuple[float, float]:
+    found = worst_case(network, batch.X, batch.y, ball, attacks,
+                       stream(task.seed, Role.EVALUATION_ATTACK, index), task.chunk)
+    return found.accuracy("clean"), found.accuracy()

@@ -1,0 +1,1 @@
+"""The empirical tangent kernel, its measures, and the flow on a frozen kernel."""

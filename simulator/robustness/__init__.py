@@ -1,0 +1,1 @@
+"""Accuracy against radius, critical radii, and the bracket around the truth."""

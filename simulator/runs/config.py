@@ -1,0 +1,276 @@
+"""The settings of one run, checked before anything is computed.
+
+A config is plain data: numbers and words, the same in TOML, JSON and on the command line. Its
+hash names the run folder, so equal settings share a folder and different ones never do.
+
+Each model has its own settings, a subclass of :class:`Config`; those of the purification run are
+here, :mod:`simulator.experiments` knows the others.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from simulator.checks import require_choice, require_int, require_real
+from simulator.names import hint
+from simulator.runs.expressions import resolve
+
+__all__ = ["Config", "SimulationConfig", "config_hash"]
+
+
+class Config:
+    """What the settings of every model share.
+
+    A subclass is a frozen dataclass, keyword only, with fields of the types int, float and str,
+    these among them; it may say more about them in the class attributes below. Integers start at
+    1 and reals at 0 unless it does.
+
+    Attributes
+    ----------
+    name : str
+        Label of the run folder, and family of a run in a report; presets use their own name.
+    seed : int
+        Seed of every random stream.
+    d : int
+        Dimension of an input (of a patch).
+    dtype : "float64" or "float32"
+    threads : int
+        BLAS and Numba threads (the last bit of a product depends on it).
+
+    Notes
+    -----
+    ``MODEL``: name in :mod:`simulator.experiments`. ``CHOICES``: the allowed words of a setting.
+    ``ZERO_ALLOWED``: integers that may be 0. ``POSITIVE``: reals that may not. ``LATER``: settings
+    that came after the first release, with what runs did before.
+    """
+
+    name: str
+    seed: int
+    d: int
+    dtype: str
+    threads: int
+
+    MODEL: ClassVar[str]
+    CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ()
+    POSITIVE: ClassVar[tuple[str, ...]] = ()
+    LATER: ClassVar[Mapping[str, Any]] = {}
+
+    def __post_init__(self) -> None:
+        for name in self.types():
+            self._checked(name, getattr(self, name))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Two integers that tell the sizes of a family apart; d is the first."""
+        raise NotImplementedError
+
+    @classmethod
+    def types(cls) -> dict[str, Any]:
+        """Return the type of every setting, in documented order."""
+        return {field.name: field.type
+                for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+
+    @classmethod
+    def known_key(cls, key: str) -> str:
+        """Return ``key`` if it is a setting; otherwise raise ValueError with the nearest name."""
+        names = cls.types()
+        if key not in names:
+            raise ValueError(f"{key}: unknown setting; "
+                             f"{hint(key, names, 0.5, 'the settings are')}")
+        return key
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Build a config from settings that may be expressions.
+
+        ``model`` may be among them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Unknown or missing settings, values of the wrong type or out of range.
+        """
+        settings = {key: value for key, value in settings.items()
+                    if key != "model" or value != cls.MODEL}
+        for key in settings:
+            cls.known_key(key)
+        settings = dict(cls.LATER) | settings
+        missing = [name for name in cls.types() if name not in settings]
+        if missing:
+            raise ValueError(f"{', '.join(missing)}: expected a value, got none")
+        texts = frozenset(name for name, kind in cls.types().items() if kind is str)
+        return cls(**resolve(settings, texts, cls._checked))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain data, in their documented order, after the model."""
+        return {"model": self.MODEL} | {name: getattr(self, name) for name in self.types()}
+
+    def with_seed(self, seed: int) -> Self:
+        """Return the same settings with another seed."""
+        return dataclasses.replace(self, seed=seed)  # type: ignore[type-var]
+
+    @classmethod
+    def _checked(cls, name: str, value: Any) -> Any:
+        """Return the value of one setting in its own type, or raise TypeError / ValueError."""
+        kind = cls.types()[name]
+        if kind is str:
+            return cls._word(name, value)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(f"{name}: expected a number, got {value!r}")
+        if kind is float:
+            return require_real(name, value, low=0.0, open_low=name in cls.POSITIVE)
+        if isinstance(value, float):
+            if not value.is_integer():
+                raise ValueError(f"{name}: expected an integer, got {value} (try round(...))")
+            value = int(value)
+        zero = name == "seed" or name in cls.ZERO_ALLOWED
+        return require_int(name, value, low=0 if zero else 1)
+
+    @classmethod
+    def _word(cls, name: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError(f"{name}: expected a word, got {value!r}")
+        if name == "dtype":
+            return require_choice(name, value, ("float64", "float32"))
+        if name in cls.CHOICES:
+            return require_choice(name, value, cls.CHOICES[name])
+        if not value.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(f"{name}: expected letters, digits, - and _, got {value!r}: "
+                             "it names the run folder")
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulationConfig(Config):
+    """One run: clean training, then adversarial training, then evaluation.
+
+    Attributes
+    ----------
+    name : str
+        Label of the run folder; presets use their own name.
+    seed : int
+        Seed of every random stream.
+    d, k, m : int
+        Dimension, sparsity, neurons.
+    c_strong, c_weak, weak_low, weak_high, noise, label_margin : float
+        The data; see :class:`simulator.data.sparse_coding.SparseCoding`.
+    dictionary : "identity" or "random"
+    labeler : "ones" or "signs"
+        w* all ones, or random signs.
+    init_scale : float
+        sigma_0.
+    smoothing : float
+        sigma_rho, pre-activation noise; ``smoothing_mode`` "expected" or "sampled".
+    bias_schedule : "linear" or "tracking"
+        "linear": ``min(bias_scale sqrt(log d) init_scale + bias_growth eta g0 t, bias_max)``;
+        "tracking": ``bias_scale sqrt(log d) mean ||w_i|| / sqrt(d)``. Constant in the
+        adversarial phase.
+    learning_rate, weight_decay : float
+        eta and lam.
+    batch_size : int
+        n.
+    training_samples : int
+        Size of a finite training set; 0 draws fresh samples every step.
+    clean_steps, adversarial_steps : int
+    norm : "l2" or "linf"
+    tau : float
+        Radius of adversarial training and of the reported attacked accuracy.
+    training_attack : "fgm" or "pgd"
+        With ``training_pgd_steps``.
+    test_samples : int
+        Fresh samples for every reported accuracy.
+    evaluation_chunk : int
+        Samples evaluated together (the last bit of a product depends on it).
+    bracket_samples : int
+        The first test samples, for which robustness is also certified; 0 leaves it out.
+    bracket_nodes : int
+        Boxes of branch and bound for each undecided one (boxes, not seconds: equal settings
+        give equal results).
+    learner_steps : int
+        Steps of each training of the low-complexity learners (:mod:`simulator.low_complexity`) that
+        the run's network is held against; 0 leaves them out.
+    record_every : int
+        Steps between rows of the history.
+    dtype : "float64" or "float32"
+    threads : int
+        BLAS and Numba threads (the last bit of a product depends on it).
+    """
+
+    name: str
+    seed: int
+    d: int
+    k: int
+    m: int
+    c_strong: float
+    c_weak: float
+    weak_low: float
+    weak_high: float
+    noise: float
+    label_margin: float
+    dictionary: str
+    labeler: str
+    init_scale: float
+    smoothing: float
+    smoothing_mode: str
+    bias_schedule: str
+    bias_scale: float
+    bias_growth: float
+    bias_max: float
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    training_samples: int
+    clean_steps: int
+    adversarial_steps: int
+    norm: str
+    tau: float
+    training_attack: str
+    training_pgd_steps: int
+    test_samples: int
+    evaluation_chunk: int
+    bracket_samples: int
+    bracket_nodes: int
+    learner_steps: int
+    record_every: int
+    dtype: str
+    threads: int
+
+    MODEL: ClassVar[str] = "purification"
+    CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "dictionary": ("identity", "random"), "labeler": ("ones", "signs"),
+        "smoothing_mode": ("expected", "sampled"), "bias_schedule": ("linear", "tracking"),
+        "norm": ("l2", "linf"), "training_attack": ("fgm", "pgd")}
+    ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ("training_samples", "adversarial_steps",
+                                               "bracket_samples", "learner_steps")
+    POSITIVE: ClassVar[tuple[str, ...]] = ("init_scale", "learning_rate")
+    LATER: ClassVar[Mapping[str, Any]] = {"bracket_samples": 0, "bracket_nodes": 1,
+                                          "learner_steps": 0}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_int("k", self.k, high=self.d,
+                    why="a code has no more entries than there are features")
+        require_real("tau", self.tau, low=0.0, open_low=self.learner_steps > 0,
+                     why="learners are attacked at multiples of it")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """d and k."""
+        return self.d, self.k
+
+
+def config_hash(config: Config) -> str:
+    """Return ten hexadecimal digits that identify the settings.
+
+    A later setting counts only where it changes what older runs did: their folders keep their
+    names.
+    """
+    later = {"model": SimulationConfig.MODEL, **config.LATER}
+    counted = {key: value for key, value in config.to_dict().items()
+               if key not in later or value != later[key]}
+    text = json.dumps(counted, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -1,0 +1,276 @@
+"""Run folders: what a run leaves on disk, written so that nothing can be lost or half there.
+
+    runs/<name>-<config hash>/
+        config.json      the resolved settings; `--config` takes it back
+        env.json         versions, CPU, BLAS, threads
+        checkpoint.npz   the state after some step; a resumed run continues from it
+        checkpoint.previous.npz
+                         the one before, for the case that the last is damaged
+        metrics.csv      the history
+        arrays.npz       weights, curves, perturbations: all that the figures need
+        summary.json     what `purify simulate` prints
+        status.json      running, interrupted, diverged, failed or done, with hashes
+        figures/
+
+Every file is replaced as a whole, the last two checkpoints are kept, and one process at a time
+works in a folder (:mod:`simulator.runs.files`). "done" is only believed if the hashes agree.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simulator import __version__
+from simulator.experiments import config_of
+from simulator.runs.config import Config, config_hash
+from simulator.runs.environment import changes, environment
+from simulator.runs.files import (PART, Busy, Damaged, RunError, locked, read_csv, read_npz,
+                                  table_bytes, write_atomic)
+
+__all__ = ["FORMAT", "Busy", "RunError", "RunFolder", "environment", "read_npz", "write_atomic"]
+
+LOG = logging.getLogger("purify")
+FORMAT = 1
+RESULTS = ("config.json", "metrics.csv", "arrays.npz", "summary.json")  # hashed when done
+
+
+class RunFolder:
+    """One run's folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder itself; see :meth:`create` and :meth:`existing` for how to get one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, root: Path, config: Config, resume: bool = False) -> "RunFolder":
+        """Make the folder of a config below ``root``, or take up the one that is there.
+
+        Raises
+        ------
+        RunError
+            The folder holds something else, an unfinished run without ``resume``, or with
+            ``resume`` there is nothing to resume. Nothing is changed on disk then.
+        """
+        if (root / "config.json").exists():
+            raise RunError(f"{root}: expected a folder for runs, got a run folder: "
+                           f"name the folder around it ({root.parent})")
+        folder = cls.of(root, config)
+        if folder._in_use():
+            folder._check_same(config)
+            if folder.status().get("state") != "done":
+                if not resume:
+                    raise RunError(f"{folder.path}: holds an unfinished run of these settings: "
+                                   "add --resume to continue it, or choose another --out")
+                folder._check_version(config)
+            return folder
+        if resume:
+            raise RunError(f"{folder.path}: nothing to resume{folder._nearest(root, config)}")
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{folder.path}: cannot be made: {error.strerror}") from None
+        folder.write_json("config.json", config.to_dict())
+        folder.write_json("env.json", environment(config.threads))
+        folder.write_status("running", step=0)
+        return folder
+
+    @classmethod
+    def of(cls, root: Path, config: Config) -> "RunFolder":
+        """Return the folder that belongs to a config below ``root``, made or not."""
+        return cls(root / f"{config.name}-{config_hash(config)}")
+
+    @classmethod
+    def existing(cls, path: Path) -> "RunFolder":
+        """Return the folder of a run that is there.
+
+        Raises
+        ------
+        RunError
+            There is no run.
+        """
+        if not (path / "config.json").is_file():
+            raise RunError(f"{path}: expected a run folder, found no config.json in it")
+        return cls(path)
+
+    def config(self) -> Config:
+        """Return the settings of the run."""
+        try:
+            return config_of(self.read_json("config.json"))
+        except (TypeError, ValueError) as error:
+            raise RunError(f"{self.path / 'config.json'}: {error}") from None
+
+    def status(self) -> dict[str, Any]:
+        """Return status.json, or {} where it is missing."""
+        return self.read_json("status.json") if (self.path / "status.json").exists() else {}
+
+    def write_status(self, state: str, step: int, files: Sequence[str] = (),
+                     error: str = "") -> None:
+        """Record how far the run is; ``files`` are hashed, ``error`` is one line."""
+        hashes = {name: hashlib.sha256((self.path / name).read_bytes()).hexdigest()
+                  for name in files}
+        content = {"format": FORMAT, "state": state, "step": step, "files": hashes}
+        self.write_json("status.json", content | ({"error": error} if error else {}))
+
+    def finish(self, step: int) -> None:
+        """Mark the run as done; from here on its results are believed by their hashes."""
+        self.write_status("done", step, RESULTS)
+        (self.path / "checkpoint.previous.npz").unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only process that works in this folder; see :func:`simulator.runs.files.locked`."""
+        with locked(self.path):
+            yield
+
+    def is_done(self) -> bool:
+        """True if the run is finished and every file has the hash it was finished with."""
+        status = self.status()
+        if status.get("state") != "done":
+            return False
+        for name, digest in status.get("files", {}).items():
+            path = self.path / name
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+                return False
+        return True
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file."""
+        write_atomic(self.path / name, (json.dumps(content, indent=2) + "\n").encode())
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a JSON file that holds an object."""
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text())
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+        except ValueError:
+            raise RunError(f"{path}: expected JSON, got something else or half a file") from None
+        if not isinstance(content, dict):
+            raise RunError(f"{path}: expected a JSON object, got {type(content).__name__}")
+        return content
+
+    def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write a table; floats keep all their digits, NaN is an empty cell."""
+        write_atomic(self.path / name, table_bytes(rows))
+
+    def read_csv(self, name: str) -> list[dict[str, Any]]:
+        """Read a table back: words stay words, cells become floats, empty ones NaN."""
+        return read_csv(self.path / name)
+
+    def write_npz(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write arrays; equal arrays give equal bytes."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        write_atomic(self.path / name, buffer.getvalue())
+
+    def read_npz(self, name: str) -> dict[str, np.ndarray]:
+        """Read arrays; never unpickles."""
+        return read_npz(self.path / name)
+
+    def save_checkpoint(self, config: Config, state: Mapping[str, np.ndarray]) -> None:
+        """Store ``state``, marked with the format and the config; keep the one before."""
+        self.write_npz("checkpoint.next.npz", {
+            "format": np.array(FORMAT), "config_hash": np.array(config_hash(config)), **state})
+        try:
+            if (self.path / "checkpoint.npz").exists():
+                os.replace(self.path / "checkpoint.npz", self.path / "checkpoint.previous.npz")
+            os.replace(self.path / "checkpoint.next.npz", self.path / "checkpoint.npz")
+        except OSError as error:
+            raise RunError(f"{self.path / 'checkpoint.npz'}: cannot be written: "
+                           f"{error.strerror}") from None
+
+    def load_checkpoint(self, config: Config) -> dict[str, np.ndarray] | None:
+        """Return the last checkpoint, or None if the run was stopped before the first.
+
+        Where the last one is damaged, it is set aside and the one before is returned.
+
+        Raises
+        ------
+        RunError
+            No checkpoint is whole, or it is of another format or of another run.
+        """
+        path, previous = self.path / "checkpoint.npz", self.path / "checkpoint.previous.npz"
+        if path.exists():
+            try:
+                return _checkpoint(path, config)
+            except Damaged as damage:
+                if not previous.exists():
+                    raise
+                state = _checkpoint(previous, config)
+                # out of the way: the next save must not put it in the place of the whole one
+                os.replace(path, self.path / "checkpoint.damaged.npz")
+                LOG.warning("%s; continuing from the previous checkpoint, step %d", damage,
+                            int(state["step"]))
+                return state
+        return _checkpoint(previous, config) if previous.exists() else None
+
+    def _in_use(self) -> bool:
+        """True if the folder holds anything but the leftovers of a process killed at once."""
+        return self.path.exists() and any(
+            path.name != ".lock" and path.suffix != PART for path in self.path.iterdir())
+
+    def _check_version(self, config: Config) -> None:
+        """Refuse to finish a run that another version began: no version would give its bits."""
+        now = environment(config.threads)
+        if not (self.path / "env.json").exists():  # killed before it was written
+            self.write_json("env.json", now)
+        before = self.read_json("env.json")
+        if before.get("version") != __version__:
+            raise RunError(f"{self.path}: begun by version {before.get('version')}, this is "
+                           f"{__version__}: finish it there, delete it, or choose another --out")
+        changed = changes(before, now)
+        if changed:
+            LOG.warning("%s: begun elsewhere (%s): the last bits may differ", self.path, changed)
+
+    def _check_same(self, config: Config) -> None:
+        if not (self.path / "config.json").exists():
+            raise RunError(f"{self.path}: expected a run folder or an empty one, got a folder "
+                           "with other files: choose another --out")
+        changed = _changes(self.read_json("config.json"), config)
+        if changed:
+            raise RunError(f"{self.path}: holds another run ({changed}): choose another --out")
+
+    def _nearest(self, root: Path, config: Config) -> str:
+        """Say what changed since the run of the same name that is most alike, if any."""
+        changes = [(_changes(RunFolder(path.parent).read_json("config.json"), config), path.parent)
+                   for path in sorted(root.glob(f"{config.name}-*/config.json"))]
+        if not changes:
+            return ": no run of these settings was started"
+        changed, path = min(changes, key=lambda entry: entry[0].count(","))
+        return f": the settings changed since {path.name} ({changed})"
+
+
+def _changes(stored: Mapping[str, Any], config: Config) -> str:
+    now = config.to_dict()
+    stored = {"model": "purification"} | dict(stored)  # once the only one, and not named
+    return ", ".join(f"{key} {stored.get(key)!r} -> {now.get(key)!r}"
+                     for key in {**stored, **now} if stored.get(key) != now.get(key))
+
+
+def _checkpoint(path: Path, config: Config) -> dict[str, np.ndarray]:
+    """Read a checkpoint that must belong to these settings."""
+    state = read_npz(path)
+    if "format" not in state or "config_hash" not in state:
+        raise RunError(f"{path}: expected a checkpoint, got an archive of "
+                       f"{', '.join(sorted(state)) or 'nothing'}")
+    if int(state["format"]) != FORMAT:
+        raise RunError(f"{path}: expected format {FORMAT}, got {int(state['format'])}: "
+                       "written by another version")
+    if str(state["config_hash"]) != config_hash(config):
+        raise RunError(f"{path}: expected a checkpoint of run {config_hash(config)}, got one "
+                       f"of run {state['config_hash']}: it belongs to other settings")
+    return state

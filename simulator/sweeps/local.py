@@ -1,0 +1,357 @@
+"""Many runs: which are left to do, done here or in local processes, and one table of them all.
+
+Whatever way the runs are done, their folders hold the same bytes, and :func:`write_summary`
+looks at nothing but the folders. A run that fails says so in its ``status.json`` and stops no
+other run.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulator.experiments import config_of, module_of
+from simulator.runs.config import Config, config_hash
+from simulator.runs.cost import available_memory
+from simulator.runs.files import Busy, RunError, table_bytes, write_atomic
+from simulator.runs.folder import RunFolder
+from simulator.sweeps.plan import Plan, load_plan
+
+__all__ = ["Outcome", "here", "left_to_do", "merge", "processes", "record_failure", "run_one",
+           "standing", "thread_environment", "worker_count", "write_summary"]
+
+CHANGED = "finished, but its files have changed since"
+KILLED = "its process was killed, perhaps for lack of memory"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run stands.
+
+    Attributes
+    ----------
+    config : Config
+    state : str
+        "done" (verified by its hashes), "diverged", "failed", "unfinished" (it can be resumed)
+        or "missing" (never started).
+    error : str
+        One line, for diverged and failed runs.
+    """
+
+    config: Config
+    state: str
+    error: str = ""
+
+
+def never() -> bool:
+    """The default answer to "stop?"."""
+    return False
+
+
+def standing(root: Path, config: Config) -> Outcome:
+    """Look at the folder of a run below ``root`` and say how it stands."""
+    folder = RunFolder.of(root, config)
+    if not (folder.path / "config.json").exists():
+        return Outcome(config, "missing")
+    try:
+        status = folder.status()
+        state, error = str(status.get("state")), str(status.get("error", ""))
+        if folder.config() != config:
+            return Outcome(config, "failed", "its folder holds another run")
+        if state == "done" and not folder.is_done():
+            return Outcome(config, "failed", CHANGED)
+    except RunError as damage:
+        return Outcome(config, "failed", _line(damage, root))
+    if state in ("done", "diverged", "failed"):
+        return Outcome(config, state, error)
+    return Outcome(config, "unfinished")
+
+
+def left_to_do(root: Path, configs: Iterable[Config], resume: bool = False,
+               retry_failed: bool = False) -> tuple[list[Config], list[Outcome]]:
+    """Split runs into those to do and those that are settled.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the run folders.
+    configs : iterable of Config
+    resume : bool
+        Also continue unfinished runs.
+    retry_failed : bool
+        Also try failed and diverged runs again, from their last good state.
+
+    Raises
+    ------
+    RunError
+        There are unfinished runs and ``resume`` is not set.
+    """
+    again = {"missing", "unfinished"} | ({"failed", "diverged"} if retry_failed else set())
+    found = [standing(root, config) for config in configs]
+    unfinished = sum(outcome.state == "unfinished" for outcome in found)
+    if unfinished and not resume:
+        raise RunError(f"{root}: holds {unfinished} unfinished runs of this sweep: add --resume "
+                       "to continue them, or choose another --out")
+    return ([outcome.config for outcome in found if outcome.state in again],
+            [outcome for outcome in found if outcome.state not in again])
+
+
+def run_one(config: Config, root: Path, stop: Callable[[], bool] = never) -> Outcome:
+    """Do one run, from its checkpoint if it has one; whatever goes wrong is its outcome."""
+    from simulator.runs.stages import Stopped
+    from simulator.training import Diverged
+
+    def progress(step: int, total: int, what: str) -> None:
+        if stop():
+            raise Stopped
+
+    try:
+        if not RunFolder.of(root, config).is_done():
+            module_of(config.MODEL).simulate(config, _taken_up(root, config), progress)
+    except Diverged as error:
+        return Outcome(config, "diverged", str(error))
+    except Stopped:
+        return Outcome(config, "unfinished")
+    except Busy as error:  # the other process writes the status
+        return Outcome(config, "failed", _line(error, root))
+    except Exception as error:  # a run must not take the sweep with it, whatever it met
+        return record_failure(root, config, _line(error, root))
+    return Outcome(config, "done")
+
+
+def _taken_up(root: Path, config: Config) -> RunFolder:
+    folder = RunFolder.of(root, config)
+    if not (folder.path / "config.json").exists():
+        return RunFolder.create(root, config)
+    status = folder.status()
+    if status.get("state") == "done":  # asked to do it again: its files have changed
+        folder.write_status("running", int(status.get("step", 0)))
+    return RunFolder.create(root, config, resume=True)
+
+
+def record_failure(root: Path, config: Config, error: str) -> Outcome:
+    """Write into a run's folder that it failed, as far as it can be written."""
+    folder = RunFolder.of(root, config)
+    try:
+        if not (folder.path / "config.json").exists():
+            folder = RunFolder.create(root, config)
+        try:
+            step = int(folder.status().get("step", 0))
+        except RunError:
+            step = 0
+        folder.write_status("failed", step, error=error)
+    except RunError:  # the disk is full: the run stays unfinished, which is true as well
+        pass
+    return Outcome(config, "failed", error)
+
+
+def _line(error: Exception, root: Path) -> str:
+    """One line about an error, without the place of the runs: tables must not depend on it."""
+    text = (str(error).splitlines() or [""])[0].replace(f"{root}{os.sep}", "")
+    if isinstance(error, RunError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def here(configs: Iterable[Config], root: Path,
+         stop: Callable[[], bool] = never) -> Iterator[Outcome]:
+    """Do the runs one after the other in this process."""
+    for config in configs:
+        if stop():
+            return
+        yield run_one(config, root, stop)
+
+
+def worker_count(configs: Sequence[Config], wanted: int | None = None) -> int:
+    """Return how many runs to do at once: as many as have a core and memory.
+
+    Parameters
+    ----------
+    configs : sequence of Config
+    wanted : int or None
+        What the user asked for; None for one run per core. Fewer where memory is short: it is
+        shared by the largest runs, and a fifth of what is free stays free.
+    """
+    if not configs:
+        return 1
+    threads = max(config.threads for config in configs)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    need = max(module_of(config.MODEL).cost(config).memory for config in configs)
+    fits = max(1, int(min(0.8 * available_memory() / need, 1e6)))
+    most = max(1, (cores or 1) // threads) if wanted is None else wanted
+    return min(most, fits, len(configs))
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Environment variables that must be set before NumPy and Numba load in a worker."""
+    return {name: str(threads) for name in
+            ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+
+def processes(configs: Iterable[Config], root: Path, workers: int,
+              stop: Callable[[], bool] = never) -> Iterator[Outcome]:
+    """Do the runs in local processes, in the order in which they finish.
+
+    Parameters
+    ----------
+    configs : iterable of Config
+    root : Path
+    workers : int
+        Processes at once.
+    stop : callable
+        Asked several times a second; once it says True, running runs write a checkpoint and
+        end as "unfinished", and no other is begun.
+
+    Notes
+    -----
+    A worker that is killed takes the others of its pool along. All runs that were on are then
+    continued one at a time, so that the one that kills its process is found; only that one
+    fails.
+    """
+    waiting = deque(configs)
+    if not waiting:
+        return
+    with _environment(thread_environment(max(config.threads for config in waiting))):
+        while waiting and not stop():
+            suspects = yield from _pool(waiting, root, workers, stop)
+            for suspect in suspects:
+                if stop():
+                    return
+                if (yield from _pool(deque([suspect]), root, 1, stop)):
+                    yield record_failure(root, suspect, KILLED)
+
+
+def _pool(waiting: deque[Config], root: Path, workers: int,
+          stop: Callable[[], bool]) -> Generator[Outcome, None, list[Config]]:
+    """Take runs from ``waiting`` until it is empty; return those on when a worker was killed."""
+    context = multiprocessing.get_context("spawn")  # a forked child dies with OpenMP threads
+    stopped = context.Event()
+    running: dict[Future[tuple[str, str]], Config] = {}
+    lost: list[Config] = []
+    with ProcessPoolExecutor(workers, context, _begin_worker, (stopped,)) as pool:
+        try:
+            while (waiting and not lost) or running:
+                while waiting and not lost and len(running) < workers and not stopped.is_set():
+                    running[pool.submit(_work, waiting[0].to_dict(), str(root))] = waiting[0]
+                    waiting.popleft()
+                for future in wait(running, 0.2, FIRST_COMPLETED).done:
+                    config = running.pop(future)
+                    try:
+                        yield Outcome(config, *future.result())
+                    except BrokenProcessPool:
+                        lost.append(config)
+                if stop():
+                    stopped.set()
+                if stopped.is_set() and not running:
+                    break
+        except BrokenProcessPool:  # seen by submit before any result said so
+            lost.extend(running.values())
+        finally:
+            stopped.set()  # an error or a closed generator must not wait for whole runs
+    return lost
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for the processes started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+_stopped: Any = None  # in a worker: the event that asks it to stop
+
+
+def _begin_worker(stopped: Any) -> None:
+    """Set up a worker: the parent alone hears Ctrl-C, and no worker outlives it."""
+    global _stopped
+    _stopped = stopped
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # like a kill: the folder stays as it is, and its lock is free
+
+
+def _work(settings: dict[str, Any], root: str) -> tuple[str, str]:
+    outcome = run_one(config_of(settings), Path(root), _stopped.is_set)
+    return outcome.state, outcome.error
+
+
+def merge(place: Path) -> tuple[Path, list[Outcome]]:
+    """Write the summary of a sweep from its run folders.
+
+    Parameters
+    ----------
+    place : Path
+        The sweep's folder, or the folder for runs around it if that holds one sweep.
+
+    Returns
+    -------
+    path : Path
+        The summary.
+    outcomes : list of Outcome
+        How each run stands, in the order of the plan.
+
+    Raises
+    ------
+    RunError
+        There is no sweep, or the summary cannot be written.
+    """
+    folder, plan = load_plan(place)
+    return write_summary(folder, plan)
+
+
+def write_summary(folder: Path, plan: Plan) -> tuple[Path, list[Outcome]]:
+    """Write ``summary.csv`` into a sweep's folder: one row per run, in the plan's order.
+
+    Columns: the settings that tell runs apart, ``run`` (the hash), ``state``, ``error``, and
+    the numbers of ``summary.json``, those of a phase with its name before them. Equal runs
+    give equal bytes, wherever they were done.
+    """
+    root = folder.parent
+    outcomes = [standing(root, config) for config in plan.configs]
+    found = [_numbers(RunFolder.of(root, outcome.config)) if outcome.state == "done" else {}
+             for outcome in outcomes]
+    names = [name for name in next((numbers for numbers in found if numbers), {})
+             if name not in plan.columns]
+    rows = []
+    for outcome, numbers in zip(outcomes, found):
+        rows.append({name: getattr(outcome.config, name) for name in plan.columns}
+                    | {"run": config_hash(outcome.config), "state": outcome.state,
+                       "error": outcome.error}
+                    | {name: numbers.get(name, float("nan")) for name in names})
+    path = folder / "summary.csv"
+    write_atomic(path, table_bytes(rows))
+    return path, outcomes
+
+
+def _numbers(folder: RunFolder) -> dict[str, float]:
+    """The flattened summary of a finished run, without its lists."""
+    flat: dict[str, float] = {}
+    for name, value in folder.read_json("summary.json").items():
+        if isinstance(value, dict):
+            flat |= {f"{name}_{key}": entry for key, entry in value.items()
+                     if not isinstance(entry, list)}
+        else:
+            flat[name] = value
+    return flat

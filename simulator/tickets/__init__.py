@@ -1,0 +1,1 @@
+"""Winning tickets: masks that keep the dynamics of the dense network."""

@@ -1,0 +1,133 @@
+"""Runs with a planted truth: networks written down instead of trained, measured as always.
+
+A planted neuron is ``w = e_j + r sum_{j' != j} w*_j' e_j'``: its feature and a dense mixture of
+ratio r. Summaries come from the simulator's own evaluation of those weights, so a claim sees
+what it would see in a real run.
+"""
+
+import itertools
+
+import numpy as np
+
+from scripts.presets import preset
+from simulator.attacks.gradient import worst_case
+from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.features import decompose, purification
+from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.randomness import Role, stream
+from simulator.runs.config import SimulationConfig
+from simulator.runs.stages import Result
+from theory.claim import Run
+from theory.feature_purification import phase_picture
+
+BIAS = 0.1
+SHOWN = 30
+
+
+def planted_config(d, k, seed, **changes):
+    """Settings in the regime of every claim, with a test set that is quick to attack."""
+    settings = preset("lottery")
+    if "bracket_samples" in settings:  # certificates take longer than all else; none is planted
+        settings["bracket_samples"] = 0
+    return SimulationConfig.from_settings(settings | {
+        "d": d, "k": k, "seed": seed, "m": "2*d", "c_weak": 1.0, "noise": 0.05,
+        "test_samples": 100, "evaluation_chunk": 100, "threads": 1} | changes)
+
+
+def planted_weights(d, ratio, seed):
+    """Two neurons a feature with a mixture of the given ratio, a little noise in all of it."""
+    rng = np.random.default_rng(seed)
+    weights = np.tile((1.0 - ratio) * np.eye(d) + ratio, (2, 1))
+    return weights + 0.002 * rng.standard_normal(weights.shape)
+
+
+def lottery_weights(config, ratio):
+    """Each feature grown in the neuron that starts with most of it; the others only decayed."""
+    start = Simulation(config).initial_network().weights
+    weights = 0.1 * start
+    features = (1.0 - ratio) * np.eye(config.d) + ratio
+    free = np.ones(len(start), bool)
+    for feature in range(config.d):
+        winner = int(np.argmax(free * start[:, feature]))
+        free[winner] = False
+        weights[winner] = start[winner] + features[feature]
+    return weights
+
+
+def planted_run(d, k, seed, before=0.25, after=0.01, weights=None, **changes):
+    """Return a Run whose clean and robust networks have these mixture ratios.
+
+    ``weights`` gives both weight matrices instead.
+    """
+    config = planted_config(d, k, seed, **changes)
+    simulation = Simulation(config)
+    clean, robust = weights or (planted_weights(d, before, seed), planted_weights(d, after, seed))
+    labeler = simulation.data.signs
+    summary = {"p": simulation.data.activation_probability, "tau": config.tau,
+               "linear_r50": simulation.linear_r50()}
+    arrays = {"bias": np.array(BIAS), "labeler": labeler, "weights_clean": clean,
+              "weights_adversarial": robust, "labels": simulation.test_set.y[:SHOWN]}
+    for phase, matrix in (("clean", clean), ("adversarial", robust)):
+        network = SymmetricReLU(matrix, BIAS)
+        summary[phase] = simulation.evaluate(network)
+        test = simulation.test_set
+        arrays[f"perturbation_{phase}"] = worst_case(
+            network, test.X[:SHOWN], test.y[:SHOWN], simulation.ball, simulation.attacks,
+            stream(seed, Role.EVALUATION_ATTACK)).delta
+    marked = decompose(clean, None, labeler).is_feature_neuron
+    history = [{"step": 0, "phase": "adversarial", **purification(clean, robust, marked)}]
+    return Run.of(config, Result(summary, history, arrays))
+
+
+def changed(run, summary=None, arrays=None, **phases):
+    """Return the run with some entries of its summary, of a phase or of its arrays replaced."""
+    new = dict(run.summary) | (summary or {})
+    for phase, entries in phases.items():
+        new[phase] = dict(new[phase]) | entries
+    return Run.of(run.config, Result(new, list(run.history), dict(run.arrays) | (arrays or {})))
+
+
+def bracketed(run, clean, adversarial):
+    """Return the run with brackets at tau: (certified, attacked) of each network."""
+    def entry(values):
+        return [{"radius": run.config.tau, "certified": values[0], "attacked": values[1],
+                 "low": values[0] - 0.03, "high": values[1] + 0.03, "samples": 100}]
+    return changed(run, clean={"bracket": entry(clean)},
+                   adversarial={"bracket": entry(adversarial)})
+
+
+def mixture_runs(rng, exponent=1.0, noise=0.03, seeds=3, constant=1.0,
+                 sizes=((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8))):
+    """Return runs with nothing but a mixture ratio: ``r = constant p^exponent``, log-normal."""
+    runs = []
+    for seed in range(seeds):
+        for d, k in sizes:
+            config = planted_config(d, k, seed, m="15*d")
+            p = (config.c_strong + config.c_weak * k) / d
+            ratio = constant * p**exponent * np.exp(noise * rng.standard_normal())
+            summary = {"p": p, "tau": config.tau, "clean": {
+                "accuracy": 1.0, "coverage": 1.0, "mixture_ratio": ratio}}
+            runs.append(Run.of(config, Result(summary, [], {})))
+    return runs
+
+
+def phase_runs(rng, exponent=phase_picture.reading, noise=0.02, seeds=3, sizes=(64, 128, 256, 512),
+               powers=phase_picture.POWERS):
+    """Return runs with nothing but critical radii: ``d^exponent(network, a)``, log-normal."""
+    runs = []
+    for seed, d, power in itertools.product(range(seeds), sizes, powers):
+        config = planted_config(d, round(d**power), seed, m="15*d", c_weak=0.5)
+        radii = {network: d**exponent(network, power) * np.exp(noise * rng.standard_normal())
+                 for network in ("linear", "clean", "adversarial")}
+        summary = {"p": (config.c_strong + config.c_weak * config.k) / d, "tau": config.tau,
+                   "linear_r50": radii["linear"],
+                   **{phase: {"accuracy": 1.0, "coverage": 1.0, "r50": radii[phase]}
+                      for phase in ("clean", "adversarial")}}
+        runs.append(Run.of(config, Result(summary, [], {})))
+    return runs
+
+
+def no_flips(run, network):
+    """A mechanism for runs without weights."""
+    names = ("shifted", "opened", "closed", "pure", "mixture", "feature", "loser")
+    return phase_picture.Flip(dict.fromkeys(names, 0.5), 1.0, 1.0, 1.0, 1.0, 1.0)

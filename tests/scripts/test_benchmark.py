@@ -1,0 +1,222 @@
+"""`purify benchmark`: the same mathematics everywhere, honest tables, one line for bad input."""
+
+import contextlib
+import io
+import json
+
+import numpy as np
+import pytest
+
+from scripts import benchmark
+from scripts.benchmarking import comparison, peers, timing
+from scripts.benchmarking.breakdown import CountingPasses, clocked_pieces
+from scripts.benchmarking.weights import Stages
+from scripts.options import settings_of
+from simulator.experiments.feature_purification.experiment import simulate
+from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.runs.config import SimulationConfig
+from simulator.runs.folder import RunFolder
+from simulator.runs.stages import Stopped
+
+ROW = {"case", "weights", "d", "m", "n", "dtype", "implementation", "median_ms", "spread",
+       "live_fraction"}
+HERE = [name for name in peers.IMPLEMENTATIONS if peers.installed(name)]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """One quick comparison with every implementation that is installed."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        code = benchmark.main(["--quick", "--repeats", "1", "--dtype", "float64", "--profile",
+                               "--format", "json", "--out", str(folder)])
+    assert code == 0, shown.getvalue()
+    return folder, shown.getvalue().removesuffix("\n")
+
+
+def test_every_implementation_is_measured_in_every_case(measured):
+    found = json.loads(measured[1])
+    assert set(found) == {"machine", "rows"}
+    for row in found["rows"]:
+        assert ROW <= set(row)
+        assert row["median_ms"] > 0.0 and row["spread"] == 0.0 and row["dtype"] == "float64"
+        assert 0.0 < row["live_fraction"] <= 1.0
+        assert row["m"] == 20 * row["d"] == 480 and row["peak_mib"] > 0.0
+    places = [(case, weights) for weights in ("init", "mid", "end")
+              for case in ("clean", "adversarial", "pgd20")] + [("run", "init")]
+    assert sorted((row["case"], row["weights"], row["implementation"])
+                  for row in found["rows"]) == sorted(
+        (*place, name) for place in places for name in HERE)
+    machine = found["machine"]
+    assert machine["threads"] == 1 and machine["gemm"][0]["gflops"] > 0.0
+    assert machine["processor"] and "core_type" in machine
+    assert machine["absent"] == [name for name in peers.IMPLEMENTATIONS if name not in HERE]
+    assert machine["weights"][0]["clean_steps"] == 24
+
+
+def test_our_rows_say_what_the_step_spends_and_reaches(measured):
+    ours = [row for row in json.loads(measured[1])["rows"]
+            if row["implementation"] == "ours" and row["case"] in ("clean", "adversarial")]
+    for row in ours:
+        assert row["sampler_share"] > 0.0 and 0.0 < row["gemm_fraction"] < 2.0
+        pieces = dict(row["pieces_ms"])
+        assert pieces["GEMM"] > 0.0 and pieces["survey"] > 0.0
+        assert sum(pieces.values()) == pytest.approx(2.0 * pieces["total"], rel=1e-6)
+
+
+def test_the_folder_keeps_json_figure_and_weights(measured):
+    folder, shown = measured
+    assert (folder / "benchmark.json").read_text() == shown + "\n"
+    names = {path.name for path in folder.iterdir()}
+    assert {"benchmark.pdf", "benchmark.png"} <= names
+    (weights,) = folder.glob("weights-*.npz")
+    with np.load(weights, allow_pickle=False) as archive:
+        assert {"init", "mid", "end", "step2"} <= set(archive.files)
+
+
+def test_the_table_names_what_is_absent(measured):
+    found = json.loads(measured[1])
+    gone = ("jax-autograd", "jax-manual")
+    found["rows"] = [row for row in found["rows"] if row["implementation"] not in gone]
+    found["machine"]["absent"] = list(gone)
+    text = benchmark.table(found)
+    assert "absent: jax-autograd, jax-manual" in text
+    line = next(line for line in text.splitlines() if line.startswith("clean"))
+    assert line.count("absent") >= 2
+    assert "trained for 24 clean and 12 adversarial steps" in text
+    assert "where our step's time goes" in text
+
+
+def test_absent_peers_are_left_out(tmp_path, capsys, monkeypatch):
+    missing = {"torch": "no_such_torch", "jax": "no_such_jax"}
+    monkeypatch.setattr(peers, "PACKAGES", missing)
+    monkeypatch.setattr(comparison, "PACKAGES", missing)
+    assert benchmark.main(["--quick", "--repeats", "1", "--dtype", "float32",
+                           "--cases", "clean"]) == 0
+    text = capsys.readouterr().out
+    assert "absent: torch-autograd, torch-manual, jax-autograd, jax-manual" in text
+    assert "float32" in text and "float64" not in text
+
+
+@pytest.mark.parametrize("name", peers.IMPLEMENTATIONS[2:])
+def test_a_peer_steps_and_attacks_as_the_simulator_does(rng, name):
+    if not peers.installed(name):
+        pytest.skip("bench extra not installed")
+    W, X = 0.1 * rng.standard_normal((30, 6)), rng.standard_normal((20, 6))
+    y = np.where(rng.random(20) < 0.5, -1.0, 1.0)
+    results = []
+    for one in (peers.Ours(), peers.implementation(name, 1)):
+        one.load(W, 0.05, 0.01, 0.3)
+        samples = one.hand(X, y)
+        delta = np.asarray(one.pgd20(samples))
+        losses = [one.clean(samples, 0.5), one.clean(samples, 0.5),
+                  one.adversarial(samples, 0.5), one.clean(samples, 0.5)]
+        results.append((delta, losses))
+    (delta, losses), (theirs, their_losses) = results
+    assert their_losses == pytest.approx(losses, rel=1e-10)
+    net = SymmetricReLU(W, 0.05)
+    assert net.margins(X + theirs, y) == pytest.approx(net.margins(X + delta, y), abs=1e-10)
+
+
+def test_different_mathematics_is_an_error():
+    same = {"numpy": [1.0, 2.0], "ours": [1.0, 2.0 + 1e-12]}
+    timing.check_agreement(same, 1e-8, "here")
+    for wrong in (2.1, float("nan")):
+        with pytest.raises(timing.BenchmarkError, match="different mathematics"):
+            timing.check_agreement(same | {"ours": [1.0, wrong]}, 1e-8, "here")
+
+
+def test_a_worker_that_fails_or_dies_is_one_line(capsys, monkeypatch):
+    with timing.Workers(["numpy", "nonsense"], 1, 0.0) as workers:
+        with pytest.raises(timing.BenchmarkError, match="numpy: AttributeError: .*no attribute"):
+            workers.ask("numpy", "sing")
+        workers._processes["numpy"].kill()
+        with pytest.raises(timing.BenchmarkError, match="numpy: its process ended with code -9"):
+            workers.ask("numpy", "blas")
+
+    def disagree(*arguments):
+        raise timing.BenchmarkError("they differ")
+    monkeypatch.setattr(comparison, "compare", disagree)
+    assert benchmark.main(["--quick"]) == 1
+    assert capsys.readouterr().err == "purify benchmark: error: they differ\n"
+
+
+@pytest.mark.parametrize("flags, message", [
+    (["--set", "d=0"], "d: expected at least 1, got 0"),
+    (["--set", "d"], "--set d: expected KEY=VALUE"),
+    (["--set", "dd=3"], "did you mean"),
+    (["--set", "d=1000000"], "expected a size that fits into memory"),
+    (["--set", "norm=linf"], "norm: expected l2, got linf"),
+    (["--set", "smoothing=0.1"], "nothing else in common"),
+    (["--set", "dtype=float32"], "--set dtype: expected --dtype"),
+    (["--threads", "0"], "threads: expected at least 1, got 0"),
+    (["--threads", "100000"], "there are no more processors"),
+    (["--repeats", "0"], "--repeats: expected at least 1, got 0"),
+    (["--cases", "clean,fgm"], "--cases: expected one of clean, adversarial, pgd20, run"),
+    (["--cases", ","], "--cases: expected at least one of"),
+    (["--seed", "x"], "seed: 'x' is not a number setting"),
+    (["--out", __file__], "cannot be written: File exists"),
+], ids=lambda value: " ".join(value) if isinstance(value, list) and len(value[1]) < 30 else "")
+def test_bad_input_is_one_line_with_exit_code_2(capsys, flags, message):
+    assert benchmark.main(["--quick", *flags]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1 and error.startswith("purify benchmark: error: ")
+
+
+@pytest.mark.parametrize("flags", [["--dtype", "half"], ["--repeats", "x"], ["--nonsense"]])
+def test_bad_flags_are_one_line_too(capsys, flags):
+    with pytest.raises(SystemExit) as stop:
+        benchmark.main(flags)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def small_stages(folder):
+    arguments = benchmark._parser().parse_args([])
+    return Stages(SimulationConfig.from_settings(
+        settings_of(arguments) | benchmark.QUICK | {
+            "dtype": "float64", "test_samples": 20, "record_every": 36}), folder)
+
+
+def test_the_stretches_stand_for_the_whole_run(tmp_path):
+    stages = small_stages(tmp_path)
+    for stretches in (stages.sampled_run(3), stages.whole_run()):
+        assert sum(part.length for part in stretches) == 36
+        assert sum(part.length for part in stretches if part.adversarial) == 12
+    assert sum(len(part.biases) for part in stages.whole_run()) == 36
+    assert all(len(part.biases) <= 3 for part in stages.sampled_run(3))
+
+
+def test_stored_weights_are_those_of_the_run(tmp_path):
+    def stop_before_the_evaluation(step, total, what):
+        if step == total:
+            raise Stopped
+    stages = small_stages(tmp_path)
+    stages.train(lambda step, total: None)
+    folder = RunFolder.create(tmp_path / "runs", stages.config)
+    with pytest.raises(Stopped):
+        simulate(stages.config, folder, stop_before_the_evaluation)
+    state = folder.load_checkpoint(stages.config)
+    with np.load(stages.path, allow_pickle=False) as archive:
+        assert np.array_equal(archive["end"], state["weights"])
+        assert np.array_equal(archive["init"], stages.simulation.initial_network().weights)
+    assert stages.bias(36) == float(state["bias"])
+
+
+def test_counted_work_is_that_of_the_products(rng):
+    X, W = rng.standard_normal((10, 5)), rng.standard_normal((8, 5))
+    net = SymmetricReLU(W, 0.0)
+    net.passes = counter = CountingPasses()
+    net.gradient_step(X, np.ones(10), 0.1)
+    assert counter.flops == 2 * (2 * 10 * 8 * 5) and counter.live == [1.0]
+    before = net.weights.copy()
+    net.gradient_step(X, np.ones(10), 0.0)
+    with clocked_pieces() as spent:
+        net.gradient_step(X, np.ones(10), 0.0)
+    assert np.array_equal(net.weights, before)
+    assert spent["GEMM"] > 0.0 and spent["ball"] == 0.0
+    again = dict(spent)
+    net.gradient_step(X, np.ones(10), 0.0)  # everything is back in its place
+    assert spent == again

@@ -1,0 +1,257 @@
+"""A whole run: what it reports, that it resumes to the same bits, and how it stops."""
+
+import numpy as np
+import pytest
+
+from scripts.presets import preset
+from simulator.attacks.search import strong_attacks
+from simulator.experiments.feature_purification import experiment as module
+from simulator.experiments.feature_purification.experiment import Simulation, simulate
+from simulator.protocols import Batch
+from simulator.robustness.accuracy import bracket
+from simulator.runs.config import SimulationConfig
+from simulator.runs.folder import RunFolder
+from simulator.runs.stages import Stopped, stored_result
+from simulator.training import Diverged
+
+from small import CERTIFIED, small_config
+
+SUMMARY_KEYS = {"accuracy", "universal_accuracy", "attacked_accuracy", "mixture_ratio", "purity",
+                "coverage", "gate_rate", "r50"}
+
+
+def files_of(folder):
+    return {name: (folder.path / name).read_bytes()
+            for name in ("arrays.npz", "metrics.csv", "summary.json")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One uninterrupted small run and its folder."""
+    config = small_config(**CERTIFIED)
+    folder = RunFolder.create(tmp_path_factory.mktemp("whole"), config)
+    return config, folder, simulate(config, folder)
+
+
+def test_the_summary_has_the_documented_keys(finished):
+    config, _, result = finished
+    assert set(result.summary) == {"p", "tau", "linear_r50", "clean", "adversarial"}
+    for phase in ("clean", "adversarial"):
+        assert SUMMARY_KEYS <= set(result.summary[phase])
+    assert result.summary["tau"] == config.tau
+    assert result.summary["p"] == pytest.approx((1.0 + 1.0 * 2) / 20)
+
+
+def test_the_summary_brackets_both_networks_at_the_radii_of_the_paper(finished):
+    config, _, result = finished
+    for phase in ("clean", "adversarial"):
+        rows = result.summary[phase]["bracket"]
+        radii = [row["radius"] for row in rows]
+        assert radii == sorted({0.05, 0.10, 0.15, 0.20, 0.25, config.tau})
+        for row in rows:
+            assert row["low"] <= row["certified"] <= row["attacked"] <= row["high"]
+            assert row["samples"] == 10
+        at_tau = rows[radii.index(config.tau)]
+        assert result.summary[phase]["certified_accuracy"] == at_tau["certified"]
+        assert result.summary[phase]["r50_low"] <= result.summary[phase]["r50_high"]
+        assert isinstance(result.summary[phase]["masking"], list)
+
+
+def test_an_linf_run_is_bracketed_at_quarters_of_tau():
+    summary = simulate(small_config(norm="linf", tau=0.04, **CERTIFIED)).summary
+    assert [row["radius"] for row in summary["clean"]["bracket"]] == pytest.approx(
+        [0.01, 0.02, 0.03, 0.04, 0.05])
+    assert "certified_accuracy" in summary["clean"]
+
+
+@pytest.mark.parametrize("changes", [{"bracket_samples": 0}, {"smoothing": 0.1, **CERTIFIED}])
+def test_without_samples_or_with_smoothing_the_bracket_is_empty(changes):
+    summary = simulate(small_config(**changes)).summary
+    assert summary["clean"]["bracket"] == summary["adversarial"]["bracket"] == []
+    assert "r50_low" not in summary["clean"]
+
+
+def test_the_history_covers_both_phases_at_the_chosen_steps(finished):
+    _, _, result = finished
+    assert [row["step"] for row in result.history] == [0, 10, 20, 30, 40, 50]
+    assert [row["phase"] for row in result.history] == ["clean"] * 4 + ["adversarial"] * 2
+    assert all(np.isnan(row["beta"]) == (row["phase"] == "clean") for row in result.history)
+
+
+def test_attacked_accuracy_is_never_above_any_single_attack(finished):
+    summary = finished[2].summary
+    for phase in ("clean", "adversarial"):
+        for single in ("accuracy", "universal_accuracy", "fgm_accuracy"):
+            assert summary[phase]["attacked_accuracy"] <= summary[phase][single]
+
+
+def test_a_run_in_memory_equals_the_run_on_disk(finished):
+    config, folder, result = finished
+    again = simulate(config)
+    stored = stored_result(folder)
+    assert again.summary == result.summary == stored.summary
+    for name, array in result.arrays.items():
+        assert np.array_equal(again.arrays[name], array), name
+        assert np.array_equal(stored.arrays[name], array), name
+
+
+@pytest.mark.parametrize("stop_at", [7, 30, 31, 44, 50])
+def test_a_resumed_run_ends_with_the_same_bytes(finished, tmp_path, stop_at):
+    config, whole, _ = finished
+    folder = RunFolder.create(tmp_path, config)
+
+    def stop(step, total, what):
+        if step == stop_at:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        simulate(config, folder, stop, checkpoint_every=9)
+    assert folder.status()["state"] in ("interrupted", "running")
+    simulate(config, RunFolder.create(tmp_path, config, resume=True))
+    assert folder.is_done()
+    assert files_of(folder) == files_of(whole)
+
+
+def test_a_run_that_was_killed_starts_from_its_last_checkpoint(finished, tmp_path):
+    config, whole, _ = finished
+    folder = RunFolder.create(tmp_path, config)
+
+    def die(step, total, what):
+        if step == 25:
+            raise MemoryError  # nothing in the run expects it, as nothing expects SIGKILL
+
+    with pytest.raises(MemoryError):
+        simulate(config, folder, die, checkpoint_every=10)
+    assert int(folder.load_checkpoint(config)["step"]) == 20
+    simulate(config, folder)
+    assert files_of(folder) == files_of(whole)
+
+
+@pytest.mark.parametrize("changes", [
+    {"smoothing": 0.02}, {"smoothing": 0.02, "smoothing_mode": "sampled"},
+    {"training_samples": 120, "batch_size": 50}, {"norm": "linf", "tau": 0.05},
+    {"training_attack": "pgd", "training_pgd_steps": 3}, {"dtype": "float32"},
+    {"dictionary": "random", "labeler": "signs"},
+    {"bias_schedule": "linear", "bias_scale": 1.5, "bias_growth": 0.3, "bias_max": 0.12},
+    {"adversarial_steps": 0}], ids=str)
+def test_every_kind_of_run_resumes_to_the_same_bits(tmp_path, changes):
+    config = small_config(**changes)
+    folder = RunFolder.create(tmp_path, config)
+    whole = simulate(config)
+
+    def stop(step, total, what):
+        if step == 23:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        simulate(config, folder, stop)
+    resumed = simulate(config, folder)
+    assert resumed.summary == whole.summary
+    assert np.array_equal(resumed.arrays["weights_adversarial"],
+                          whole.arrays["weights_adversarial"])
+
+
+def test_divergence_keeps_the_last_good_state(tmp_path):
+    config = small_config(learning_rate=1e6)
+    folder = RunFolder.create(tmp_path, config)
+    with pytest.raises(Diverged, match="training diverged at step"):
+        simulate(config, folder, checkpoint_every=1)
+    assert folder.status()["state"] == "diverged"
+    assert np.isfinite(folder.load_checkpoint(config)["weights"]).all()
+
+
+def test_weights_that_are_not_finite_never_become_a_checkpoint(tmp_path, monkeypatch):
+    config = small_config()
+    folder = RunFolder.create(tmp_path, config)
+    honest_step = module.SymmetricReLU.gradient_step
+    calls = []
+
+    def poisoned(self, *arguments):
+        loss = honest_step(self, *arguments)
+        calls.append(1)
+        if len(calls) == 12:
+            self.weights[0, 0] = np.inf
+        return loss
+
+    monkeypatch.setattr(module.SymmetricReLU, "gradient_step", poisoned)
+    with pytest.raises(Diverged):
+        simulate(config, folder, checkpoint_every=4)
+    assert int(folder.load_checkpoint(config)["step"]) == 8
+
+
+def test_the_seed_changes_everything_random():
+    first, second = Simulation(small_config()), Simulation(small_config(seed=1))
+    assert not np.array_equal(first.initial_network().weights, second.initial_network().weights)
+    assert not np.array_equal(first.batches.batch(0).X, second.batches.batch(0).X)
+    assert not np.array_equal(first.test_set.X, second.test_set.X)
+
+
+def test_test_samples_are_never_training_samples():
+    simulation = Simulation(small_config())
+    assert not np.isin(simulation.test_set.X, simulation.batches.batch(0).X).any()
+
+
+def test_training_in_a_random_dictionary_gives_the_statistics_of_the_identity():
+    """The run is rotation-equivariant in law: accuracies of the two agree up to sampling."""
+    plain = simulate(small_config(clean_steps=150, adversarial_steps=0, test_samples=400))
+    turned = simulate(small_config(clean_steps=150, adversarial_steps=0, test_samples=400,
+                                   dictionary="random"))
+    # two independent samples of 400: five standard errors of a difference near p = 1/2
+    assert abs(plain.summary["clean"]["accuracy"]
+               - turned.summary["clean"]["accuracy"]) < 5 * np.sqrt(2 * 0.25 / 400)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_desk_shows_the_phenomenon(seed):
+    """The figures the README states, with room for the seed."""
+    summary = simulate(SimulationConfig.from_settings(preset("desk") | {"seed": seed})).summary
+    clean, robust = summary["clean"], summary["adversarial"]
+    assert clean["accuracy"] >= 0.99
+    assert clean["universal_accuracy"] <= 0.35
+    assert robust["universal_accuracy"] >= 0.97
+    assert clean["mixture_ratio"] >= 5 * robust["mixture_ratio"]
+    assert robust["r50"] >= 2 * clean["r50"]
+
+
+@pytest.mark.slow
+def test_lottery_mixtures_have_the_size_of_the_sparsity():
+    """Mixture ratio within a factor 1.5 of p after clean training, at least 5x less after."""
+    summary = simulate(SimulationConfig.from_settings(preset("lottery"))).summary
+    clean, robust = summary["clean"], summary["adversarial"]
+    assert 1 / 1.5 <= clean["mixture_ratio"] / summary["p"] <= 1.5
+    assert clean["coverage"] >= 0.99 and clean["purity"] >= 0.75
+    assert clean["mixture_ratio"] >= 5 * robust["mixture_ratio"]
+    assert min(clean["accuracy"], robust["accuracy"]) >= 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_lottery_is_certified_after_adversarial_training(seed):
+    """At (64, 4): at least 0.95 at 0.15 and 0.60 at 0.20, bracket closed to 0.15."""
+    config = SimulationConfig.from_settings(
+        preset("lottery") | {"d": 64, "k": 4, "seed": seed, "bracket_nodes": 100})
+    rows = {row["radius"]: row for row in simulate(config).summary["adversarial"]["bracket"]}
+    assert rows[0.15]["certified"] >= 0.95
+    assert rows[0.20]["certified"] >= 0.60
+    assert rows[0.20]["attacked"] - rows[0.20]["certified"] <= 0.15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_one_radius_breaks_the_clean_network_and_is_certified_for_the_robust_one(seed):
+    """``desk`` at radius 0.14, with the bracket of the clean network closed below its r50."""
+    simulation = Simulation(SimulationConfig.from_settings(preset("desk") | {"seed": seed}))
+    result = simulate(simulation.config)
+    few = Batch(simulation.test_set.X[:200], simulation.test_set.y[:200])
+    found = {}
+    for phase in ("clean", "adversarial"):
+        network = simulation.network(result.arrays[f"weights_{phase}"],
+                                     float(result.arrays["bias"]))
+        found[phase] = bracket(network, few, [0.05, 0.08, 0.10, 0.12, 0.14], simulation.ball,
+                               simulation.attacks, seed,
+                               strong_attacks(simulation.data.dense_direction))
+    assert found["adversarial"][-1].certified >= 0.9
+    assert found["clean"][-1].attacked <= 0.5
+    for below in found["clean"][:-1]:
+        assert below.width <= 0.02

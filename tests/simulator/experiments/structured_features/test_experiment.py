@@ -1,0 +1,288 @@
+"""A patch run: its parts, its arrays, resuming, races between features, and what is refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.presets import preset
+from simulator.data.patches import PatchData, random_features
+from simulator.experiments import config_of
+from simulator.experiments.structured_features.config import TRAININGS
+from simulator.experiments.structured_features.experiment import (PatchSimulation, check,
+                                                                  correlations, cost, parts_of,
+                                                                  simulate)
+from simulator.experiments.structured_features.races import (alpha_for, first_feature,
+                                                             fit_transition, kappas, race,
+                                                             run_races)
+from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
+from simulator.runs.folder import RunFolder
+from simulator.runs.stages import Stopped, stored_result
+
+SMALL = {"d": 20, "m": 8, "nonrobust_patches": 20, "alpha": 2.0, "learning_rate": 0.5,
+         "standard_steps": 60, "one_step_steps": 30, "pgd_steps": 10, "multi_start_steps": 10,
+         "test_samples": 20, "attack_steps": 2, "evaluation_chunk": 20, "certified_samples": 2,
+         "certificate_boxes": 2, "threads": 1}
+RACES = {"d": 20, "nonrobust_patches": 20, "races": 2, "kappa_points": 5}
+
+
+def small(**changes):
+    return config_of(preset("smoke", "patches") | SMALL | changes)
+
+
+def races(**changes):
+    return config_of(preset("transition", "patches") | RACES | changes)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return simulate(small())
+
+
+# --- the run --------------------------------------------------------------------------------
+
+
+def test_the_run_holds_every_training_under_every_attack(result):
+    config = small()
+    attacks = PatchSimulation(config).attacks
+    assert list(result.summary) == ["kappa", "epsilon", *TRAININGS]
+    assert result.summary["kappa"] == pytest.approx(20 * 0.98**3 / 8.0, rel=1e-12)
+    for name in TRAININGS:
+        numbers, arrays = result.summary[name], result.arrays
+        margins = {key: arrays[f"margins_{name}_{key}"] for key in ("clean", *attacks)}
+        strongest = arrays[f"margins_{name}_strongest"]
+        assert np.array_equal(strongest, np.min(list(margins.values()), axis=0))
+        for key, values in margins.items():
+            assert numbers[key] == np.mean(values > 0.0)
+        assert numbers["strongest_attack"] == np.mean(strongest > 0.0)
+        assert arrays[f"weights_{name}"].shape == (2, 8, 20)
+        assert arrays[f"parts_{name}"].shape == (16, 21, 5)
+
+
+def test_no_attack_beats_the_certificate(result):
+    for name in TRAININGS:
+        proved = result.arrays[f"margins_{name}_certified"]
+        met = result.arrays[f"margins_{name}_strongest"][:len(proved)]
+        assert np.all(proved <= met)
+        assert 0.0 <= result.summary[name]["certified_radius"] <= 2.0 * small().epsilon
+
+
+def test_a_network_that_is_not_even_right_has_no_certified_radius():
+    run = PatchSimulation(small())
+    wrong = run.initial_network().weights[::-1].copy()
+    wrong[:, 0] += run.data.nonrobust_features[::-1]  # every class reads the other one's feature
+    proved = run.certify(run.network(wrong))
+    assert proved["radius"] == 0.0 and np.all(proved["margins"] < 0.0)
+
+
+def test_training_changes_the_weights_and_the_history_follows_it(result):
+    run = PatchSimulation(small())
+    first = result.history[0]
+    assert first["training"] == "standard" and first["step"] == 0
+    assert first["loss"] == pytest.approx(np.log(2.0))
+    for name in TRAININGS:
+        rows = [row for row in result.history if row["training"] == name]
+        weights = result.arrays[f"weights_{name}"]
+        assert {key: rows[-1][key] for key in ("u", "v", "against_v")} == correlations(
+            run.network(weights), run.data)
+        assert not np.array_equal(weights, result.arrays["weights_start"])
+    steps = [row["step"] for row in result.history if row["training"] != "standard"]
+    assert steps == sorted(steps) and steps[-1] == 50
+
+
+def test_the_same_settings_give_the_same_bits_and_another_seed_others(result):
+    again, other = simulate(small()), simulate(small(seed=1))
+    for name, array in result.arrays.items():
+        assert np.array_equal(array, again.arrays[name])
+    assert not np.array_equal(result.arrays["weights_standard"], other.arrays["weights_standard"])
+
+
+def test_a_stopped_run_goes_on_to_the_same_bits(result, tmp_path):
+    def stop(step, total, what):
+        if what == "pgd" and step > 93:
+            raise Stopped
+
+    folder = RunFolder.create(tmp_path, small())
+    with pytest.raises(Stopped):
+        simulate(small(), folder, stop)
+    seen = []
+    resumed = simulate(small(), RunFolder.create(tmp_path, small(), resume=True),
+                       lambda step, total, what: seen.append(what))
+    assert "standard" not in seen and "pgd" in seen
+    stored = stored_result(folder)
+    for name, array in result.arrays.items():
+        assert np.array_equal(array, resumed.arrays[name])
+        assert np.array_equal(array, stored.arrays[name])
+    assert stored.summary == resumed.summary == result.summary
+
+
+def test_a_training_of_no_steps_is_left_out():
+    short = simulate(small(pgd_steps=0, multi_start_steps=0, certified_samples=0))
+    assert [name for name in TRAININGS if name in short.summary] == ["standard", "one_step"]
+    assert "certified" not in short.summary["standard"]
+
+
+def test_the_adversarial_trainings_never_share_a_random_stream():
+    spans = [(first, last) for name, first, last in PatchSimulation(small()).trainings()
+             if name != "standard"]
+    assert spans == [(0, 30), (30, 40), (40, 50)]
+
+
+@pytest.mark.parametrize("features", ["axes", "random"])
+def test_a_rotation_of_everything_changes_nothing(features):
+    # features "random" are rows of a rotation: same start and noise in those coordinates
+    config = small(features=features, noise=0.0)
+    run = PatchSimulation(config)
+    network = run.initial_network()
+    out = run.train("standard", network, 0, 40, lambda step: None)
+    rotation = np.linalg.qr(np.random.default_rng(3).standard_normal((20, 20)))[0]
+    turned = PatchSimulation(config)
+    turned.data = PatchData(20, run.data.alpha, run.data.beta, noise=0.0,
+                            features=run.features @ rotation)
+    turned.batches = dataclasses.replace(run.batches, data=turned.data)
+    start = turned.network(run.initial_network().weights @ rotation)
+    other = turned.train("standard", start, 0, 40, lambda step: None)
+    assert np.allclose(other["weights"], out["weights"] @ rotation, atol=1e-10)
+
+
+# --- what is measured -----------------------------------------------------------------------
+
+
+def test_correlations_are_the_planted_ones():
+    data = PatchData(9, np.ones(1), np.ones(1), classes=3)
+    W = np.zeros((3, 2, 9))
+    for i in range(3):
+        W[i, 0], W[i, 1] = (0.5 + i) * data.robust_features[i], 0.2 * data.nonrobust_features[i]
+        W[i, 1] -= 0.3 * data.nonrobust_features[(i + 1) % 3]
+    found = correlations(SmoothedReLUCNN(W, 3, 1.0), data)
+    # each class: max over its neurons; against_v: -0.3 for one of the two others, 0 for the rest
+    assert found == pytest.approx({"u": 1.5, "v": 0.2, "against_v": -0.15}, rel=1e-14)
+
+
+@given(seed=st.integers(0, 10**6), classes=st.integers(2, 3))
+def test_the_parts_of_a_perturbation_are_the_planted_ones(seed, classes):
+    rng = np.random.default_rng(seed)
+    features = random_features(classes, 10, rng)
+    data = PatchData(10, np.ones(1), np.ones(2), classes, features=features)
+    y = rng.integers(0, classes, 4)
+    other = (y + 1) % classes
+    a = rng.uniform(0.1, 1.0, (4, 3, 5))
+    U, V = data.robust_features, data.nonrobust_features
+    aside = rng.standard_normal((4, 3, 10))
+    for features in (U, V):
+        aside -= aside @ features.T @ features
+    aside /= np.linalg.norm(aside, axis=2, keepdims=True)
+    delta = (-a[..., :1] * U[y][:, None] + a[..., 1:2] * U[other][:, None]
+             - a[..., 2:3] * V[y][:, None] + a[..., 3:4] * V[other][:, None] + a[..., 4:] * aside)
+    assert np.allclose(parts_of(delta, y, data), a, atol=1e-12)
+
+
+# --- races ------------------------------------------------------------------------------------
+
+
+def test_the_strength_gives_the_kappa():
+    config = races()
+    for kappa in kappas(config):
+        data = PatchData(20, np.full(1, alpha_for(kappa, config)), np.full(20, config.beta))
+        assert data.kappa(config.q) == pytest.approx(kappa, rel=1e-12)
+    assert kappas(config)[[0, -1]] == pytest.approx([1.0 / 8.0, 8.0])
+
+
+def test_a_race_is_won_by_u_far_below_the_transition_and_by_v_far_above():
+    config = races()
+    for index in range(3):
+        low, high = (race(config, kappa, index) for kappa in (0.02, 50.0))
+        assert np.all(low[:, 0] > 5.0 * low[:, 1]) and np.all(high[:, 1] > 5.0 * high[:, 0])
+        assert np.array_equal(low[:, 2:], high[:, 2:])  # the same start
+
+
+def test_the_start_predicts_the_races_of_q_3():
+    config = races(races=4, init_scale=0.005, noise=0.2)
+    found = run_races(config, lambda step: None)
+    wins = found[..., 1] > found[..., 0]
+    predicted = first_feature(kappas(config), found[..., 2:], 3)
+    assert np.mean(wins == predicted) > 0.9
+    shuffled = first_feature(kappas(config)[::-1], found[..., 2:], 3)
+    assert np.mean(wins == shuffled) < 0.5
+
+
+def test_the_first_to_blow_up_is_the_larger_start_times_kappa():
+    starts = np.array([[[[0.1, 0.2]], [[0.2, 0.1]]]])  # u, v: one kappa, two races, one class
+    for q, kappa, expected in ((3, 1.0, [True, False]), (3, 0.4, [False, False]),
+                               (3, 3.0, [True, True]), (4, 3.0, [True, False])):
+        assert first_feature(np.array([kappa]), starts, q)[0, :, 0].tolist() == expected
+
+
+def test_a_feature_without_a_neuron_never_wins():
+    starts = np.array([[[[-0.1, 0.2], [0.2, -0.1], [-0.1, -0.2]]]])
+    assert first_feature(np.array([1.0]), starts, 3).tolist() == [[[True, False, False]]]
+
+
+@pytest.mark.parametrize("midpoint, width", [(1.0, 0.3), (2.0, 0.6), (0.6, 0.2)])
+def test_the_fit_finds_a_planted_transition(midpoint, width):
+    kappa = np.geomspace(1 / 8, 8, 11)
+    share = 1.0 / (1.0 + np.exp(-np.log(kappa / midpoint) / width))
+    trials = 400
+    wins = np.arange(trials) < np.round(share * trials)[:, None]
+    found = fit_transition(kappa, wins)
+    assert found.midpoint == pytest.approx(midpoint, rel=0.02)
+    assert found.width == pytest.approx(width, rel=0.03)
+
+
+def test_separated_outcomes_have_the_smallest_width_and_one_sided_ones_no_midpoint():
+    kappa = np.geomspace(0.25, 4.0, 5)
+    found = fit_transition(kappa, np.repeat([[False], [False], [True], [True], [True]], 4, axis=1))
+    assert 0.5 < found.midpoint < 1.0 and found.width <= 0.5 * np.log(2.0)
+    assert np.isnan(fit_transition(kappa, np.ones((5, 4), bool)).midpoint)
+    with pytest.raises(ValueError, match=r"wins: expected shape \(5, trials\), got \(4, 4\)"):
+        fit_transition(kappa, np.ones((4, 4), bool))
+
+
+def test_a_run_of_races_holds_the_transition(tmp_path):
+    config = races(kappa_points=3, kappa_span=20.0)
+    folder = RunFolder.create(tmp_path, config)
+    result = simulate(config, folder)
+    assert result.arrays["races"].shape == (3, 2, 2, 4)
+    assert [row["v_wins"] for row in result.history][::2] == [0.0, 1.0]
+    assert 1 / 20 < result.summary["midpoint"] < 20.0
+    assert stored_result(folder).summary == result.summary
+
+
+# --- refusals and costs -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"robust_patches": 0}, "robust_patches: expected at least 1, got 0"),
+    ({"nonrobust_patches": 0}, "nonrobust_patches: expected at least 1, got 0"),
+    ({"d": 3}, "d: expected at least 2 K = 4"),
+    ({"classes": 1}, "d: expected at least 2 K = 4 with K >= 2 classes"),
+    ({"q": 1}, "q: expected at least 2, got 1"),
+    ({"rho": 0.0}, "rho: expected more than 0.0, got 0.0"),
+    ({"jitter": 1.0}, "jitter: expected less than 1, got 1.0"),
+    ({"epsilon": 0.0}, "epsilon: expected more than 0.0"),
+    ({"features": "fourier"}, "features: expected one of axes, random, got 'fourier'"),
+    ({"races": 2, "kappa_span": 1.0}, "kappa_span: expected more than 1, got 1.0"),
+    ({"races": 2, "kappa_points": 2}, "kappa_points: expected at least 3, got 2"),
+    ({"radius": 1.0}, "radius: unknown setting"),
+])
+def test_bad_settings_are_told_in_one_line(changes, message):
+    with pytest.raises(ValueError, match=message) as error:
+        check(small(**changes))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("config", [small(), races()])
+def test_a_larger_run_costs_more(config):
+    larger = dataclasses.replace(config, d=40, m=20)
+    assert cost(larger).memory > cost(config).memory > 0
+    assert cost(larger).training_flops > cost(config).training_flops > 0
+
+
+def test_float32_finds_what_float64_finds():
+    found = simulate(small(dtype="float32", certified_samples=0, multi_start_steps=0))
+    reference = simulate(small(certified_samples=0, multi_start_steps=0))
+    assert found.arrays["weights_standard"].dtype == np.float32
+    for name in ("standard", "one_step"):  # rounding grows with the weights, by their 90 steps
+        assert found.summary[name]["v"] == pytest.approx(reference.summary[name]["v"], rel=1e-3)

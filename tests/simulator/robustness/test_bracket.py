@@ -1,0 +1,176 @@
+"""The bracket holds the truth between its ends, uses what it knows, and repeats itself."""
+
+import numpy as np
+import pytest
+from scipy.stats import beta
+
+from simulator.attacks.gradient import FGM, PGD
+from simulator.attacks.search import strong_attacks
+from simulator.balls import L2Ball, LinfBall
+from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Batch, Perturbation
+from simulator.robustness.accuracy import bracket, certified_summary, critical_interval
+
+BALLS = (L2Ball, LinfBall)
+ATTACKS = {"fgm": FGM(), "pgd": PGD(10, ("zero", "random"))}
+RADII = [0.05, 0.15, 0.3, 0.6]
+both_balls = pytest.mark.parametrize("kind", BALLS)
+
+
+def small_network(seed=0, d=2, m=8):
+    rng = np.random.default_rng(seed)
+    return SymmetricReLU(rng.standard_normal((m, d)), 0.5)
+
+
+def samples(network, n=30, seed=1):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, network.weights.shape[1]))
+    y = np.where(network.forward(X) > 0.0, 1.0, -1.0)
+    y[::10] *= -1.0  # some that are wrong without any perturbation
+    return Batch(X, y)
+
+
+def run(network, batch, ball, radii=RADII, **options):
+    return bracket(network, batch, radii, ball, ATTACKS, **{"steps": 60, "root_steps": 60,
+                                                            "nodes": 40} | options)
+
+
+@both_balls
+@pytest.mark.parametrize("seed", range(3))
+def test_the_truth_of_the_plane_lies_inside(kind, seed):
+    """Robust accuracy on a grid that fills the disc (the square) is between the two ends."""
+    network = small_network(seed)
+    batch = samples(network)
+    axis = np.linspace(-1.0, 1.0, 61)
+    grid = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    turn = np.linspace(0.0, 2.0 * np.pi, 721)
+    grid = np.concatenate([grid, 2.0 * np.stack([np.cos(turn), np.sin(turn)], 1)])
+    for found in run(network, batch, kind(1.0)):
+        points = kind(found.radius).project(found.radius * grid)
+        robust = [np.all(network.margins(x + points, np.full(len(points), label)) > 0.0)
+                  for x, label in zip(batch.X, batch.y)]
+        # the grid misses a thin sliver at worst: a certified sample has none
+        assert found.certified <= np.mean(robust)
+        unbroken = np.char.find(found.decided_by, "broken") < 0
+        assert np.all(np.array(robust)[np.char.find(found.decided_by, "certified") >= 0])
+        assert found.attacked == unbroken.mean()
+        assert found.width == pytest.approx(found.attacked - found.certified, abs=1e-12)
+        assert found.width <= 1.5 / 30  # in the plane few boxes decide nearly everything
+
+
+def test_the_interval_is_the_exact_binomial_one():
+    found = run(small_network(), samples(small_network()), L2Ball(1.0), [0.15])[0]
+    k, u, n = round(found.certified * 30), round(found.attacked * 30), found.samples
+    assert n == 30
+    assert found.low == pytest.approx(beta.ppf(0.025, k, n - k + 1), abs=1e-10)
+    assert found.high == pytest.approx(beta.ppf(0.975, u + 1, n - u), abs=1e-10)
+    wide = run(small_network(), samples(small_network()), L2Ball(1.0), [0.15],
+               confidence=0.99)[0]
+    assert wide.low < found.low <= found.certified <= found.attacked <= found.high < wide.high
+
+
+@both_balls
+def test_shares_fall_with_the_radius_and_every_sample_names_its_judge(kind):
+    network = small_network(3, d=6, m=30)
+    batch = samples(network, 20)
+    found = run(network, batch, kind(1.0), strong=strong_attacks(np.ones(6), steps=5))
+    assert [entry.radius for entry in found] == RADII
+    for smaller, larger in zip(found, found[1:]):
+        assert smaller.certified >= larger.certified and smaller.attacked >= larger.attacked
+        broken = np.char.startswith(smaller.decided_by, "broken")
+        assert np.array_equal(smaller.decided_by[broken], larger.decided_by[broken])
+    known = {"open", "certified: quadratic", "certified: branching", "broken: search",
+             "broken: clean"} | {f"broken: {name}" for name in
+                                 (*ATTACKS, *strong_attacks(np.ones(6)))}
+    assert set(np.concatenate([entry.decided_by for entry in found])) <= known
+    assert np.all(found[0].decided_by[::10] == "broken: clean")
+
+
+def test_the_search_breaks_what_no_attack_was_asked_to_break():
+    network, nothing = small_network(), {"nothing": _Nothing()}
+    batch = samples(network)
+    found = bracket(network, batch, [0.6], L2Ball(1.0), nothing, nodes=40, root_steps=60)[0]
+    full = run(network, batch, L2Ball(1.0), [0.6])[0]
+    assert found.attacked == full.attacked < 0.9
+    assert "broken: search" in found.decided_by
+
+
+class _Nothing:
+    def perturb(self, network, X, y, ball, rng):
+        return Perturbation(np.zeros_like(X), 0)
+
+
+def test_equal_arguments_give_equal_decisions():
+    network = small_network(2, d=6, m=40)
+    batch = samples(network, 15)
+    first, again = (run(network, batch, L2Ball(1.0), nodes=4) for _ in range(2))
+    for one, other in zip(first, again):
+        assert one.numbers() == other.numbers()
+        assert np.array_equal(one.decided_by, other.decided_by)
+
+
+def test_single_precision_networks_are_judged_in_double():
+    network = small_network(1, d=4, m=12)
+    single = SymmetricReLU(network.weights.astype(np.float32), network.bias)
+    batch = samples(network, 12)
+    found = run(single, Batch(batch.X.astype(np.float32), batch.y.astype(np.float32)),
+                L2Ball(1.0))
+    assert all(entry.certified <= entry.attacked for entry in found)
+
+
+@both_balls
+def test_the_critical_radius_lies_in_its_interval(kind):
+    """In the plane the interval closes around the radius at which half are broken."""
+    network = small_network()
+    batch = samples(network, 31)
+    found = run(network, batch, kind(1.0))
+    low, high = critical_interval(network, batch, kind(0.3), found, ATTACKS, 0, steps=60)
+    assert 0.0 < low < high < np.inf
+    at_low, at_high = run(network, batch, kind(1.0), [low, high])
+    assert at_low.certified > 0.5 and at_high.attacked <= 0.5
+    alone = critical_interval(network, batch, kind(0.3), (), ATTACKS, 0, steps=60)
+    assert alone[0] <= high and low <= alone[1]
+
+
+def test_what_is_wrong_at_once_has_the_radius_zero():
+    network = small_network()
+    batch = samples(network)
+    wrong = Batch(batch.X, -batch.y)
+    assert critical_interval(network, wrong, L2Ball(0.1), (), ATTACKS, 0) == (0.0, 0.0)
+
+
+def test_a_smoothed_network_has_an_empty_bracket_and_still_its_signs():
+    network = SymmetricReLU(small_network().weights, 0.5, smoothing=0.2)
+    batch = samples(network)
+    assert certified_summary(network, batch, L2Ball(0.1), [0.1], ATTACKS, {}, 0, 1) == {
+        "bracket": [], "masking": []}
+    with pytest.raises(ValueError, match="expected no smoothing"):
+        bracket(network, batch, [0.1], L2Ball(1.0))
+
+
+def test_the_summary_holds_plain_numbers():
+    network = small_network()
+    summary = certified_summary(network, samples(network), L2Ball(0.15), [0.05, 0.15], ATTACKS,
+                                {}, 0, 10)
+    assert summary["certified_accuracy"] == summary["bracket"][1]["certified"]
+    assert summary["r50_low"] <= summary["r50_high"]
+    for row in summary["bracket"]:
+        assert list(row) == ["radius", "certified", "attacked", "low", "high", "samples"]
+        assert all(type(value) in (int, float) for value in row.values())
+
+
+@pytest.mark.parametrize("radii, options, message", [
+    ([0.2, 0.1], {}, r"radii: expected ascending order, got \[0.2, 0.1\]"),
+    ([0.1, 0.1], {}, "radii: expected ascending"), ([-0.1], {}, "radii: expected at least 0"),
+    ([0.1], {"confidence": 1.5}, "confidence: expected at most 1"),
+    ([0.1], {"nodes": 0}, "nodes: expected at least 1"),
+    ([0.1], {"seconds": -1.0}, "seconds: expected at least 0")])
+def test_bad_arguments_are_named(radii, options, message):
+    with pytest.raises(ValueError, match=message):
+        run(small_network(), samples(small_network()), L2Ball(1.0), radii, **options)
+
+
+def test_no_samples_are_refused():
+    batch = Batch(np.empty((0, 2)), np.empty(0))
+    with pytest.raises(ValueError, match="at least one sample"):
+        run(small_network(), batch, L2Ball(1.0))

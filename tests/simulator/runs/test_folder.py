@@ -1,0 +1,201 @@
+"""A run folder never holds half a file, never mixes two runs, and is only done if verified."""
+
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+
+from simulator.runs.config import config_hash
+from simulator.runs.folder import RunError, RunFolder, environment, read_npz, write_atomic
+
+from small import small_config
+
+
+@pytest.fixture
+def config():
+    return small_config()
+
+
+@pytest.fixture
+def folder(tmp_path, config):
+    return RunFolder.create(tmp_path, config)
+
+
+def test_a_new_folder_is_named_by_its_settings_and_describes_them(folder, config):
+    assert folder.path.name == f"smoke-{config_hash(config)}"
+    assert folder.config() == config
+    assert folder.status()["state"] == "running"
+    assert folder.read_json("env.json")["numpy"] == np.__version__
+    assert not folder.is_done()
+
+
+def test_an_unfinished_run_is_only_taken_up_with_resume(folder, config, tmp_path):
+    with pytest.raises(RunError, match="unfinished run of these settings: add --resume"):
+        RunFolder.create(tmp_path, config)
+    assert RunFolder.create(tmp_path, config, resume=True).path == folder.path
+
+
+def test_resuming_with_changed_settings_names_the_change(folder, tmp_path):
+    changed = small_config(seed=3)
+    with pytest.raises(RunError, match=r"nothing to resume: the settings changed since smoke-.*"
+                       r"\(seed 0 -> 3\)"):
+        RunFolder.create(tmp_path, changed, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.path.name]
+
+
+def test_resuming_where_nothing_was_started_says_so(tmp_path, config):
+    with pytest.raises(RunError, match="nothing to resume: no run of these settings was started"):
+        RunFolder.create(tmp_path, config, resume=True)
+
+
+def test_a_folder_of_another_run_is_left_alone(folder, config, tmp_path):
+    other = config.to_dict() | {"seed": 5}
+    folder.write_json("config.json", other)
+    with pytest.raises(RunError, match=r"holds another run \(seed 5 -> 0\): choose another --out"):
+        RunFolder.create(tmp_path, config, resume=True)
+    assert folder.read_json("config.json") == other
+
+
+def test_a_folder_with_foreign_files_is_left_alone(tmp_path, config):
+    place = tmp_path / f"smoke-{config_hash(config)}"
+    place.mkdir()
+    (place / "thesis.tex").write_text("precious")
+    with pytest.raises(RunError, match="got a folder with other files"):
+        RunFolder.create(tmp_path, config)
+    assert [path.name for path in place.iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_folder_is_not_a_folder_for_runs(folder, config):
+    with pytest.raises(RunError, match="expected a folder for runs, got a run folder"):
+        RunFolder.create(folder.path, config)
+
+
+def test_a_place_that_cannot_be_made_is_one_line(tmp_path, config):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be made: Not a directory"):
+        RunFolder.create(tmp_path / "file", config)
+
+
+def test_done_means_that_every_hash_agrees(folder):
+    folder.write_csv("metrics.csv", [{"step": 0, "r": 0.1}])
+    folder.write_status("done", 3, ["metrics.csv"])
+    assert folder.is_done()
+    content = bytearray((folder.path / "metrics.csv").read_bytes())
+    content[-2] ^= 1
+    (folder.path / "metrics.csv").write_bytes(content)
+    assert not folder.is_done()
+    (folder.path / "metrics.csv").unlink()
+    assert not folder.is_done()
+
+
+def test_tables_keep_every_digit(folder):
+    rows = [{"step": 1, "phase": "clean", "r": 0.1 + 0.2, "beta": float("nan")}]
+    folder.write_csv("t.csv", rows)
+    back = folder.read_csv("t.csv")[0]
+    assert back["r"] == 0.1 + 0.2 and back["phase"] == "clean" and np.isnan(back["beta"])
+    folder.write_csv("empty.csv", [])
+    assert folder.read_csv("empty.csv") == []
+
+
+def test_equal_arrays_give_equal_bytes(folder):
+    folder.write_npz("a.npz", {"W": np.arange(5.0)})
+    folder.write_npz("b.npz", {"W": np.arange(5.0)})
+    assert (folder.path / "a.npz").read_bytes() == (folder.path / "b.npz").read_bytes()
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(folder, config):
+    assert folder.load_checkpoint(config) is None
+    W = np.random.default_rng(0).standard_normal((3, 4))
+    folder.save_checkpoint(config, {"weights": W})
+    assert np.array_equal(folder.load_checkpoint(config)["weights"], W)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(folder, config):
+    folder.save_checkpoint(small_config(seed=1), {})
+    with pytest.raises(RunError, match="belongs to other settings"):
+        folder.load_checkpoint(config)
+
+
+def test_a_foreign_archive_is_refused(folder, config):
+    folder.write_npz("checkpoint.npz", {"x": np.zeros(2)})
+    with pytest.raises(RunError, match="expected a checkpoint, got an archive of x"):
+        folder.load_checkpoint(config)
+
+
+def test_a_checkpoint_of_another_format_is_refused(folder, config):
+    folder.write_npz("checkpoint.npz", {"format": np.array(99), "config_hash": np.array("a")})
+    with pytest.raises(RunError, match="expected format 1, got 99"):
+        folder.load_checkpoint(config)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "text"])
+def test_a_damaged_checkpoint_is_refused(folder, config, damage):
+    folder.save_checkpoint(config, {"weights": np.random.default_rng(0).random(1000)})
+    path = folder.path / "checkpoint.npz"
+    content = bytearray(path.read_bytes())
+    if damage == "truncate":
+        content = content[: len(content) // 2]
+    elif damage == "flip":
+        content[len(content) // 2] ^= 1
+    elif damage == "empty":
+        content = bytearray()
+    else:
+        content = bytearray(b"not an archive")
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="damaged or foreign file"):
+        folder.load_checkpoint(config)
+
+
+def test_an_archive_of_objects_is_never_unpickled(tmp_path):
+    np.savez(tmp_path / "evil.npz", x=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(RunError, match="damaged or foreign"):
+        read_npz(tmp_path / "evil.npz")
+    with pytest.raises(RunError, match="cannot be read"):
+        read_npz(tmp_path / "missing.npz")
+
+
+def test_bad_json_is_refused(folder):
+    (folder.path / "config.json").write_text('{"d": ')
+    with pytest.raises(RunError, match="expected JSON, got something else or half a file"):
+        folder.config()
+    (folder.path / "config.json").write_text("[1]")
+    with pytest.raises(RunError, match="expected a JSON object, got list"):
+        folder.config()
+    (folder.path / "config.json").write_text("{}")
+    with pytest.raises(RunError, match="expected a value, got none"):
+        folder.config()
+    with pytest.raises(RunError, match="cannot be read: No such file"):
+        folder.read_json("missing.json")
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(RunError, match="found no config.json"):
+        RunFolder.existing(tmp_path)
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch, failing):
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(RunError, match="cannot be written: No space left on device"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_files_can_be_read_by_others(tmp_path):
+    write_atomic(tmp_path / "file", b"x")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) & 0o044 == 0o044
+
+
+def test_the_environment_is_plain_data():
+    facts = environment(2)
+    assert json.loads(json.dumps(facts)) == facts
+    assert {"numpy", "numba", "scipy", "blas", "processor", "threads"} <= set(facts)

@@ -1,0 +1,197 @@
+"""The same settings give the same bytes: elsewhere, after kills, and without anything extra."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import simulator
+from scripts import plot
+from scripts import simulate as command
+from simulator.runs.folder import RunFolder
+from simulator.runs.stages import stored_result
+
+from small import small_flags
+
+ROOT = Path(simulator.__file__).parents[1]
+DATA = ROOT / "tests" / "data"
+NAMES = ("arrays.npz", "metrics.csv", "summary.json", "config.json", "summary.csv")
+
+
+def digests(root):
+    """SHA-256 of every result below a folder for runs."""
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(root.glob("*/*")) if path.name in NAMES}
+
+
+def start(module, flags, root, **variables):
+    return subprocess.Popen([sys.executable, "-m", f"scripts.{module}", *flags, "--out",
+                             str(root)], stderr=subprocess.PIPE, text=True,
+                            env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
+                            cwd=root.parent)
+
+
+def finish(process):
+    error = process.communicate()[1]
+    assert process.returncode == 0, error
+    return error
+
+
+def test_another_folder_hash_seed_and_thread_environment_change_no_byte(tmp_path):
+    """Two processes that share nothing but the settings."""
+    found = []
+    for name, variables in (("a", {"PYTHONHASHSEED": "1", "OPENBLAS_NUM_THREADS": "1"}),
+                            ("b/c", {"PYTHONHASHSEED": "2", "OPENBLAS_NUM_THREADS": "2",
+                                     "NUMBA_NUM_THREADS": "2", "LC_ALL": "C"})):
+        root = tmp_path / name / "runs"
+        root.mkdir(parents=True)
+        finish(start("simulate", [*small_flags(), "--no-figures"], root, **variables))
+        found.append(digests(root))
+    assert found[0] == found[1] and len(found[0]) == 4
+
+
+def test_a_run_folder_can_be_run_again_from_its_own_config(tmp_path):
+    assert command.main([*small_flags(seed=5), "--no-figures", "--out", str(tmp_path / "a")]) == 0
+    (config,) = (tmp_path / "a").glob("*/config.json")
+    assert command.main(["--config", str(config), "--no-figures",
+                         "--out", str(tmp_path / "b")]) == 0
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+
+
+@pytest.mark.parametrize("place", sorted(DATA.glob("run-format-*")), ids=lambda path: path.name)
+def test_run_folders_of_every_format_stay_readable(place, tmp_path):
+    """Only that they load and can be drawn: numbers belong to the version that made them."""
+    copy = tmp_path / place.name
+    shutil.copytree(place, copy)
+    folder = RunFolder.existing(copy)
+    assert folder.is_done()
+    config, result = folder.config(), stored_result(folder)
+    assert result.arrays["weights_adversarial"].shape == (config.m, config.d)
+    assert result.history[-1]["step"] == config.clean_steps + config.adversarial_steps
+    assert {"clean", "adversarial"} <= set(result.summary)
+    assert folder.load_checkpoint(config)["weights"].dtype == np.float64
+    assert plot.main([str(copy)]) == 0
+    assert sum(path.stat().st_size for path in place.iterdir()) < 50_000
+
+
+BARE = """
+import importlib.abc, socket, sys
+
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("dask", "distributed", "torch", "jax", "hypothesis", "pytest"):
+            raise ModuleNotFoundError(name)
+
+def offline(*arguments):
+    raise OSError("no network")
+
+sys.meta_path.insert(0, Hidden())
+socket.socket.connect = offline
+from scripts.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """Run commands from an installation that cannot be written, without home or extras.
+
+    A file in the place of each cache folder stops the superuser as well, whom no permission
+    would stop.
+    """
+    package = tmp_path / "package"
+    for name in ("simulator", "theory", "scripts"):
+        shutil.copytree(ROOT / name, package / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in [path for path in package.rglob("*") if path.is_dir()]:
+        (folder / "__pycache__").write_text("")
+        folder.chmod(0o555)
+
+    def run(*flags):
+        variables = {"PATH": os.environ["PATH"], "HOME": "/dev/null/nonexistent",
+                     "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1",
+                     "OPENBLAS_NUM_THREADS": "1"}
+        return subprocess.run([sys.executable, "-c", BARE, *flags], capture_output=True,
+                              text=True, env=variables, cwd=tmp_path)
+
+    yield run
+    for folder in [path for path in package.rglob("*") if path.is_dir()]:
+        folder.chmod(0o755)
+
+
+def test_it_runs_read_only_offline_without_home_and_without_extras(bare, tmp_path):
+    flags = small_flags(clean_steps=6, adversarial_steps=3, test_samples=10)
+    done = bare("simulate", *flags, "--out", "runs")
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("runs/*/figures/*.pdf"))
+    done = bare("sweep", *flags, "--grid", "d=20,24", "--dask", "local", "--out", "other")
+    assert done.returncode == 2 and "pip install" in done.stderr.splitlines()[-1]
+
+
+def kill_until_done(module, flags, root, kills, longest, runs):
+    """Kill a command at random moments and resume it each time, then let it finish.
+
+    Returns how many kills found the command at work with runs still to do.
+    """
+    rng = random.Random(kills)
+    hit = attempts = 0
+    while hit < kills and attempts < 2 * kills:
+        resume = ["--resume"] if any(root.glob("smoke-*/config.json")) else []
+        process = start(module, [*flags, *resume], root)
+        if attempts % 4 < 3:  # otherwise also in the middle of the imports
+            begun = time.time()
+            while process.poll() is None and not touched_since(root, begun):
+                time.sleep(0.002)
+        time.sleep(rng.uniform(0.0, longest))
+        process.kill()
+        process.communicate()
+        attempts += 1
+        hit += process.returncode == -signal.SIGKILL and finished(root) < runs
+    resume = ["--resume"] if any(root.glob("smoke-*/config.json")) else []
+    finish(start(module, [*flags, *resume], root))
+    return hit
+
+
+def touched_since(root, moment):
+    """True once the command has written into a run folder."""
+    return any(path.stat().st_mtime > moment for path in root.glob("smoke-*"))
+
+
+def finished(root):
+    """How many runs say that they are done."""
+    return sum(json.loads(path.read_text())["state"] == "done"
+               for path in root.glob("smoke-*/status.json"))
+
+
+SIMULATE = [*small_flags(clean_steps=3000, adversarial_steps=3000, record_every=100),
+            "--no-figures"]
+SWEEP = [*small_flags(clean_steps=1500, adversarial_steps=500, record_every=100),
+         "--grid", "d=20,24", "--seeds", "3", "--workers", "2"]
+SHORT = [*small_flags(clean_steps=800, adversarial_steps=400, test_samples=20)]
+
+
+@pytest.mark.parametrize("module, flags, kills, longest", [
+    ("simulate", [*SHORT, "--no-figures"], 3, 0.2),
+    ("sweep", [*SHORT, "--seeds", "2", "--workers", "2"], 2, 0.2),
+    pytest.param("simulate", SIMULATE, 25, 0.3, marks=pytest.mark.slow),
+    pytest.param("sweep", SWEEP, 25, 0.4, marks=pytest.mark.slow)],
+    ids=["simulate", "sweep", "simulate-often", "sweep-often"])
+def test_kills_at_random_moments_change_no_byte(tmp_path, module, flags, kills, longest):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for root in (whole, killed):
+        root.mkdir()
+    finish(start(module, flags, whole))
+    hit = kill_until_done(module, flags, killed, kills, longest, runs=finished(whole))
+    print(f"{hit} kills")
+    assert hit >= min(kills - 1, 20)  # a fast machine may be done before the last ones
+    assert digests(killed) == digests(whole)
+    assert finished(killed) == finished(whole)
+    assert not list(killed.glob("*/.*.part"))

@@ -1,0 +1,336 @@
+"""A sweep gives the same bytes however it is done, and no run can take another with it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import simulator
+from scripts import sweep as command
+from scripts.presets import preset
+from simulator.runs.cost import cost
+from simulator.runs.files import RunError, locked
+from simulator.runs.folder import RunFolder
+from simulator.sweeps import local as sweep
+from simulator.sweeps.plan import plan_runs, save_plan
+
+from small import SMALL, small_config, small_flags
+from sweeping import GRID, NAMES, TINY, digests
+
+ROOT = Path(simulator.__file__).parents[1]
+SETTINGS = preset("smoke") | SMALL
+
+
+def run_sweep(root, *flags):
+    return command.main([*GRID, "--out", str(root), *flags])
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory):
+    """The sweep done in this process, one run after the other."""
+    root = tmp_path_factory.mktemp("serial")
+    assert run_sweep(root, "--workers", "1") == 0
+    return root
+
+
+def test_processes_give_the_bytes_of_the_serial_sweep(serial, tmp_path):
+    assert run_sweep(tmp_path, "--workers", "2") == 0
+    assert digests(tmp_path) == digests(serial)
+    assert len(digests(serial)) == 1 + 4 * len(NAMES)
+
+
+def test_pieces_merge_to_the_bytes_of_the_serial_sweep(serial, tmp_path, capsys):
+    for piece in ("2/3", "0/3", "1/3"):
+        assert run_sweep(tmp_path, "--workers", "1", "--shard", piece) == 0
+    assert not list(tmp_path.glob("*/summary.csv"))
+    capsys.readouterr()
+    assert command.main(["merge", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.strip().endswith("summary.csv")
+    assert digests(tmp_path) == digests(serial)
+
+
+def test_the_table_has_settings_hash_state_and_every_number(serial):
+    (table,) = serial.glob("sweep-*/summary.csv")
+    lines = table.read_text().splitlines()
+    assert lines[0].startswith("seed,d,learning_rate,weight_decay,run,state,error,p,tau,linear_r50,"
+                               "clean_accuracy,")
+    assert "adversarial_r50" in lines[0] and len(lines) == 5
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        ["0", "20"], ["1", "20"], ["0", "24"], ["1", "24"]]
+
+
+def test_a_finished_sweep_is_not_done_again(serial, monkeypatch):
+    before = digests(serial)
+    monkeypatch.setattr(sweep, "run_one", None)
+    assert run_sweep(serial, "--workers", "1") == 0
+    assert digests(serial) == before
+
+
+def test_a_finished_run_with_a_changed_file_is_not_believed(tmp_path, capsys, caplog):
+    flags = [*small_flags(**TINY), "--out", str(tmp_path), "--workers", "1"]
+    assert command.main(flags) == 0
+    before = digests(tmp_path)
+    (path,) = tmp_path.glob("smoke-*/arrays.npz")
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    assert command.main(flags) == 3
+    assert "finished, but its files have changed since" in next(
+        tmp_path.glob("sweep-*/summary.csv")).read_text()
+    assert command.main([*flags, "--retry-failed"]) == 0
+    assert digests(tmp_path) == before
+
+
+def test_one_failing_run_loses_no_other(tmp_path, caplog):
+    flags = [*small_flags(**TINY), "--grid", "learning_rate=0.1,1e6,0.2", "--out", str(tmp_path)]
+    with caplog.at_level("INFO", "purify"):
+        assert command.main([*flags, "--workers", "2"]) == 3
+    assert "training diverged at step" in caplog.text
+    (table,) = tmp_path.glob("sweep-*/summary.csv")
+    states = [line.split(",")[3] for line in table.read_text().splitlines()[1:]]
+    assert states == ["done", "diverged", "done"]
+    before = table.read_bytes()
+    assert command.main([*flags, "--workers", "1", "--retry-failed"]) == 3
+    assert table.read_bytes() == before
+
+
+def test_an_unexpected_error_is_recorded_and_can_be_tried_again(tmp_path, monkeypatch):
+    config = small_config(**TINY)
+    from simulator.experiments.feature_purification import experiment as simulation
+
+    def fail(self, network):
+        raise MemoryError("no room\nat all")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation.Simulation, "evaluate", fail)
+        (outcome,) = sweep.here([config], tmp_path)
+    assert (outcome.state, outcome.error) == ("failed", "MemoryError: no room")
+    assert sweep.standing(tmp_path, config) == outcome
+    assert sweep.left_to_do(tmp_path, [config]) == ([], [outcome])
+    todo, _ = sweep.left_to_do(tmp_path, [config], retry_failed=True)
+    assert [again.state for again in sweep.here(todo, tmp_path)] == ["done"]
+
+
+def test_unfinished_runs_are_only_continued_with_resume(tmp_path, capsys):
+    RunFolder.create(tmp_path, small_config(**TINY))
+    flags = [*small_flags(**TINY), "--out", str(tmp_path), "--workers", "1"]
+    assert command.main(flags) == 2
+    assert "holds 1 unfinished runs of this sweep: add --resume" in capsys.readouterr().err
+    assert command.main([*flags, "--resume"]) == 0
+
+
+def test_a_run_that_another_process_works_on_is_left_alone(tmp_path):
+    config = small_config(**TINY)
+    folder = RunFolder.create(tmp_path, config)
+    with locked(folder.path):
+        (outcome,) = sweep.here([config], tmp_path)
+    assert outcome.state == "failed" and "another process is working" in outcome.error
+    assert sweep.standing(tmp_path, config).state == "unfinished"
+
+
+def test_damaged_status_files_are_failed_runs(tmp_path):
+    config = small_config(**TINY)
+    folder = RunFolder.create(tmp_path, config)
+    (folder.path / "status.json").write_text("{")
+    outcome = sweep.standing(tmp_path, config)
+    assert outcome.state == "failed"
+    assert outcome.error.startswith(f"{folder.path.name}/status.json: expected JSON")
+    folder.write_json("config.json", small_config(**TINY, seed=3).to_dict())
+    folder.write_status("running", 0)
+    assert sweep.standing(tmp_path, config).error == "its folder holds another run"
+
+
+def test_stop_ends_a_sweep_where_it_can_be_resumed(serial, tmp_path):
+    plan = plan_runs(SETTINGS | TINY, {"d": [20, 24]}, seeds=2)
+    asked = []
+
+    def stop():
+        asked.append(1)
+        return len(asked) > 20
+
+    outcomes = list(sweep.here(plan.configs, tmp_path, stop))
+    assert outcomes[-1].state == "unfinished" and len(outcomes) < 4
+    list(sweep.processes(sweep.left_to_do(tmp_path, plan.configs, resume=True)[0], tmp_path, 2))
+    sweep.write_summary(save_plan(tmp_path, plan), plan)
+    assert [value for key, value in digests(tmp_path).items() if "smoke" in key] == [
+        value for key, value in digests(serial).items() if "smoke" in key]
+
+
+def test_workers_have_a_core_and_memory_each(monkeypatch):
+    configs = [small_config(seed=seed) for seed in range(50)]
+    monkeypatch.setattr(sweep, "available_memory", lambda: 1e15)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8), raising=False)
+    assert sweep.worker_count(configs) == 8
+    assert sweep.worker_count([small_config(threads=3)] * 9) == 2
+    assert sweep.worker_count(configs, 40) == 40
+    assert sweep.worker_count(configs[:3]) == 3
+    monkeypatch.setattr(sweep, "available_memory", lambda: 3.9 * cost(configs[0]).memory)
+    assert sweep.worker_count(configs, 40) == 3
+    monkeypatch.setattr(sweep, "available_memory", lambda: 1.0)
+    assert sweep.worker_count(configs) == 1
+    assert sweep.worker_count([]) == 1
+
+
+KILL_ONE = """
+import os, signal, sys
+from pathlib import Path
+from small import small_config
+from sweeping import GRID, NAMES, TINY, digests
+from simulator.experiments.feature_purification import experiment as simulation
+from simulator.sweeps import local as sweep
+
+if __name__ == "__main__":
+    seeds = range(3)
+    configs = [small_config(seed=seed, clean_steps=2000 if seed == 1 else 12) for seed in seeds]
+    import threading, time, glob
+
+    def kill_the_second():
+        # the worker that holds the lock of the second run
+        for attempt in range(int(sys.argv[2])):
+            pids = set()
+            while not pids:
+                time.sleep(0.02)
+                place = sweep.RunFolder.of(Path(sys.argv[1]), configs[1]).path
+                for link in glob.glob("/proc/[0-9]*/fd/*"):
+                    try:
+                        if os.readlink(link) == str(place / ".lock"):
+                            pids.add(int(link.split("/")[2]))
+                    except OSError:
+                        pass
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.3)
+
+    threading.Thread(target=kill_the_second, daemon=True).start()
+    for outcome in sweep.processes(configs, Path(sys.argv[1]), 2):
+        print(outcome.config.seed, outcome.state, outcome.error)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds the worker in /proc")
+@pytest.mark.parametrize("kills, second", [
+    pytest.param(1, "1 done ", marks=pytest.mark.slow),
+    (2, f"1 failed {sweep.KILLED}")], ids=["once", "twice"])
+def test_a_killed_worker_loses_no_run(tmp_path, kills, second):
+    """Killed once, a run is continued; killed again while alone, it alone has failed."""
+    script = tmp_path / "kill.py"
+    script.write_text(KILL_ONE)
+    done = subprocess.run([sys.executable, str(script), str(tmp_path / "runs"), str(kills)],
+                          capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"})
+    assert sorted(done.stdout.splitlines()) == ["0 done ", second, "2 done "], done.stderr
+
+
+def start(flags, **options):
+    return subprocess.Popen([sys.executable, "-m", "scripts.sweep", *flags],
+                            env=os.environ | {"PYTHONPATH": str(ROOT)}, **options)
+
+
+def test_workers_do_not_outlive_a_killed_sweep(tmp_path):
+    flags = [*small_flags(clean_steps=10**6), "--seeds", "2", "--workers", "2"]
+    process = start([*flags, "--out", str(tmp_path)], stderr=subprocess.PIPE)
+    while len(list(tmp_path.glob("smoke-*/checkpoint.npz"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    for folder in tmp_path.glob("smoke-*"):
+        with locked(folder, patience=10.0):  # nobody works there any more
+            pass
+
+
+def test_an_interrupt_ends_a_sweep_with_checkpoints(tmp_path):
+    flags = [*small_flags(clean_steps=10**6), "--seeds", "2", "--workers", "2"]
+    process = start([*flags, "--out", str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    while len(list(tmp_path.glob("smoke-*/checkpoint.npz"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "interrupted; add --resume" in error
+    for status in tmp_path.glob("smoke-*/status.json"):
+        assert json.loads(status.read_text())["state"] == "interrupted"
+
+
+BAD = [
+    (["--grid", "d=20,k+"], "d: expected a number or an expression"),
+    (["--grid", "d=20,"], "expected KEY=VALUE,VALUE"),
+    (["--grid", "dd=20"], "dd: unknown setting; did you mean d?"),
+    (["--grid", "d=20", "--grid", "d=30"], "expected each setting once"),
+    (["--grid", "k=1,99"], "run with k=99: k: expected at most 20, got 99"),
+    (["--seeds", "0"], "seeds: expected at least 1, got 0"),
+    (["--shard", "2/2"], "expected i from 0 to n - 1 = 1, got 2"),
+    (["--shard", "x"], "shard x: expected i/n"),
+    (["--shard", "3/5"], "this one would be empty"),
+    (["--workers", "0"], "workers: expected at least 1, got 0"),
+    (["--grid", "d=20,10**9"], "expected a run that fits into memory"),
+    (["--grid", "label_margin=0.5,40"], "expected a margin that codes of this k reach"),
+    (["--config", "missing.toml"], "missing.toml: cannot be read"),
+]
+
+
+@pytest.mark.parametrize("flags, message", BAD, ids=lambda value: " ".join(value)
+                         if isinstance(value, list) else "")
+def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
+        tmp_path, capsys, flags, message):
+    out = tmp_path / "runs"
+    assert command.main([*small_flags(), *flags, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1 and error.startswith("purify sweep: error: ")
+    assert not out.exists()
+
+
+def test_merging_what_is_no_sweep_is_one_line(tmp_path, capsys):
+    assert command.main(["merge", str(tmp_path)]) == 2
+    assert "expected the folder of one sweep, found no plan.json" in capsys.readouterr().err
+
+
+def test_a_sweep_can_be_written_in_a_file(tmp_path, capsys):
+    file = tmp_path / "sweep.toml"
+    file.write_text('preset = "smoke"\nseeds = 2\nm = 40\n[grid]\nd = [20, 30]\n'
+                    'k = "round(d**0.3)"\n[[run]]\nc_weak = 1.0\n[[run]]\nc_weak = 0.5\n')
+    flags = ["--config", str(file), "--out", str(tmp_path / "runs"), "--dry-run"]
+    assert command.main([*flags, "--grid", "d=20,24"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 9 and "8 runs" in lines[-1] and "estimates" in lines[-1]
+    assert "d=24 k=3 c_weak=0.5" in lines[-2] and "missing" in lines[-2]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("text, message", [
+    ("grid = 3", "grid: expected a table"), ("run = 3", "run: expected tables"),
+    ("run = [3]", "run: expected tables"), ("[grid]\nd = [[1]]", "expected a number or a word"),
+    ("[grid]\nd = []", "d: expected at least one value"), ("[other]\nd = 3", "got a table"),
+    ('seeds = "x"', "seeds: expected an integer"), ("[[run]]\nd = [3]", "got a list")])
+def test_a_bad_sweep_file_is_one_line(tmp_path, capsys, text, message):
+    file = tmp_path / "sweep.toml"
+    file.write_text(text)
+    assert command.main(["--config", str(file), "--out", str(tmp_path / "runs")]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_summary_that_cannot_be_written_is_one_line(serial, monkeypatch, capsys):
+    def refuse(path, content):
+        raise RunError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(sweep, "write_atomic", refuse)
+    assert run_sweep(serial, "--workers", "1") == 2
+    assert "summary.csv: cannot be written: No space left" in capsys.readouterr().err
+
+
+def test_help_loads_no_heavy_library():
+    code = ("import sys\nfrom scripts import sweep\ntry:\n    sweep.main(['--help'])\n"
+            "except SystemExit:\n    pass\n"
+            "print(sorted({'numpy', 'numba', 'scipy', 'matplotlib', 'distributed', 'dask'}"
+            " & set(sys.modules)))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr

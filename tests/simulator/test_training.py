@@ -1,0 +1,285 @@
+"""The one training loop: its step is the formula, it resumes exactly and it stops on NaN."""
+
+import math
+
+import numpy as np
+import pytest
+
+from simulator.attacks.gradient import FGM, PGD
+from simulator.balls import L2Ball, LinfBall
+from simulator.data.batches import FreshBatches, TrainingSet
+from simulator.data.sparse_coding import SparseCoding
+from simulator.networks.linear import LinearClassifier
+from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Perturbation
+from simulator.randomness import Role, stream
+from simulator.training import Diverged, LinearThenConstant, TrackingNorm, train
+
+from references import symmetric_relu as naive
+
+DATA = SparseCoding(6, 2, noise=0.3)
+BATCHES = FreshBatches(DATA, 8, seed=3)
+
+
+def network(smoothing=0.0, sampled=False, seed=0, dtype=np.float64):
+    return SymmetricReLU.initialise(5, 6, 0.5, np.random.default_rng(seed), 0.2, smoothing,
+                                    sampled, dtype)
+
+
+# --- one step -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.2])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_a_clean_step_is_gradient_descent(smoothing, weight_decay):
+    net = network(smoothing)
+    W, batch = net.weights.copy(), BATCHES.batch(4)
+    seen = []
+    train(net, BATCHES, 0.7, 4, 5, weight_decay, after_step=lambda *step: seen.append(step))
+    loop = (W, 0.2, batch.X, batch.y, weight_decay, smoothing)
+    # sums of a few dozen terms in another order
+    assert np.allclose(net.weights, W - 0.7 * naive.weight_gradient(*loop), rtol=0, atol=1e-13)
+    assert seen == [(5, pytest.approx(naive.loss(*loop), rel=1e-13))]
+
+
+@pytest.mark.parametrize("ball, formula", [(L2Ball(0.4), naive.fgm_l2),
+                                           (LinfBall(0.2), naive.fgm_linf)], ids=["l2", "linf"])
+def test_an_adversarial_step_is_the_same_step_on_the_perturbed_inputs(ball, formula):
+    net = network()
+    W, batch = net.weights.copy(), BATCHES.batch(0)
+    train(net, BATCHES, 0.7, 0, 1, 0.1, attack=FGM(), ball=ball)
+    gradient = naive.margin_gradient(W, 0.2, batch.X, batch.y)
+    X = batch.X + formula(gradient, ball.radius)
+    step = naive.weight_gradient(W, 0.2, X, batch.y, 0.1)
+    assert np.allclose(net.weights, W - 0.7 * step, rtol=0.0, atol=1e-13)
+    clean = naive.weight_gradient(W, 0.2, batch.X, batch.y, 0.1)
+    assert np.abs(step - clean).max() > 1e-3  # the attack mattered
+
+
+def test_an_attack_of_radius_zero_is_clean_training():
+    clean, attacked = network(), network()
+    train(clean, BATCHES, 0.5, 0, 5)
+    train(attacked, BATCHES, 0.5, 0, 5, attack=PGD(2), ball=L2Ball(0.0))
+    assert np.array_equal(clean.weights, attacked.weights)
+
+
+class Lying:
+    """An attack that returns ten times what the ball allows."""
+
+    def perturb(self, network, X, y, ball, rng):
+        honest = FGM().perturb(network, X, y, ball, rng)
+        return Perturbation(10.0 * honest.delta, honest.zero_gradients)
+
+
+def test_a_lying_attack_is_projected():
+    honest, lied_to = network(), network()
+    train(honest, BATCHES, 0.5, 0, 3, attack=FGM(), ball=L2Ball(0.3))
+    train(lied_to, BATCHES, 0.5, 0, 3, attack=Lying(), ball=L2Ball(0.3))
+    # the projection brings the same direction back to the same radius, up to rounding
+    assert np.allclose(honest.weights, lied_to.weights, rtol=0.0, atol=1e-12)
+
+
+# --- many steps ---------------------------------------------------------------------------
+
+
+def test_every_step_is_reported_in_order():
+    seen = []
+    train(network(), BATCHES, 0.1, 2, 7, after_step=lambda *step: seen.append(step))
+    assert [step for step, _ in seen] == [3, 4, 5, 6, 7]
+    assert all(0.0 < loss < 10.0 for _, loss in seen)
+
+
+def test_no_step_changes_no_weight():
+    net = network()
+    before = net.weights.copy()
+    train(net, BATCHES, 0.1, 5, 5, after_step=lambda *step: pytest.fail("no step was taken"))
+    assert np.array_equal(net.weights, before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_run_in_two_parts_is_the_whole_run_bit_for_bit(dtype):
+    # random starts, sampled smoothing and shuffling all draw from streams keyed by the step
+    batches = TrainingSet(DATA, 20, 6, seed=1, dtype=dtype)
+    options = dict(weight_decay=0.01, seed=9, schedule=LinearThenConstant(0.1, 0.01, 0.15),
+                   attack=PGD(2, ("random",)), ball=L2Ball(0.2))
+    whole, parts = (network(0.2, True, dtype=dtype) for _ in range(2))
+    train(whole, batches, 0.3, 0, 11, **options)
+    train(parts, batches, 0.3, 0, 4, **options)
+    train(parts, TrainingSet(DATA, 20, 6, seed=1, dtype=dtype), 0.3, 4, 11, **options)
+    assert whole.weights.dtype == dtype
+    assert np.array_equal(whole.weights, parts.weights)
+    assert whole.bias == parts.bias
+
+
+@pytest.mark.parametrize("options, sampled", [
+    (dict(attack=PGD(1, ("random",)), ball=L2Ball(0.3)), False), (dict(), True)],
+    ids=["attack", "smoothing"])
+def test_the_seed_decides_the_attack_and_the_noise(options, sampled):
+    runs = []
+    for seed in (0, 0, 1):
+        net = network(0.3, sampled)
+        train(net, BATCHES, 0.3, 0, 3, seed=seed, **options)
+        runs.append(net.weights)
+    assert np.array_equal(runs[0], runs[1])
+    assert not np.array_equal(runs[0], runs[2])
+
+
+class Listening:
+    """An attack that notes the first number of its generator and perturbs nothing."""
+
+    def __init__(self):
+        self.heard = []
+
+    def perturb(self, network, X, y, ball, rng):
+        self.heard.append(rng.random())
+        return Perturbation(np.zeros_like(X), 0)
+
+
+def test_each_step_has_streams_of_its_own_for_the_attack_and_for_the_noise():
+    attack, noise = Listening(), []
+
+    class Hearing(Noting):
+        def gradient_step(self, X, y, learning_rate, weight_decay=0.0, rng=None):
+            noise.append(rng.random())
+            return 0.1
+
+    train(Hearing(), BATCHES, 0.1, 2, 6, seed=5, attack=attack, ball=L2Ball(0.1))
+    for role, heard in ((Role.TRAINING_ATTACK, attack.heard), (Role.SMOOTHING_NOISE, noise)):
+        assert heard == [stream(5, role, step).random() for step in range(2, 6)]
+
+
+def test_full_batch_descent_with_a_small_step_lowers_the_loss_at_every_step():
+    losses = []
+    train(network(0.5), TrainingSet(DATA, 40, 40, seed=0), 0.05, 0, 40,
+          after_step=lambda step, loss: losses.append(loss))
+    assert np.all(np.diff(losses) < 0.0)
+
+
+def test_anything_with_a_gradient_step_can_be_trained():
+    classifier = LinearClassifier(np.zeros(6))
+    batch = BATCHES.batch(0)
+    train(classifier, BATCHES, 0.5, 0, 1, attack=FGM(), ball=L2Ball(0.1))
+    # at w = 0 the attack is blind and each sample pulls by y x / 2
+    assert np.allclose(classifier.weights, 0.25 * (batch.y @ batch.X) / 8, atol=1e-15)
+
+
+# --- bias schedules -----------------------------------------------------------------------
+
+
+def test_the_linear_schedule_grows_and_then_stays():
+    schedule = LinearThenConstant(start=0.1, slope=0.02, maximum=0.15)
+    biases = [schedule.bias(step, None) for step in range(6)]
+    assert biases == pytest.approx([0.1, 0.12, 0.14, 0.15, 0.15, 0.15], rel=1e-15)
+    assert LinearThenConstant(0.3, 0.0, 0.2).bias(0, None) == 0.2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_tracking_schedule_follows_the_mean_norm(dtype):
+    W = np.zeros((3, 16), dtype)
+    W[0, :2], W[1, 5], W[2] = (3.0, 4.0), 1.0, 0.0
+    bias = TrackingNorm(1.5).bias(7, SymmetricReLU(W, 0.0))
+    assert isinstance(bias, float)
+    assert bias == pytest.approx(1.5 * math.sqrt(math.log(16)) * 2.0 / 4.0, rel=1e-14)
+
+
+class Noting:
+    """A network that notes the bias at each use."""
+
+    def __init__(self):
+        self.weights, self.bias, self.seen = np.zeros((1, 6)), -1.0, []
+
+    def gradient_step(self, X, y, learning_rate, weight_decay=0.0, rng=None):
+        self.seen.append(self.bias)
+        return 0.1
+
+
+def test_the_bias_is_set_before_each_step_and_once_after_the_last():
+    net = Noting()
+    train(net, BATCHES, 1.0, 2, 5, schedule=LinearThenConstant(0.0, 1.0, 3.5))
+    assert net.seen == [2.0, 3.0, 3.5]
+    assert net.bias == 3.5
+    train(net, BATCHES, 1.0, 1, 1, schedule=LinearThenConstant(0.0, 1.0, 3.5))
+    assert net.bias == 1.0
+
+
+def test_without_a_schedule_the_bias_stays():
+    net = network()
+    train(net, BATCHES, 0.1, 0, 3)
+    assert net.bias == 0.2
+
+
+# --- divergence ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_huge_learning_rate_is_reported_as_divergence(dtype):
+    net, seen = network(dtype=dtype), []
+    with pytest.raises(Diverged, match=r"training diverged at step \d+: loss") as caught:
+        train(net, FreshBatches(DATA, 8, 3, dtype), 1e12, 0, 50, 0.1,
+              after_step=lambda step, loss: seen.append(step))
+    assert caught.value.step < 10
+    assert not caught.value.loss < 1e3 * math.log(2.0)
+    # the steps before it were reported, the bad one was not
+    assert seen == list(range(1, caught.value.step + 1))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_nan_in_the_weights_stops_the_next_step(bad, weight_decay):
+    net = network()
+
+    def poison(step, loss):
+        if step == 3:
+            net.weights[1, 2] = bad
+
+    with pytest.raises(Diverged) as caught:
+        train(net, BATCHES, 0.1, 0, 10, weight_decay, after_step=poison)
+    assert caught.value.step == 3
+    assert not math.isfinite(caught.value.loss)
+
+
+@pytest.mark.parametrize("loss, diverged", [
+    (math.nan, True), (math.inf, True), (694.0, True), (693.0, False), (0.0, False)])
+def test_a_loss_a_thousand_times_a_blind_guess_is_divergence(loss, diverged):
+    class Given(Noting):
+        def gradient_step(self, X, y, learning_rate, weight_decay=0.0, rng=None):
+            return loss
+
+    if diverged:  # 1000 log 2 = 693.1
+        with pytest.raises(Diverged, match="step 0"):
+            train(Given(), BATCHES, 0.1, 0, 1)
+    else:
+        train(Given(), BATCHES, 0.1, 0, 1)
+
+
+# --- bad input ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change, error, message", [
+    (dict(learning_rate=0.0), ValueError, "learning_rate: expected more than 0.0"),
+    (dict(learning_rate=np.nan), ValueError, "learning_rate: expected a finite number"),
+    (dict(start=-1), ValueError, "start: expected at least 0"),
+    (dict(start=3, stop=2), ValueError, "stop: expected at least 3, got 2"),
+    (dict(stop=2.0), TypeError, "stop: expected an integer"),
+    (dict(attack=FGM()), ValueError, "attack, ball: expected both or neither"),
+    (dict(ball=L2Ball(0.1)), ValueError, "attack, ball: expected both or neither"),
+    (dict(weight_decay=-1.0), ValueError, "weight_decay: expected at least 0.0"),
+    (dict(seed=-1), ValueError, "seed: expected at least 0"),
+])
+def test_bad_input_is_named(change, error, message):
+    good = dict(network=network(), batches=BATCHES, learning_rate=0.1, start=0, stop=1)
+    with pytest.raises(error, match=message):
+        train(**good | change)
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: LinearThenConstant(-0.1, 0.0, 1.0), "start: expected at least 0.0"),
+    (lambda: LinearThenConstant(0.1, -1.0, 1.0), "slope: expected at least 0.0"),
+    (lambda: LinearThenConstant(0.1, 0.0, np.nan), "maximum: expected a finite number"),
+    (lambda: TrackingNorm(-1.0), "scale: expected at least 0.0"),
+])
+def test_bad_schedules_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,241 @@
+"""The phase picture: its limits, which runs it takes, and what it says flips a network."""
+
+import math
+
+import numpy as np
+import pytest
+
+from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.networks.symmetric_relu import SymmetricReLU
+from theory.claim import FAILS, HOLDS, OUTSIDE
+from theory.drawing.claims import draw, png
+from theory.feature_purification.phase_picture import (POWERS, confront, first_order_radius,
+                                                       on_curve, reading, what_flips)
+
+from planted.feature_purification import changed, no_flips, phase_runs, planted_config, planted_run
+
+
+def slope(d, radius):
+    """Exponent between d and 2 d."""
+    return math.log2(radius(2 * d) / radius(d))
+
+
+# --- the formula and its limits -----------------------------------------------------------
+
+
+def test_a_pure_network_has_the_radius_of_its_open_features():
+    assert first_order_radius(100, 16, 0.0) == pytest.approx(0.25)
+
+
+def test_a_network_of_nothing_but_mixtures_is_the_linear_classifier():
+    assert first_order_radius(400, 5, 1e9) == pytest.approx(1 / math.sqrt(400), rel=1e-6)
+
+
+@pytest.mark.parametrize("power", [0.36, 0.4, 0.45])
+def test_the_readings_are_what_the_formula_tends_to(power):
+    # d^(1/3) << d^power << d^(1/2) takes a d of which no run will ever be
+    d = 2.0**400
+    assert slope(d, lambda d: first_order_radius(d, d**power, d**power / d)) == pytest.approx(
+        reading("clean", power), abs=1e-3)
+    assert slope(d, lambda d: first_order_radius(d, d**power, 0.0)) == pytest.approx(
+        reading("adversarial", power))
+    assert reading("linear", power) == -0.5
+
+
+def test_the_formula_is_the_radius_of_a_planted_network():
+    """f with unit neurons and no bias, all gates of the active features open."""
+    d, active, ratio = 50, 7, 0.03
+    W = (1.0 - ratio) * np.eye(d) + ratio
+    x = np.zeros(d)
+    x[:active] = 1.0
+    # a bias between <w, x> of the features off and on
+    network = SymmetricReLU(W, 0.5)
+    gradient = network.margin_gradient(x[None], np.ones(1))[0]
+    margin = W[:active] @ x  # without the bias, as in the formula
+    exact = margin.sum() / np.linalg.norm(gradient)
+    # the formula counts a feature's own coordinate in the mixture too: r beside 1
+    assert exact == pytest.approx(active * first_order_radius(d, active, ratio), rel=0.01)
+
+
+# --- which runs it takes ------------------------------------------------------------------
+
+
+def test_a_size_lies_on_every_curve_whose_power_rounds_to_its_k(rng):
+    runs = phase_runs(rng, sizes=(20,), seeds=1, powers=(0.34, 0.4))
+    assert [run.config.k for run in runs] == [3, 3]
+    assert [power for power in POWERS if on_curve(runs[0], power)] == [0.34, 0.4]
+
+
+def test_three_sizes_or_a_factor_below_four_are_outside(rng):
+    few = confront(phase_runs(rng, sizes=(64, 128, 512)), no_flips)
+    near = confront(phase_runs(rng, sizes=(64, 100, 128, 250)), no_flips)
+    assert few.verdict == near.verdict == OUTSIDE
+    assert "at least 4 different sizes" in few.caveats[0]
+    assert "a factor 4 apart" in near.caveats[0]
+
+
+def test_runs_off_the_curves_are_left_out_and_named(rng):
+    runs = phase_runs(rng, powers=(0.4,)) + phase_runs(rng, powers=(0.2,), sizes=(4096,))
+    finding = confront(runs, no_flips)
+    assert finding.verdict == HOLDS
+    assert any("(4096, 5): not fulfilled: k is round(d^a)" in note for note in finding.caveats)
+    assert sum("is not tested" in note for note in finding.caveats) == 3
+
+
+def test_another_family_is_measured_but_decides_nothing(rng):
+    def flat(network, power):
+        return -0.1
+    runs = phase_runs(rng) + [renamed(run, "desk") for run in
+                              phase_runs(rng, flat, powers=(0.45,))]
+    finding = confront(runs, no_flips)
+    assert finding.verdict == HOLDS
+    extra = [part for part in finding.measurements if part.name.startswith("desk runs, ")]
+    assert [part.measured for part in extra] == pytest.approx([-0.1] * 3, abs=0.05)
+    assert not any(part.decisive for part in extra)
+
+
+def renamed(run, family):
+    from dataclasses import replace
+    return replace(run, config=replace(run.config, name=family))
+
+
+def test_seeds_that_straddle_the_edge_do_not_hold(rng):
+    def at_the_edge(network, power):
+        return reading(network, power) + 0.14
+    finding = confront(phase_runs(rng, at_the_edge, noise=0.2), no_flips)
+    assert finding.verdict == FAILS
+
+
+def test_the_headline_is_the_worst_and_every_exponent_is_measured(rng):
+    def one_off(network, power):
+        return reading(network, power) + (0.3 if (network, power) == ("clean", 0.45) else 0.0)
+    finding = confront(phase_runs(rng, one_off), no_flips)
+    assert finding.measurements[0].name == ("farthest from its reading: clean network, a = 0.45, "
+                                            "by")
+    assert finding.measured == pytest.approx(0.3, abs=0.05)
+    decisive = [part for part in finding.measurements if part.decisive]
+    assert len(decisive) == 12 and sum(not part.holds for part in decisive) == 1
+
+
+def test_a_radius_that_no_attack_reached_has_no_exponent(rng):
+    finding = confront([changed(run, adversarial={"r50": math.inf}) for run in phase_runs(rng)],
+                       no_flips)
+    assert finding.verdict == OUTSIDE
+    assert "positive numbers" in finding.caveats[0]
+
+
+def test_the_formula_of_finite_sizes_is_measured_beside_the_readings(rng):
+    """Radii planted by the formula itself: its exponents hold though the readings fail."""
+    runs = [changed(run, clean={"r50": first_order_radius(
+        run.config.d, run.summary["p"] * run.config.d, run.summary["p"])})
+        for run in phase_runs(rng)]
+    finding = confront(runs, no_flips)
+    beside = [part for part in finding.measurements if "clean network" in part.name
+              and "of the formula at these sizes" in part.name]
+    assert len(beside) == 4
+    assert [part.measured for part in beside] == pytest.approx([0.0] * 4, abs=1e-10)
+    assert finding.verdict == FAILS
+
+
+# --- what flips a network -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Dense before, pure after."""
+    return planted_run(144, 8, 0)
+
+
+def test_the_dense_network_is_flipped_through_its_mixtures(planted):
+    found = what_flips(planted, "clean")
+    assert found.shares["mixture"] > 0.9
+    assert found.shares["loser"] == 0.0
+
+
+def test_the_pure_network_is_flipped_through_its_features(planted):
+    found = what_flips(planted, "adversarial")
+    assert found.shares["pure"] > 0.7
+    assert found.shares["shifted"] + found.shares["closed"] > 0.5
+
+
+def test_a_rotated_run_is_seen_in_its_dictionary():
+    d, settings = 64, {"dictionary": "random", "labeler": "signs"}
+    data = Simulation(planted_config(d, 8, 0, **settings)).data
+    C = np.tile(0.75 * np.diag(data.signs) + 0.25 * data.signs, (2, 1))
+    W = C @ data.dictionary.T
+    found = what_flips(planted_run(d, 8, 0, weights=(W, W), **settings), "clean")
+    assert found.shares["mixture"] > 0.9
+    assert found.dense == pytest.approx(0.25, rel=1e-6)
+
+
+def test_a_network_that_is_never_right_has_no_first_order(planted):
+    wrong = changed(planted, clean={"r50": 0.0})
+    assert what_flips(wrong, "clean").first_order == math.inf
+
+
+def test_only_samples_that_flip_are_counted(planted):
+    """At a radius at which none flips there is nothing to share out."""
+    still = changed(planted, clean={"r50": 1e-6})
+    assert all(math.isnan(share) for share in what_flips(still, "clean").shares.values())
+
+
+def test_the_first_order_radius_is_that_of_the_gradient(planted):
+    simulation = Simulation(planted.config)
+    network = SymmetricReLU(planted.arrays["weights_clean"], float(planted.arrays["bias"]))
+    test = simulation.test_set
+    margins = network.margins(test.X, test.y)
+    norms = np.linalg.norm(network.margin_gradient(test.X, test.y), axis=1)
+    expected = np.median(margins / norms) / planted.summary["clean"]["r50"]
+    assert what_flips(planted, "clean").first_order == pytest.approx(expected)
+
+
+def test_a_network_of_equal_neurons_has_the_active_features_and_ratio_it_was_given():
+    """Without noise and with all of a code's neurons open: two neurons a feature, r = 0.02."""
+    d, ratio = 100, 0.02
+    weights = np.tile((1.0 - ratio) * np.eye(d) + ratio, (2, 1))
+    run = planted_run(d, 4, 0, weights=(weights, weights), noise=0.0)
+    found = what_flips(run, "clean")
+    codes = Simulation(run.config).test_set.X[:200]
+    assert found.active == pytest.approx(np.mean(np.count_nonzero(codes, axis=1)), rel=0.02)
+    assert found.dense == pytest.approx(ratio, rel=1e-6)
+    active, margin = found.active, found.margin
+    # all in units of two unit peaks; the bias of 0.1 takes less than a fifth off each feature
+    assert 0.8 < found.slope * first_order_radius(d, active, ratio) / (1 + active * ratio) < 1.2
+    assert 0.5 < margin < 1.5
+
+
+def test_the_chain_of_exponents_is_that_of_its_parts(rng):
+    """Flips planted with the exponents behind the reading show those, beside the brackets."""
+    def flips(run, network):
+        d, power = run.config.d, 0.4
+        return no_flips(run, network)._replace(slope=d**0.3, active=d**power, dense=d**-0.6)
+    finding = confront(phase_runs(rng, powers=(0.4,)), flips)
+    chain = next(note for note in finding.caveats if note.startswith("exponents from end to end"))
+    assert chain.endswith("a = 0.4: 0.00 (0.00), 0.30 (0.30), 0.40 (0.40), -0.60 (-0.60)")
+
+
+@pytest.mark.parametrize("mixture, clean, purified", [
+    (0.9, "as its reading", "not as its reading"), (0.1, "not as its reading", "as its reading")])
+def test_the_caveats_say_whether_the_reading_has_the_mechanism_right(rng, mixture, clean, purified):
+    def flips(run, network):
+        flip = no_flips(run, network)
+        return flip._replace(shares=flip.shares | {"mixture": mixture})
+    notes = confront(phase_runs(rng), flips).caveats
+    for name, expected in (("clean", clean), ("purified", purified)):
+        said = next(note for note in notes if note.startswith(f"what flips the {name} network"))
+        assert f"dense mixtures, {expected} assumes" in said
+        assert f"{100 * mixture:.0f} % goes through dense mixtures" in said
+
+
+# --- the figure ---------------------------------------------------------------------------
+
+
+def test_the_figure_has_a_panel_for_each_power_with_its_exponents(rng):
+    picture = confront(phase_runs(rng), no_flips).data
+    assert [panel.xlabel for panel in picture.panels] == [
+        f"$d$, with $k = d^{{{power:g}}}$" for power in POWERS]
+    figure = draw(picture)
+    assert len(figure.axes) == 4
+    shown = [text.get_text() for text in figure.axes[3].get_legend().get_texts()]
+    assert len(shown) == 3 and all("0.5" in text for text in shown[:2])
+    assert png(picture).startswith(b"\x89PNG")

@@ -1,0 +1,124 @@
+"""Claims C1 to C4: planted kernels and accuracies hold, controls fail, and one control is run."""
+
+import math
+
+import numpy as np
+import pytest
+
+from scripts.presets import preset
+from simulator.experiments.ntk_evolution.config import NTKConfig
+from simulator.experiments.ntk_evolution.experiment import simulate
+from simulator.runs.stages import Result
+from theory.claim import FAILS, HOLDS, OUTSIDE, Run, confront_all
+from theory.drawing.claims import png
+from theory.ntk_evolution import (CLAIMS, confront_c1, confront_c2, confront_c3, confront_c4,
+                                  frozen, lazy_velocity, path_share, velocities)
+
+STEPS, EVERY = 400, 10
+# (mode, data) -> attacked accuracy of phase 2 on any kernel but the first
+ATTACKED = {("clean", "benign"): 0.1, ("clean", "adversarial"): 0.35, ("clean", "masked"): 0.2,
+            ("adversarial", "benign"): 0.65, ("adversarial", "adversarial"): 0.8,
+            ("adversarial", "masked"): 0.8}
+SPEED = {"clean": lambda t: math.exp(-t / 20.0), "adversarial": lambda t: math.exp(-t / 40.0)}
+
+
+def planted(seed, speed=None, attacked=None, between=0.1, within=(0.004, 0.02), robust=0.8):
+    """A run with these velocities, accuracies and distances, a little different in each seed."""
+    rng = np.random.default_rng(seed)
+    speed, attacked = SPEED | (speed or {}), ATTACKED | (attacked or {})
+    config = NTKConfig.from_settings(preset("desk", "ntk") | {"seed": seed})
+    history = [{"mode": mode, "run": run, "step": float(step),
+                "distance_to_pure": 0.1 if mode == "clean" else 0.01,
+                "velocity": math.nan if step == 0 else
+                1e-3 * speed[mode](step) * math.exp(0.05 * rng.standard_normal())}
+               for run in (1, 2) for mode in speed for step in range(0, STEPS + 1, EVERY)]
+    rows = [{"mode": mode, "time": time, "centred": centred, "data": data, "accuracy": 0.98,
+             "attacked_accuracy": (value if time else 0.1) + 0.01 * rng.standard_normal(),
+             "plain_attacked_accuracy": value + 0.1}
+            for (mode, data), value in attacked.items() for time in config.freeze_times
+            for centred in (0, 1)]
+    noise = np.exp(0.05 * rng.standard_normal(3))
+    summary = {"between": between * noise[0], "within_clean": within[0] * noise[1],
+               "within_adversarial": within[1] * noise[2], "frozen": rows,
+               "clean": {"accuracy": 0.99, "attacked_accuracy": 0.15},
+               "adversarial": {"accuracy": 0.98, "attacked_accuracy": robust}}
+    return Run.of(config, Result(summary, history, {}))
+
+
+def runs(count=4, **changes):
+    return [planted(seed, **changes) for seed in range(count)]
+
+
+def test_all_claims_hold_on_what_they_say():
+    findings = confront_all(runs(8), CLAIMS)
+    assert [finding.id for finding in findings] == ["C1", "C2", "C3", "C4"]
+    assert [finding.verdict for finding in findings] == [HOLDS] * 4
+    for finding in findings:
+        assert finding.seeds == tuple(range(8))
+        assert png(finding.data).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("confront, changes", [
+    (confront_c1, {"speed": {"adversarial": lambda t: 1.0}}),
+    (confront_c1, {"speed": {"clean": lambda t: math.exp(t / 100.0)}}),
+    (confront_c2, {"between": 0.02}),
+    (confront_c2, {"within": (0.09, 0.02)}),
+    (confront_c3, {"attacked": {("adversarial", "benign"): 0.3}}),
+    (confront_c3, {"attacked": {("clean", "benign"): 0.6}}),
+    (confront_c4, {"attacked": {("clean", "adversarial"): 0.1, ("clean", "benign"): 0.2}}),
+    (confront_c4, {"attacked": {("clean", "adversarial"): 0.75}}),
+], ids=["never lazy", "faster and faster", "same kernel", "runs scatter", "not robust",
+        "robust either way", "nothing gained", "as good as the other kernel"])
+def test_each_claim_fails_on_its_control(confront, changes):
+    assert confront(runs()).verdict == HOLDS
+    assert confront(runs(**changes)).verdict == FAILS
+
+
+def test_a_slower_lazy_phase_is_said_and_decides_nothing():
+    finding = confront_c1(runs())
+    assert finding.verdict == HOLDS
+    assert any("slower to become lazy" in caveat for caveat in finding.caveats)
+    alike = confront_c1(runs(speed={"adversarial": lambda t: 0.3 * math.exp(-t / 20.0)}))
+    assert not any("slower to become lazy" in caveat for caveat in alike.caveats)
+
+
+def test_without_a_robust_network_nothing_is_said_about_its_kernel():
+    for confront in (confront_c2, confront_c3, confront_c4):
+        finding = confront(runs(robust=0.3))
+        assert finding.verdict == OUTSIDE
+        assert any("raises the attacked accuracy" in caveat for caveat in finding.caveats)
+
+
+def test_two_seeds_are_too_few():
+    assert all(theorem.confront(runs(2)).verdict == OUTSIDE for theorem in CLAIMS)
+
+
+def test_the_velocity_is_that_of_the_first_run():
+    run = planted(0)
+    steps, speed = velocities(run, "clean")
+    assert np.array_equal(steps, np.arange(EVERY, STEPS + 1, EVERY))
+    late = [row["velocity"] for row in run.history if row["run"] == 1 and row["mode"] == "clean"
+            and row["step"] > 300]
+    early = [row["velocity"] for row in run.history if row["run"] == 1
+             and row["mode"] == "clean" and 0 < row["step"] <= 100]
+    assert lazy_velocity(run, "clean") == pytest.approx(np.mean(late) / np.mean(early))
+    assert path_share(run, "clean") == pytest.approx(np.sum(early) / np.sum(speed))
+
+
+def test_a_missing_training_is_not_a_number():
+    run = planted(0)
+    assert frozen(run, "clean", 100, "benign", True) == pytest.approx(0.1, abs=0.05)
+    assert math.isnan(frozen(run, "clean", 123, "benign", True))
+
+
+@pytest.mark.slow
+def test_adversarial_training_at_a_tiny_radius_has_the_kernel_of_clean_training():
+    """The whole pipeline as a control: without an adversary no claim about it is confirmed."""
+    settings = preset("smoke", "ntk") | {"tau": 1e-4, "frozen_steps": 10, "dtype": "float32"}
+    found = []
+    for seed in range(3):
+        config = NTKConfig.from_settings(settings | {"seed": seed})
+        found.append(Run.of(config, simulate(config)))
+    assert all(run.summary["between"] < run.summary["within_clean"] for run in found)
+    for confront in (confront_c2, confront_c3, confront_c4):
+        assert confront(found).verdict == OUTSIDE  # no robustness to speak of was trained

@@ -1,0 +1,209 @@
+"""D1 to D3 hold where their truth is planted and fail, or say nothing, where its opposite is."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from scripts.presets import plan, plan_settings, preset, preset_names
+from simulator.experiments import config_of
+from simulator.experiments.winning_tickets.config import MASKS, OTHERS, TICKETS, TicketConfig
+from simulator.experiments.winning_tickets.run import simulate
+from simulator.runs.stages import Result
+from theory.claim import FAILS, HOLDS, OUTSIDE, Run, confront_all
+from theory.drawing.claims import draw
+from theory.papers import paper
+from theory.winning_tickets import CLAIMS, best_ticket, confront_d1, confront_d2, confront_d3
+from theory.winning_tickets import figures as ticket_plots
+
+SEEDS = range(8)
+TIMES = np.linspace(0.0, 1.0, 41)
+
+
+def planted_run(seed, family="planted", ticket=0.7, others=(), gain=0.0, distance=0.004,
+                rescaling="weights", bound=2.0, singular=(), **changes):
+    """A run whose errors are 1 for the other masks and ``ticket`` for the tickets.
+
+    ``others`` replaces errors of some masks; ``gain`` is the tickets' accuracy minus that of the
+    dense network, ``bound`` the bound of the frozen flows over their distance at the end,
+    ``singular`` the masks without one.
+    """
+    config = TicketConfig.from_settings(preset("smoke", "tickets") | {
+        "name": family, "seed": seed, "rescaling": rescaling} | changes)
+    rng = np.random.default_rng(seed)
+    dense = {f"{what}_{percent}": 0.9 + 0.02 * rng.random() for percent in config.percents
+             for what in ("accuracy", "attacked_accuracy")}
+    summary = {"kernel_distance": distance, "dense": dense}
+    arrays = {}
+    for percent in config.percents:
+        level = rng.random()  # what a seed shares: only a paired test sees through it
+        for name in MASKS:
+            error = dict(others).get(name, ticket if name in TICKETS else 1.0)
+            numbers = summary.setdefault(name, {})
+            for what in ("kernel_error", "trajectory_error", "own_trajectory_error"):
+                numbers[f"{what}_{percent}"] = level + error + 0.02 * rng.standard_normal()
+            for what in ("accuracy", "attacked_accuracy"):
+                numbers[f"{what}_{percent}"] = (dense[f"{what}_{percent}"] + 0.005 * (
+                    rng.random() - 0.5) + (gain if name in TICKETS else 0.0))
+        summary[f"best_ticket_{percent}"] = TICKETS[seed % 2]
+        flow = np.tile([1.0 + TIMES, 1.0 + (2.0 * bound - 1.0) * TIMES], (len(MASKS), 1, 1))
+        flow[[MASKS.index(name) for name in singular]] = np.nan
+        arrays[f"flow_{percent}"] = flow
+    return Run.of(config, Result(summary, [], arrays))
+
+
+def runs_of(**planted):
+    return [planted_run(seed, **planted) for seed in SEEDS]
+
+
+def caveat(finding, words):
+    return any(words in note for note in finding.caveats)
+
+
+# --- D1 -------------------------------------------------------------------------------------
+
+
+def test_d1_holds_where_the_ticket_is_nearest_in_every_seed():
+    finding = confront_d1(runs_of())
+    assert finding.verdict == HOLDS, finding.caveats
+    assert 0.2 < finding.measured < 0.4
+    assert caveat(finding, "at 50 % output-ticket or ticket")
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_d1_fails_if_any_one_mask_is_as_near(other):
+    finding = confront_d1(runs_of(others={other: 0.7}))
+    assert finding.verdict == FAILS
+    assert any(f"{other} minus ticket" in part.name and not part.holds
+               for part in finding.measurements)
+
+
+def test_d1_fails_where_the_difference_is_within_the_noise_of_few_seeds():
+    runs = [planted_run(seed, ticket=0.97) for seed in range(3)]
+    assert confront_d1(runs).verdict == FAILS
+    assert confront_d1(runs_of(ticket=1.3)).verdict == FAILS
+
+
+def test_d1_asks_for_one_per_cent_after_holm():
+    finding = confront_d1([planted_run(seed, ticket=0.93) for seed in range(4)])
+    last = finding.measurements[-1]
+    alone = max(part.p_value for part in finding.measurements)
+    assert last.name == "largest p of 24 comparisons, after Holm" and alone == last.measured
+    assert finding.verdict == (HOLDS if last.measured <= 0.01 else FAILS) == FAILS
+
+
+def test_d1_does_not_speak_about_feature_learning_but_tells_what_happens_there():
+    feature = runs_of(family="feature", distance=0.05, rescaling="none", m=200,
+                      others={"lottery": 0.2})
+    assert confront_d1(feature).verdict == OUTSIDE
+    finding = confront_d1([*runs_of(), *feature])
+    assert finding.verdict == HOLDS
+    assert caveat(finding, "outside, feature (40, 200) at 50 %") and caveat(finding, "of lottery")
+
+
+def test_a_number_that_is_missing_fails_d1():
+    runs = runs_of()
+    runs[3].summary["random"]["kernel_error_50"] = float("nan")
+    assert confront_d1(runs).verdict == FAILS
+
+
+# --- D2 -------------------------------------------------------------------------------------
+
+
+def test_d2_holds_for_tickets_as_accurate_as_the_dense_network():
+    finding = confront_d2(runs_of())
+    assert finding.verdict == HOLDS, finding.caveats
+    assert caveat(finding, "so do random, neurons")
+
+
+def test_d2_fails_for_tickets_that_lose_five_per_cent():
+    assert confront_d2(runs_of(gain=-0.05)).verdict == FAILS
+
+
+def test_d2_says_where_the_ticket_is_more_robust():
+    finding = confront_d2(runs_of(gain=0.06))
+    assert finding.verdict == HOLDS and caveat(finding, "more robust than the dense network")
+
+
+def test_d2_says_nothing_about_too_few_weights():
+    assert confront_d2(runs_of(keep_percents="10-5")).verdict == OUTSIDE
+
+
+# --- D3 -------------------------------------------------------------------------------------
+
+
+def test_d3_holds_below_the_bound_and_tells_the_slack():
+    finding = confront_d3(runs_of())
+    assert finding.verdict == HOLDS, finding.caveats
+    assert finding.measured == pytest.approx(1.0)
+    assert caveat(finding, "a factor 2 of slack")
+
+
+def test_d3_fails_if_one_mask_of_one_seed_crosses_at_one_time():
+    runs = runs_of()
+    runs[5].arrays["flow_20"][2, 0, 30] *= 3.0
+    finding = confront_d3(runs)
+    assert finding.verdict == FAILS and finding.measured > 1.1
+
+
+def test_d3_names_the_kernels_without_inverse():
+    finding = confront_d3(runs_of(singular=MASKS[:5] + MASKS[6:]))
+    assert finding.verdict == HOLDS and caveat(finding, "91% of the masks' kernels")
+    assert confront_d3(runs_of(singular=MASKS)).verdict == OUTSIDE
+
+
+# --- registry, presets, figures -------------------------------------------------------------
+
+
+def test_the_paper_lists_its_claims_and_refuses_without_runs():
+    assert paper("tickets").CLAIMS is CLAIMS
+    assert [theorem.claim.id for theorem in CLAIMS] == ["D1", "D2", "D3"]
+    assert [finding.verdict for finding in confront_all([], CLAIMS)] == [OUTSIDE] * 3
+    assert {finding.verdict for finding in confront_all(runs_of(), CLAIMS)} == {HOLDS}
+
+
+@pytest.mark.parametrize("name", preset_names("tickets"))
+def test_every_preset_is_a_config(name):
+    config = config_of(preset(name, "tickets"))
+    assert isinstance(config, TicketConfig) and config.name.startswith("tickets-")
+
+
+def test_the_desk_plan_has_both_regimes_for_eight_seeds():
+    settings = plan_settings(plan("desk", "tickets"), ["D1"], model="tickets")
+    names = [config_of(entry).name for entry in settings]
+    assert names.count("tickets-wide") == names.count("tickets-feature") == 8
+
+
+def test_figures_can_be_drawn(tmp_path):
+    config = TicketConfig.from_settings(preset("smoke", "tickets") | {
+        "d": 12, "k": 2, "m": 30, "search_steps": 2, "swaps": 5, "steps": 2, "record_every": 1,
+        "batch_size": 30, "kernel_samples": 12, "flow_samples": 4, "test_samples": 20})
+    result = simulate(config)
+    written = ticket_plots.draw_run(config, result, tmp_path)
+    assert len(written) == 8 and all(path.stat().st_size > 1000 for path in written)
+    lines = ticket_plots.errors_figure(config, result).axes[0].lines
+    assert [line.get_label() for line in lines] == list(MASKS)
+    np.testing.assert_allclose(lines[0].get_ydata(), [result.summary["ticket"]["kernel_error_50"],
+                                                      result.summary["ticket"]["kernel_error_20"]])
+    for finding in confront_all(runs_of(), CLAIMS):
+        draw(finding.data)
+    plt.close("all")
+
+
+def test_the_best_ticket_is_the_one_the_run_names():
+    assert best_ticket(planted_run(1), 50) == TICKETS[1]
+
+
+# --- for real -------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_d1_and_d3_hold_in_small_wide_runs():
+    runs = []
+    for seed in range(5):
+        config = config_of(preset("smoke", "tickets") | {"seed": seed})
+        runs.append(Run.of(config, simulate(config)))
+    assert confront_d3(runs).verdict == HOLDS
+    ticket, random = (np.array([[run.summary[best_ticket(run, percent) if own else "random"][
+        f"kernel_error_{percent}"] for percent in (50, 20)] for run in runs])
+        for own in (True, False))
+    assert (ticket < random).all()
