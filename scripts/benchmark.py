@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     LOG.setLevel(logging.INFO)
     from scripts.benchmarking.comparison import compare
     from scripts.benchmarking.timing import BenchmarkError
-    from simulator.training import Diverged
+    from simulator.errors import Diverged
     try:
         plan = _plan(arguments)
         if arguments.out is not None:

@@ -14,7 +14,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(prog="purify plot", description=__doc__)
     parser.add_argument("run", type=Path, help="run folder, as printed by purify simulate")
     arguments = parser.parse_args(argv)
-    from simulator.runs.folder import RunError, RunFolder
+    from simulator.errors import RunError
+    from simulator.runs.folder import RunFolder
     from simulator.runs.stages import stored_result
     try:
         folder = RunFolder.existing(arguments.run)

@@ -31,7 +31,7 @@ class Progress:
         self.stop.__exit__(*error)
 
     def __call__(self, step: int, total: int, what: str) -> None:
-        from simulator.runs.stages import Stopped
+        from simulator.errors import Stopped
         self.bar.total = total
         self.bar.set_description(what, refresh=False)
         self.bar.update(step - self.bar.n)

@@ -38,8 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     LOG.setLevel(logging.INFO)
+    from simulator.errors import RunError
     from simulator.experiments import config_of, module_of
-    from simulator.runs.folder import RunError, RunFolder
+    from simulator.runs.folder import RunFolder
     try:
         config = config_of(settings_of(arguments))
         require_memory(config)
@@ -55,10 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, config: Any, folder: Any) -> int:
+    from simulator.errors import Diverged, RunError, Stopped
     from simulator.experiments import module_of
-    from simulator.runs.folder import RunError
-    from simulator.runs.stages import Stopped, stored_result
-    from simulator.training import Diverged
+    from simulator.runs.stages import stored_result
     if folder.status().get("state") == "done":
         if not folder.is_done():
             raise RunError(f"{folder.path}: finished, but its files have changed since: "

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command, arguments = _merge, parser.parse_args(argv[1:])
     else:
         command, arguments = _sweep, _parser().parse_args(argv)
-    from simulator.runs.files import RunError
+    from simulator.errors import RunError
     try:
         return command(arguments)
     except (RunError, TypeError, ValueError) as error:

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     LOG.setLevel(logging.INFO)
-    from simulator.runs.folder import RunError
+    from simulator.errors import RunError
     try:
         return _verify(arguments, list(sys.argv[1:] if argv is None else argv))
     except (RunError, TypeError, ValueError) as error:
@@ -122,7 +122,7 @@ def _described(config: Any) -> str:
 
 def _complete(configs: Sequence[Any], arguments: argparse.Namespace) -> int:
     """Do the runs that are not done yet; return an exit code, 0 if all are done."""
-    from simulator.runs.folder import RunError
+    from simulator.errors import RunError
     from simulator.sweeps.local import CHANGED, left_to_do
     todo, settled = left_to_do(arguments.out, configs, resume=True)
     again = []  # one that diverged or failed is tried again: the reason may be gone

@@ -24,6 +24,7 @@ import numpy as np
 from simulator.attacks.gradient import FGM, PGD, Universal, worst_case
 from simulator.balls import L2Ball, LinfBall
 from simulator.checks import require_int, require_real
+from simulator.errors import Diverged
 from simulator.networks.linear import LinearClassifier, robust_linear
 from simulator.networks.linearized import LinearizedReLU, ThroughSmoothedGates
 from simulator.networks.polynomials import Polynomial, SymmetricCubic
@@ -31,7 +32,7 @@ from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Attack, Ball, Batch, Batches, Network
 from simulator.randomness import Role, stream
 from simulator.robustness.accuracy import standard_attacks
-from simulator.training import Diverged, train
+from simulator.training import train
 
 __all__ = ["GRID", "RADII", "TRAINING_RADII", "Found", "Learner", "LearnerTask",
            "learners_of", "measure", "measure_all"]

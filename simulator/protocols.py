@@ -37,6 +37,13 @@ class Batch:
     def __len__(self) -> int:
         return len(self.y)
 
+    def __getitem__(self, rows: Any) -> "Batch":
+        """Return the samples that a slice, a mask or an array of row numbers picks."""
+        if isinstance(rows, (int, np.integer)):
+            raise TypeError(f"batch[{rows}]: expected a slice or an array of rows, got one row: "
+                            f"write batch[{rows}:{rows + 1}]")
+        return Batch(self.X[rows], self.y[rows], None if self.codes is None else self.codes[rows])
+
 
 class DataModel(Protocol):
     """A distribution over labelled inputs."""

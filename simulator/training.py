@@ -14,28 +14,14 @@ from typing import Protocol
 import numpy as np
 
 from simulator.checks import require_int, require_real
+from simulator.errors import Diverged
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Attack, Ball, Batches, Network
 from simulator.randomness import Role, stream
 
-__all__ = ["BiasSchedule", "Diverged", "LinearThenConstant", "TrackingNorm", "train"]
+__all__ = ["BiasSchedule", "LinearThenConstant", "TrackingNorm", "train"]
 
 BLOW_UP = 1e3  # a loss this many times the loss of a blind guess, log 2, will not come back
-
-
-class Diverged(RuntimeError):
-    """The loss became NaN, infinite, or more than a thousand times that of a blind guess.
-
-    Attributes
-    ----------
-    step : int
-        The step at which it was seen; the weights are bad by then.
-    """
-
-    def __init__(self, step: int, loss: float) -> None:
-        super().__init__(f"training diverged at step {step}: loss {loss:g}")
-        self.step = step
-        self.loss = loss
 
 
 class BiasSchedule(Protocol):

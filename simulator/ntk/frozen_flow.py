@@ -23,14 +23,11 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
 from simulator.checks import require_array, require_labels
+from simulator.errors import NotInvertible
 
-__all__ = ["FrozenFlow", "NotInvertible", "frozen_flow"]
+__all__ = ["FrozenFlow", "frozen_flow"]
 
 RELATIVE, ABSOLUTE = 1e-8, 1e-10  # error of one step of the solver
-
-
-class NotInvertible(ValueError):
-    """A ticket's kernel has no inverse to machine precision: there is no norm to bound in."""
 
 
 @dataclass(frozen=True)

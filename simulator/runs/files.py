@@ -21,28 +21,17 @@ from typing import Any
 
 import numpy as np
 
+from simulator.errors import Busy, Damaged, RunError
+
 try:
     import fcntl
 except ImportError:  # not a POSIX system: runs work, but are not protected from each other
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Busy", "Damaged", "PART", "RunError", "locked", "read_csv", "read_npz", "table_bytes",
-           "write_atomic"]
+__all__ = ["PART", "locked", "read_csv", "read_npz", "table_bytes", "write_atomic"]
 
 LOG = logging.getLogger("purify")
 PART = ".part"  # ending of a file that is being written; a kill may leave one behind
-
-
-class RunError(Exception):
-    """A run folder cannot be used as asked; the message is one line for the user."""
-
-
-class Damaged(RunError):
-    """A file is truncated, has wrong bits, or is of another kind."""
-
-
-class Busy(RunError):
-    """Another process works in the folder."""
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -29,13 +29,13 @@ from typing import Any
 import numpy as np
 
 from simulator import __version__
+from simulator.errors import Busy, Damaged, RunError
 from simulator.experiments import config_of
 from simulator.runs.config import Config, config_hash
 from simulator.runs.environment import changes, environment
-from simulator.runs.files import (PART, Busy, Damaged, RunError, locked, read_csv, read_npz,
-                                  table_bytes, write_atomic)
+from simulator.runs.files import PART, locked, read_csv, read_npz, table_bytes, write_atomic
 
-__all__ = ["FORMAT", "Busy", "RunError", "RunFolder", "environment", "read_npz", "write_atomic"]
+__all__ = ["FORMAT", "RunFolder", "environment", "read_npz", "write_atomic"]
 
 LOG = logging.getLogger("purify")
 FORMAT = 1

@@ -14,11 +14,11 @@ import numba
 import numpy as np
 import threadpoolctl
 
+from simulator.errors import Diverged, Stopped
 from simulator.runs.config import Config
 from simulator.runs.folder import RunFolder
-from simulator.training import Diverged
 
-__all__ = ["Arrays", "Progress", "Result", "Stage", "Stopped", "fixed_threads", "run_stages",
+__all__ = ["Arrays", "Progress", "Result", "Stage", "fixed_threads", "run_stages",
            "silent", "stored_result", "write_result"]
 
 Arrays = dict[str, np.ndarray]
@@ -59,10 +59,6 @@ class Result:
     summary: dict[str, Any]
     history: list[dict[str, Any]]
     arrays: Arrays = field(repr=False)
-
-
-class Stopped(Exception):
-    """Raised by a progress callback to stop a run between two steps, where it can resume."""
 
 
 def silent(step: int, total: int, what: str) -> None:

@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from simulator import __version__
+from simulator.errors import RunError
 from simulator.experiments import config_of
 from simulator.runs.config import Config
-from simulator.runs.files import PART, RunError, write_atomic
+from simulator.runs.files import PART, write_atomic
 from simulator.runs.folder import RunFolder
 from simulator.sweeps.local import (Outcome, never, record_failure, run_one, thread_environment,
                                     worker_count)

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simulator.errors import Busy, RunError
 from simulator.experiments import config_of, module_of
 from simulator.runs.config import Config, config_hash
 from simulator.runs.cost import available_memory
-from simulator.runs.files import Busy, RunError, table_bytes, write_atomic
+from simulator.runs.files import table_bytes, write_atomic
 from simulator.runs.folder import RunFolder
 from simulator.sweeps.plan import Plan, load_plan
 
@@ -106,8 +107,7 @@ def left_to_do(root: Path, configs: Iterable[Config], resume: bool = False,
 
 def run_one(config: Config, root: Path, stop: Callable[[], bool] = never) -> Outcome:
     """Do one run, from its checkpoint if it has one; whatever goes wrong is its outcome."""
-    from simulator.runs.stages import Stopped
-    from simulator.training import Diverged
+    from simulator.errors import Diverged, Stopped
 
     def progress(step: int, total: int, what: str) -> None:
         if stop():

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from simulator.checks import require_int
+from simulator.errors import RunError
 from simulator.experiments import config_class, config_of
 from simulator.runs.config import Config, config_hash
-from simulator.runs.files import RunError, write_atomic
+from simulator.runs.files import write_atomic
 
 __all__ = ["Plan", "describe", "distinct", "grid_axis", "load_plan", "plan_runs", "save_plan",
            "shard_of"]

@@ -12,11 +12,11 @@ from scripts.benchmarking import comparison, peers, timing
 from scripts.benchmarking.breakdown import CountingPasses, clocked_pieces
 from scripts.benchmarking.weights import Stages
 from scripts.options import settings_of
+from simulator.errors import Stopped
 from simulator.experiments.feature_purification.experiment import simulate
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.runs.config import SimulationConfig
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Stopped
 
 ROW = {"case", "weights", "d", "m", "n", "dtype", "implementation", "median_ms", "spread",
        "live_fraction"}

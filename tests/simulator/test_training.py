@@ -9,11 +9,12 @@ from simulator.attacks.gradient import FGM, PGD
 from simulator.balls import L2Ball, LinfBall
 from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding
+from simulator.errors import Diverged
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Perturbation
 from simulator.randomness import Role, stream
-from simulator.training import Diverged, LinearThenConstant, TrackingNorm, train
+from simulator.training import LinearThenConstant, TrackingNorm, train
 
 from references import symmetric_relu as naive
 

@@ -18,6 +18,7 @@ from simulator.attacks.search import strong_attacks
 from simulator.balls import ball_of
 from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding, random_dictionary, random_signs
+from simulator.errors import Diverged, Stopped
 from simulator.features import (correlations, cosines, decompose, feature_metrics, gate_rate,
                                 purification)
 from simulator.low_complexity import RADII, LearnerTask, learners_of, measure_all
@@ -30,8 +31,8 @@ from simulator.robustness.accuracy import (accuracy_curves, certified_summary, c
 from simulator.runs.config import SimulationConfig
 from simulator.runs.cost import cost
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Progress, Result, Stopped, fixed_threads, silent, write_result
-from simulator.training import BiasSchedule, Diverged, LinearThenConstant, TrackingNorm, train
+from simulator.runs.stages import Progress, Result, fixed_threads, silent, write_result
+from simulator.training import BiasSchedule, LinearThenConstant, TrackingNorm, train
 
 __all__ = ["CONFIG", "Simulation", "check", "cost", "simulate"]
 

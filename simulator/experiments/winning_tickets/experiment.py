@@ -10,10 +10,11 @@ from simulator.attacks.gradient import FGM, PGD, Universal, worst_case
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
+from simulator.errors import NotInvertible
 from simulator.experiments.winning_tickets.config import MASKS, RULES, TICKETS, TicketConfig
 from simulator.networks.masked import MaskedReLU
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.ntk.frozen_flow import NotInvertible, frozen_flow
+from simulator.ntk.frozen_flow import frozen_flow
 from simulator.protocols import Attack, Ball, Batch, Network, Perturbation
 from simulator.randomness import Role, stream
 from simulator.runs.stages import Arrays

@@ -9,11 +9,12 @@ from simulator.attacks.gradient import FGM, PGD, worst_case
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding, random_dictionary
+from simulator.errors import Diverged
 from simulator.networks import linearized
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.linearized import LinearizedReLU, ThroughSmoothedGates
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.training import Diverged, train
+from simulator.training import train
 
 from references import ntk as naive
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.ntk.frozen_flow import NotInvertible, frozen_flow
+from simulator.errors import NotInvertible
+from simulator.ntk.frozen_flow import frozen_flow
 
 from references import tickets as naive
 

@@ -18,11 +18,11 @@ import pytest
 
 import simulator
 from scripts import simulate as command
+from simulator.errors import Busy, Damaged, RunError, Stopped
 from simulator.experiments.feature_purification.experiment import simulate
 from simulator.runs.config import SimulationConfig
-from simulator.runs.files import Busy, Damaged, RunError, locked, read_npz, table_bytes
+from simulator.runs.files import locked, read_npz, table_bytes
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Stopped
 
 from small import small_config, small_flags
 

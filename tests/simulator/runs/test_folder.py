@@ -7,8 +7,9 @@ import stat
 import numpy as np
 import pytest
 
+from simulator.errors import RunError
 from simulator.runs.config import config_hash
-from simulator.runs.folder import RunError, RunFolder, environment, read_npz, write_atomic
+from simulator.runs.folder import RunFolder, environment, read_npz, write_atomic
 
 from small import small_config
 

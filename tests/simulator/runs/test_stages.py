@@ -6,11 +6,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from simulator.errors import Diverged, Stopped
 from simulator.experiments import MODELS, config_class, config_of
 from simulator.runs.config import Config, config_hash
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Result, Stage, Stopped, run_stages, stored_result, write_result
-from simulator.training import Diverged
+from simulator.runs.stages import Result, Stage, run_stages, stored_result, write_result
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import pytest
 
 import simulator
 from scripts import sweep as command
-from simulator.runs.files import RunError
+from simulator.errors import RunError
 from simulator.runs.folder import RunFolder
 from simulator.sweeps import dask as dask_sweep
 from simulator.sweeps import local as sweep

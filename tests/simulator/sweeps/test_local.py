@@ -13,8 +13,9 @@ import pytest
 import simulator
 from scripts import sweep as command
 from scripts.presets import preset
+from simulator.errors import RunError
 from simulator.runs.cost import cost
-from simulator.runs.files import RunError, locked
+from simulator.runs.files import locked
 from simulator.runs.folder import RunFolder
 from simulator.sweeps import local as sweep
 from simulator.sweeps.plan import plan_runs, save_plan

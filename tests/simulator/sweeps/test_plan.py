@@ -5,8 +5,8 @@ import json
 import pytest
 
 from scripts.presets import preset
+from simulator.errors import RunError
 from simulator.runs.config import SimulationConfig
-from simulator.runs.files import RunError
 from simulator.sweeps.plan import (describe, distinct, grid_axis, load_plan, plan_runs, save_plan,
                                    shard_of)
 

@@ -5,14 +5,14 @@ import pytest
 
 from scripts.presets import preset
 from simulator.attacks.search import strong_attacks
+from simulator.errors import Diverged, Stopped
 from simulator.experiments.feature_purification import experiment as module
 from simulator.experiments.feature_purification.experiment import Simulation, simulate
 from simulator.protocols import Batch
 from simulator.robustness.accuracy import bracket
 from simulator.runs.config import SimulationConfig
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Stopped, stored_result
-from simulator.training import Diverged
+from simulator.runs.stages import stored_result
 
 from small import CERTIFIED, small_config
 

@@ -6,6 +6,7 @@ import pytest
 from scripts.presets import plan, plan_settings, preset
 from simulator.attacks.gradient import FGM
 from simulator.data.batches import FreshBatches
+from simulator.errors import Stopped
 from simulator.experiments.ntk_evolution.config import NTKConfig
 from simulator.experiments.ntk_evolution.experiment import (DATA, MODES, RECORDED, NTKSimulation,
                                                             check, cost, simulate, stored_result)
@@ -14,7 +15,6 @@ from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.ntk.measures import distance
 from simulator.randomness import Role, stream
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Stopped
 from simulator.training import train
 from theory.ntk_evolution.figures import draw_run
 

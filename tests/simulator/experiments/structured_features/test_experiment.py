@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from scripts.presets import preset
 from simulator.data.patches import PatchData, random_features
+from simulator.errors import Stopped
 from simulator.experiments import config_of
 from simulator.experiments.structured_features.config import TRAININGS
 from simulator.experiments.structured_features.experiment import (PatchSimulation, check,
@@ -19,7 +20,7 @@ from simulator.experiments.structured_features.races import (alpha_for, first_fe
                                                              run_races)
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Stopped, stored_result
+from simulator.runs.stages import stored_result
 
 SMALL = {"d": 20, "m": 8, "nonrobust_patches": 20, "alpha": 2.0, "learning_rate": 0.5,
          "standard_steps": 60, "one_step_steps": 30, "pgd_steps": 10, "multi_start_steps": 10,

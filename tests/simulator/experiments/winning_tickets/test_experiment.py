@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from scripts.presets import preset
+from simulator.errors import Stopped
 from simulator.experiments.winning_tickets import run as ticket_simulation
 from simulator.experiments.winning_tickets.config import MASKS, OTHERS, TICKETS, TicketConfig
 from simulator.experiments.winning_tickets.experiment import TicketTrials
 from simulator.experiments.winning_tickets.run import check, cost, simulate
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Stopped
 from simulator.tickets.masks import rescaling
 
 SMALL = {"d": 16, "k": 2, "m": 40, "keep_percents": "50-10", "search_samples": 20,
