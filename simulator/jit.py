@@ -4,38 +4,83 @@ A kernel takes arrays and scalars, checks nothing and draws no random number; th
 function above it does. ``fastmath`` is off everywhere: it lets the compiler assume that no
 NaN exists, and ``isfinite(inf)`` then says True, so a diverged run would go unnoticed.
 
-Compiled kernels are cached next to their source, or in Numba's own cache folder. Where
-neither can be written (read-only install without a home folder) they are compiled anew in
-each process instead of failing at import.
+Compiled kernels are cached next to their source, or in Numba's own cache folder. The cache saves
+time and nothing else: where no place can be written (read-only install without a home folder),
+the disk is full, or a file of it is damaged (a killed process, a full disk), kernels are compiled
+anew, with one warning a process.
 """
 
-from collections.abc import Callable
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numba
+from numba.core.caching import FunctionCache
 
-__all__ = ["kernel", "parallel_kernel"]
+__all__ = ["kernel"]
 
-
-def _compile(function: Callable, parallel: bool) -> Callable:
-    dispatcher: Any = numba.njit(nogil=True, parallel=parallel)(function)
-    if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
-        try:
-            dispatcher.enable_caching()
-        except RuntimeError:  # "no locator available": nowhere to write
-            pass
-    return dispatcher
+LOG = logging.getLogger("purify")
 
 
-def kernel(function: Callable) -> Callable:
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a serial kernel. It may only call kernels of its own file (stale caches)."""
-    return _compile(function, parallel=False)
+    dispatcher: Any = numba.njit(nogil=True)(function)
+    if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        with suppress(RuntimeError), _absolute_cache_home():  # "no locator": nowhere to write
+            dispatcher.enable_caching()
+            dispatcher._cache = _SturdyCache(function)
+    return dispatcher  # type: ignore[no-any-return]
 
 
-def parallel_kernel(function: Callable) -> Callable:
-    """Compile a kernel whose ``numba.prange`` iterations write to disjoint places.
+class _SturdyCache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache of one kernel, where a file that cannot be used is a file that is not there.
 
-    Each output element must be computed by one iteration alone, so that the result does not
-    depend on the number of threads. Reductions across iterations are not allowed.
+    Numba lets every error of a cache file through, at each start until someone deletes it
+    (numba/numba#10434).
     """
-    return _compile(function, parallel=True)
+
+    _warned = False
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the compiled kernel, or None: then it is compiled, and its files replaced."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # unpickling half a file may raise anything
+            self._warn("cannot be read", error)
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled kernel, if that can be done."""
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:
+            self._warn("cannot be written", error)
+
+    def _warn(self, what: str, error: Exception) -> None:
+        if not _SturdyCache._warned:
+            _SturdyCache._warned = True
+            LOG.warning("%s: a compiled kernel %s (%s): compiling it anew", self.cache_path, what,
+                        getattr(error, "strerror", None) or type(error).__name__)
+
+
+@contextmanager
+def _absolute_cache_home() -> Iterator[None]:
+    """Hide an empty or relative XDG_CACHE_HOME, which would put a folder where the user stands.
+
+    The XDG specification calls such a value unset; Numba joins it with its own name.
+    """
+    given = os.environ.get("XDG_CACHE_HOME")
+    places = [place for place in (given, os.path.expanduser("~/.cache"), os.devnull)
+              if place and os.path.isabs(place)]
+    os.environ["XDG_CACHE_HOME"] = places[0]  # below the null device nothing can be made
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ["XDG_CACHE_HOME"]
+        else:
+            os.environ["XDG_CACHE_HOME"] = given

@@ -131,7 +131,7 @@ def kernels(name, tree):
     With a cached callee in another file, an edit there leaves a stale compiled caller.
     """
     own = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
-           and any(dotted(mark).split(".")[-1] in ("kernel", "parallel_kernel")
+           and any(dotted(mark).split(".")[-1] == "kernel"
                    for mark in node.decorator_list)}
     modules, others = set(), set()
     for node in ast.walk(tree):
