@@ -1,0 +1,60 @@
+"""The syntax trees of the code, and what the rules of the house ask of them."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("simulator", "theory", "scripts")
+
+
+def parsed(*folders):
+    """The tree of every Python file below some folders, by its path from the root."""
+    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+            for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))}
+
+
+TREES = parsed(*PACKAGES)
+
+
+def imports(tree):
+    """(line, dotted name) of every import in a file, also inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute here"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def imported(tree, *packages):
+    """The imports of some top-level packages, as offences."""
+    return [f"line {line}: imports {name}" for line, name in imports(tree)
+            if name.split(".")[0] in packages]
+
+
+def without_typing(tree):
+    """The same file without its ``if TYPE_CHECKING`` blocks, which import nothing."""
+    class Typed(ast.NodeTransformer):
+        def visit_If(self, node):
+            self.generic_visit(node)
+            return None if dotted(node.test).split(".")[-1] == "TYPE_CHECKING" else node
+    return Typed().visit(ast.parse(ast.unparse(tree)))
+
+
+def calls(tree):
+    """Every call in a file."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def dotted(node):
+    """``np.random.rand`` of an attribute chain, "" of anything else."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+
+
+def is_false(node):
+    """True for the constant False."""
+    return isinstance(node, ast.Constant) and node.value is False
