@@ -1,8 +1,6 @@
 """Options shared by the commands: how preset, file and flags become one config."""
 
 import argparse
-import json
-import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -80,19 +78,8 @@ def read_file(path: Path | None) -> dict[str, Any]:
     """
     if path is None:
         return {}
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise ValueError(f"{path}: cannot be read: {reason}") from None
-    try:
-        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except ValueError as error:
-        kind = "JSON" if path.suffix == ".json" else "TOML"
-        raise ValueError(f"{path}: expected {kind}: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected settings, got {type(content).__name__}")
-    return content
+    from simulator.runs.files import read_settings
+    return read_settings(path)
 
 
 def require_memory(config: Any) -> None:

@@ -18,7 +18,6 @@ works in a folder (:mod:`simulator.runs.files`). "done" is only believed if the 
 
 import hashlib
 import io
-import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +32,8 @@ from simulator.errors import Busy, Damaged, RunError
 from simulator.experiments import config_of
 from simulator.runs.config import Config, config_hash
 from simulator.runs.environment import changes, environment
-from simulator.runs.files import PART, locked, read_csv, read_npz, table_bytes, write_atomic
+from simulator.runs.files import (PART, locked, read_csv, read_json, read_npz, table_bytes,
+                                  write_atomic, write_json)
 
 __all__ = ["FORMAT", "RunFolder", "environment", "read_npz", "write_atomic"]
 
@@ -147,21 +147,12 @@ class RunFolder:
         return True
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write a JSON file."""
-        write_atomic(self.path / name, (json.dumps(content, indent=2) + "\n").encode())
+        """Write a JSON file; NaN is null."""
+        write_json(self.path / name, content)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file that holds an object."""
-        path = self.path / name
-        try:
-            content = json.loads(path.read_text())
-        except OSError as error:
-            raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-        except ValueError:
-            raise RunError(f"{path}: expected JSON, got something else or half a file") from None
-        if not isinstance(content, dict):
-            raise RunError(f"{path}: expected a JSON object, got {type(content).__name__}")
-        return content
+        return read_json(self.path / name)
 
     def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write a table; floats keep all their digits, NaN is an empty cell."""

@@ -25,7 +25,7 @@ from simulator import __version__
 from simulator.errors import RunError
 from simulator.experiments import config_of
 from simulator.runs.config import Config
-from simulator.runs.files import PART, write_atomic
+from simulator.runs.files import PART, json_text, write_atomic
 from simulator.runs.folder import RunFolder
 from simulator.sweeps.local import (Outcome, never, record_failure, run_one, thread_environment,
                                     worker_count)
@@ -70,8 +70,8 @@ def on_dask(configs: Sequence[Config], root: Path, address: str,
     distributed = _distributed()
     with _client(distributed, configs, address, workers) as client:
         _check_workers(client, address)
-        tasks = {client.submit(run_task, json.dumps({"version": __version__,
-                                                     "config": config.to_dict()}),
+        tasks = {client.submit(run_task, json_text({"version": __version__,
+                                                    "config": config.to_dict()}),
                                pure=False): config for config in configs}
         for future in _finished(distributed, tasks, stop):
             if future.cancelled():

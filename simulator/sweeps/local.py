@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from simulator.errors import Busy, RunError
 from simulator.experiments import config_of, module_of
 from simulator.runs.config import Config, config_hash
 from simulator.runs.cost import available_memory
-from simulator.runs.files import table_bytes, write_atomic
+from simulator.runs.files import table_bytes, with_nan, write_atomic
 from simulator.runs.folder import RunFolder
 from simulator.sweeps.plan import Plan, load_plan
 
@@ -325,33 +325,39 @@ def write_summary(folder: Path, plan: Plan) -> tuple[Path, list[Outcome]]:
     """Write ``summary.csv`` into a sweep's folder: one row per run, in the plan's order.
 
     Columns: the settings that tell runs apart, ``run`` (the hash), ``state``, ``error``, and
-    the numbers of ``summary.json``, those of a phase with its name before them. Equal runs
-    give equal bytes, wherever they were done.
+    the numbers of ``summary.json``, those of a phase with its name before them, those of a
+    bracket with its number too. Every number that any run has is a column, empty where a run
+    has none. Equal runs give equal bytes, wherever they were done.
     """
     root = folder.parent
     outcomes = [standing(root, config) for config in plan.configs]
     found = [_numbers(RunFolder.of(root, outcome.config)) if outcome.state == "done" else {}
              for outcome in outcomes]
-    names = [name for name in next((numbers for numbers in found if numbers), {})
-             if name not in plan.columns]
-    rows = []
-    for outcome, numbers in zip(outcomes, found):
-        rows.append({name: getattr(outcome.config, name) for name in plan.columns}
-                    | {"run": config_hash(outcome.config), "state": outcome.state,
-                       "error": outcome.error}
-                    | {name: numbers.get(name, float("nan")) for name in names})
+    rows = [{name: getattr(outcome.config, name) for name in plan.columns}
+            | {"run": config_hash(outcome.config), "state": outcome.state,
+               "error": outcome.error}
+            | {name: value for name, value in numbers.items() if name not in plan.columns}
+            for outcome, numbers in zip(outcomes, found)]
     path = folder / "summary.csv"
     write_atomic(path, table_bytes(rows))
     return path, outcomes
 
 
 def _numbers(folder: RunFolder) -> dict[str, float]:
-    """The flattened summary of a finished run, without its lists."""
-    flat: dict[str, float] = {}
-    for name, value in folder.read_json("summary.json").items():
-        if isinstance(value, dict):
-            flat |= {f"{name}_{key}": entry for key, entry in value.items()
-                     if not isinstance(entry, list)}
+    """The flattened summary of a finished run: phases, and brackets radius by radius.
+
+    Other lists (curves, tables of learners) stay in ``summary.json``.
+    """
+    return dict(_flattened("", with_nan(folder.read_json("summary.json"))))
+
+
+def _flattened(prefix: str, content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(f"{prefix}{name}_", value)
+        elif isinstance(value, list):
+            rows = [row for row in value if isinstance(row, Mapping) and "radius" in row]
+            for number, row in enumerate(rows):
+                yield from _flattened(f"{prefix}{name}_{number}_", row)
         else:
-            flat[name] = value
-    return flat
+            yield prefix + name, value

@@ -12,7 +12,6 @@ many pieces and in which order its runs are done.
 
 import hashlib
 import itertools
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from simulator.checks import require_int
-from simulator.errors import RunError
+from simulator.errors import Damaged, RunError
 from simulator.experiments import config_class, config_of
 from simulator.runs.config import Config, config_hash
-from simulator.runs.files import write_atomic
+from simulator.runs.files import json_text, read_json, write_atomic
 
 __all__ = ["Plan", "describe", "distinct", "grid_axis", "load_plan", "plan_runs", "save_plan",
            "shard_of"]
@@ -197,7 +196,7 @@ def save_plan(root: Path, plan: Plan) -> Path:
         raise RunError(f"{folder}: cannot be made: {error.strerror}") from None
     content = {"format": FORMAT, "swept": plan.swept,
                "runs": [config.to_dict() for config in plan.configs]}
-    text = (json.dumps(content, indent=1) + "\n").encode()
+    text = (json_text(content, indent=1) + "\n").encode()
     path = folder / "plan.json"
     if not path.exists() or path.read_bytes() != text:  # shards all come here, mostly too late
         write_atomic(path, text)
@@ -230,17 +229,15 @@ def load_plan(place: Path) -> tuple[Path, Plan]:
 
 def _read(path: Path) -> Plan:
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
         if content["format"] != FORMAT:
             raise RunError(f"{path}: expected format {FORMAT}, got {content['format']}: "
                            "written by another version")
         plan = _listed(content["runs"])
         plan = Plan(plan.configs, tuple(content["swept"]))
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RunError(f"{path}: expected the plan of a sweep, got something else "
-                       f"({_first_line(error)})") from None
+        raise Damaged(f"{path}: expected the plan of a sweep, got something else "
+                      f"({_first_line(error)})") from None
     if path.parent.name != plan.folder_name:
         raise RunError(f"{path}: expected the plan of {path.parent.name}, got that of "
                        f"{plan.folder_name}: it was changed or moved")

@@ -1,6 +1,7 @@
 """A sweep gives the same bytes however it is done, and no run can take another with it."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from scripts import sweep as command
 from scripts.presets import preset
 from simulator.errors import RunError
 from simulator.runs.cost import cost
-from simulator.runs.files import locked
+from simulator.runs.files import locked, read_csv
 from simulator.runs.folder import RunFolder
 from simulator.sweeps import local as sweep
 from simulator.sweeps.plan import plan_runs, save_plan
@@ -63,6 +64,19 @@ def test_the_table_has_settings_hash_state_and_every_number(serial):
     assert "adversarial_r50" in lines[0] and len(lines) == 5
     assert [line.split(",")[:2] for line in lines[1:]] == [
         ["0", "20"], ["1", "20"], ["0", "24"], ["1", "24"]]
+
+
+@pytest.mark.parametrize("grid", ["smoothing=0.05,0", "smoothing=0,0.05"])
+def test_the_table_has_every_number_that_any_run_has(tmp_path, grid):
+    """A smoothed network has no certificate: its cells are empty, whoever comes first."""
+    flags = small_flags(**TINY, bracket_samples=3, bracket_nodes=2)
+    assert command.main([*flags, "--grid", grid, "--workers", "1", "--out", str(tmp_path)]) == 0
+    (table,) = tmp_path.glob("sweep-*/summary.csv")
+    rows = {row["smoothing"]: row for row in read_csv(table)}
+    for name in ("clean_certified_accuracy", "adversarial_r50_low",
+                 "adversarial_bracket_0_certified", "clean_bracket_0_radius"):
+        assert math.isnan(rows[0.05][name]) and rows[0.0][name] >= 0.0
+    assert rows[0.0]["clean_accuracy"] >= 0.0 and rows[0.05]["clean_accuracy"] >= 0.0
 
 
 def test_a_finished_sweep_is_not_done_again(serial, monkeypatch):

@@ -119,7 +119,7 @@ def test_a_plan_that_is_not_there_or_changed_is_refused(tmp_path):
         with pytest.raises(RunError, match=message):
             load_plan(folder)
     path.write_text("{")
-    with pytest.raises(RunError, match="expected the plan of a sweep"):
+    with pytest.raises(RunError, match="expected JSON, got something else"):
         load_plan(folder)
 
 
