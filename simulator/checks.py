@@ -38,7 +38,10 @@ def require_real(name: str, value: Any, low: float | None = None, high: float | 
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected a number, got {value!r}")
-    value = float(value)
+    try:
+        value = float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: expected a finite number, got {_shown(value)}") from None
     if not math.isfinite(value):
         raise ValueError(f"{name}: expected a finite number, got {value}")
     if open_low and value == low:
@@ -48,10 +51,22 @@ def require_real(name: str, value: Any, low: float | None = None, high: float | 
 
 def _within(name: str, value: float, low: float | None, high: float | None, why: str) -> float:
     if low is not None and value < low:
-        raise ValueError(f"{name}: expected at least {low}, got {value}" + _reason(why))
+        raise ValueError(f"{name}: expected at least {_shown(low)}, got {_shown(value)}"
+                         + _reason(why))
     if high is not None and value > high:
-        raise ValueError(f"{name}: expected at most {high}, got {value}" + _reason(why))
+        raise ValueError(f"{name}: expected at most {_shown(high)}, got {_shown(value)}"
+                         + _reason(why))
     return value
+
+
+def _shown(value: float) -> str:
+    """A number for a line of text: all its digits, unless there are dozens of them."""
+    if abs(value) < 1e15:
+        return str(value)
+    if isinstance(value, int) and value.bit_length() > 1000:  # no float holds it
+        digits = round(value.bit_length() * math.log10(2.0))
+        return f"about {'-' if value < 0 else ''}10^{digits}"
+    return f"{value:g}"
 
 
 def _reason(why: str) -> str:
@@ -62,7 +77,7 @@ def require_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """Return ``value`` if it is one of ``choices``, or raise ValueError."""
     if value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
-    return value
+    return str(value)
 
 
 def require_array(name: str, value: Any, shape: tuple[int | None, ...], why: str = "",

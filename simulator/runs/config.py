@@ -3,6 +3,10 @@
 A config is plain data: numbers and words, the same in TOML, JSON and on the command line. Its
 hash names the run folder, so equal settings share a folder and different ones never do.
 
+A number may be given as a rule, an expression in other settings: ``m = "20*d"``. The config is
+made of the values, and remembers the rules beside them: they are no part of its equality or its
+hash, but :meth:`Config.with_` lets m follow when d is changed.
+
 Each model has its own settings, a subclass of :class:`Config`; those of the purification run are
 here, :mod:`simulator.experiments` knows the others.
 """
@@ -11,14 +15,18 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from simulator.checks import require_choice, require_int, require_real
 from simulator.names import hint
-from simulator.runs.expressions import resolve
+from simulator.runs.expressions import MAX_SIZE, names_in, resolve
 
 __all__ = ["Config", "SimulationConfig", "config_hash"]
+
+MAX_SEED = 2**128 - 1  # what NumPy draws as the entropy of a seed
+MAX_NAME = 100  # bytes of a name, which is part of a folder's
 
 
 class Config:
@@ -61,7 +69,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for name in self.types():
-            self._checked(name, getattr(self, name))
+            object.__setattr__(self, name, self._checked(name, getattr(self, name)))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -69,6 +77,7 @@ class Config:
         raise NotImplementedError
 
     @classmethod
+    @cache
     def types(cls) -> dict[str, Any]:
         """Return the type of every setting, in documented order."""
         return {field.name: field.type
@@ -103,15 +112,44 @@ class Config:
         if missing:
             raise ValueError(f"{', '.join(missing)}: expected a value, got none")
         texts = frozenset(name for name, kind in cls.types().items() if kind is str)
-        return cls(**resolve(settings, texts, cls._checked))
+        config = cls(**resolve(settings, texts, cls._checked))
+        rules = {name: str(settings[name]) for name in cls.types() if name not in texts
+                 and isinstance(settings[name], str) and names_in(settings[name])}
+        object.__setattr__(config, "_rules", rules)
+        return config
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain data, in their documented order, after the model."""
         return {"model": self.MODEL} | {name: getattr(self, name) for name in self.types()}
 
+    @property
+    def rules(self) -> dict[str, str]:
+        """The settings that were given as expressions in others, as they were written."""
+        return dict(getattr(self, "_rules", {}))
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return the settings with rules in the place of the values that follow from them.
+
+        :meth:`from_settings` takes them back, to an equal config with the same rules.
+        """
+        return self.to_dict() | self.rules
+
+    def with_(self, /, **changes: Any) -> Self:
+        """Return the same settings with some changed; those that follow from rules follow.
+
+        A rule that is itself changed is replaced. (``dataclasses.replace`` knows no rules: it
+        would keep ``m`` where ``m = "20*d"`` and d is changed.)
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`from_settings`.
+        """
+        return type(self).from_settings(self.to_settings() | changes)
+
     def with_seed(self, seed: int) -> Self:
         """Return the same settings with another seed."""
-        return dataclasses.replace(self, seed=seed)  # type: ignore[type-var]
+        return self.with_(seed=seed)
 
     @classmethod
     def _checked(cls, name: str, value: Any) -> Any:
@@ -119,16 +157,13 @@ class Config:
         kind = cls.types()[name]
         if kind is str:
             return cls._word(name, value)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise TypeError(f"{name}: expected a number, got {value!r}")
+        number = require_real(name, value, high=float(MAX_SEED if name == "seed" else MAX_SIZE))
         if kind is float:
-            return require_real(name, value, low=0.0, open_low=name in cls.POSITIVE)
-        if isinstance(value, float):
-            if not value.is_integer():
-                raise ValueError(f"{name}: expected an integer, got {value} (try round(...))")
-            value = int(value)
+            return require_real(name, number, low=0.0, open_low=name in cls.POSITIVE)
+        if not number.is_integer():
+            raise ValueError(f"{name}: expected an integer, got {number} (try round(...))")
         zero = name == "seed" or name in cls.ZERO_ALLOWED
-        return require_int(name, value, low=0 if zero else 1)
+        return require_int(name, int(value), low=0 if zero else 1)
 
     @classmethod
     def _word(cls, name: str, value: Any) -> str:
@@ -141,7 +176,10 @@ class Config:
         if not value.replace("-", "").replace("_", "").isalnum():
             raise ValueError(f"{name}: expected letters, digits, - and _, got {value!r}: "
                              "it names the run folder")
-        return value
+        if len(value.encode()) > MAX_NAME:
+            raise ValueError(f"{name}: expected at most {MAX_NAME} bytes, got "
+                             f"{len(value.encode())}: it names the run folder")
+        return str(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,5 +310,5 @@ def config_hash(config: Config) -> str:
     later = {"model": SimulationConfig.MODEL, **config.LATER}
     counted = {key: value for key, value in config.to_dict().items()
                if key not in later or value != later[key]}
-    text = json.dumps(counted, sort_keys=True)
+    text = json.dumps(counted, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:10]

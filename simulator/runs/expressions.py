@@ -8,9 +8,10 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
-__all__ = ["FUNCTIONS", "evaluate", "resolve"]
+__all__ = ["FUNCTIONS", "MAX_SIZE", "evaluate", "names_in", "resolve"]
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "round": round, "sqrt": math.sqrt, "log": math.log, "exp": math.exp, "floor": math.floor,
@@ -43,16 +44,33 @@ def evaluate(text: str, value_of: Callable[[str], float]) -> float:
     if len(text) > MAX_LENGTH:
         raise ValueError(f"expected at most {MAX_LENGTH} characters, got {len(text)}")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise ValueError(f"expected a number or an expression, got {text!r}") from None
-    try:
-        value = _value(tree, value_of, text)
+        value: float = _value(_tree(text), value_of, text)
+        finite = math.isfinite(value)
     except (ZeroDivisionError, OverflowError, RecursionError) as error:
         raise ValueError(f"{text!r} has no value: {error}") from None
-    if not math.isfinite(value):
+    if not finite:
         raise ValueError(f"{text!r} has no finite value")
     return value
+
+
+def names_in(text: str) -> frozenset[str]:
+    """Return the settings that an expression depends on.
+
+    Raises
+    ------
+    ValueError
+        The text is no expression.
+    """
+    return frozenset(node.id for node in ast.walk(_tree(text))
+                     if isinstance(node, ast.Name) and node.id not in FUNCTIONS)
+
+
+@lru_cache(1000)  # a sweep resolves the same few expressions for each of its runs
+def _tree(text: str) -> ast.expr:
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise ValueError(f"expected a number or an expression, got {text!r}") from None
 
 
 def _value(node: ast.expr, value_of: Callable[[str], float], text: str) -> Any:

@@ -2,6 +2,7 @@
 
     runs/<name>-<config hash>/
         config.json      the resolved settings; `--config` takes it back
+        rules.json       those given as expressions (m = 20*d), by which a changed d is followed
         env.json         versions, CPU, BLAS, threads
         checkpoint.npz   the state after some step; a resumed run continues from it
         checkpoint.previous.npz
@@ -83,6 +84,8 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{folder.path}: cannot be made: {error.strerror}") from None
         folder.write_json("config.json", config.to_dict())
+        if config.rules:
+            folder.write_json("rules.json", config.rules)
         folder.write_json("env.json", environment(config.threads))
         folder.write_status("running", step=0)
         return folder

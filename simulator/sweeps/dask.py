@@ -71,7 +71,7 @@ def on_dask(configs: Sequence[Config], root: Path, address: str,
     with _client(distributed, configs, address, workers) as client:
         _check_workers(client, address)
         tasks = {client.submit(run_task, json_text({"version": __version__,
-                                                    "config": config.to_dict()}),
+                                                    "config": config.to_settings()}),
                                pure=False): config for config in configs}
         for future in _finished(distributed, tasks, stop):
             if future.cancelled():

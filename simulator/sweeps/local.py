@@ -240,7 +240,7 @@ def _pool(waiting: deque[Config], root: Path, workers: int,
         try:
             while (waiting and not lost) or running:
                 while waiting and not lost and len(running) < workers and not stopped.is_set():
-                    running[pool.submit(_work, waiting[0].to_dict(), str(root))] = waiting[0]
+                    running[pool.submit(_work, waiting[0].to_settings(), str(root))] = waiting[0]
                     waiting.popleft()
                 for future in wait(running, 0.2, FIRST_COMPLETED).done:
                     config = running.pop(future)

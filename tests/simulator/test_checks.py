@@ -44,6 +44,13 @@ def test_bounds_are_named_with_their_reason():
         checks.require_real("eta", 0.0, low=0.0, open_low=True)
 
 
+def test_an_integer_of_hundreds_of_digits_is_one_short_line():
+    with pytest.raises(ValueError, match=r"b: expected a finite number, got about 10\^400"):
+        checks.require_real("b", 10**400)
+    with pytest.raises(ValueError, match=r"m: expected at least 1, got about -10\^5000"):
+        checks.require_int("m", -10**5000, low=1)
+
+
 def test_a_choice_lists_what_is_allowed():
     assert checks.require_choice("norm", "l2", ("l2", "linf")) == "l2"
     with pytest.raises(ValueError, match="norm: expected one of l2, linf, got 'l1'"):
