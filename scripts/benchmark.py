@@ -95,8 +95,8 @@ def _plan(arguments: argparse.Namespace) -> Any:
     """Check everything before anything is computed."""
     from scripts.benchmarking.comparison import CASES, Plan, memory
     from simulator.checks import require_choice, require_int
+    from simulator.experiments.feature_purification.config import PurificationConfig
     from simulator.experiments.feature_purification.experiment import Simulation
-    from simulator.runs.config import SimulationConfig
     from simulator.runs.cost import physical_memory
     repeats = arguments.repeats if arguments.repeats is not None else 2 if arguments.quick else 9
     require_int("--repeats", repeats, low=1)
@@ -118,7 +118,7 @@ def _plan(arguments: argparse.Namespace) -> Any:
     configs = []
     for d in sizes:
         # one run in the narrower dtype serves both: a float32 number is a float64 number
-        config = SimulationConfig.from_settings(settings | {"d": d, "dtype": dtypes[0]})
+        config = PurificationConfig.from_settings(settings | {"d": d, "dtype": dtypes[0]})
         for key, value in COMMON.items():
             if getattr(config, key) != value:
                 raise ValueError(f"{key}: expected {value}, got {getattr(config, key)}: "

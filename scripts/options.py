@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any, NoReturn
 
-from scripts.presets import MODELS, preset, preset_names
+from simulator.experiments import PAPERS, paper, preset, preset_names
 
 __all__ = ["Parser", "add_config_options", "flat", "merged", "read_file", "require_memory",
            "settings_of"]
@@ -20,11 +20,12 @@ class Parser(argparse.ArgumentParser):
 
 def add_config_options(parser: argparse.ArgumentParser, default_preset: str = "desk") -> None:
     """Add the options that choose the settings of a run."""
-    parser.add_argument("--model", metavar="NAME",
-                        help=f"{', '.join(MODELS)} (default: purification)")
+    parser.add_argument("--paper", "--model", metavar="NAME", dest="model",
+                        help=f"{', '.join(entry.name for entry in PAPERS)} (default: "
+                             f"{PAPERS[0].name})")
     parser.add_argument("--preset", metavar="NAME",
-                        help=f"{', '.join(preset_names('purification'))} (default: "
-                             f"{default_preset}); every model has smoke and desk")
+                        help=f"{', '.join(preset_names())} (default: "
+                             f"{default_preset}); every paper has smoke and desk")
     parser.add_argument("--config", metavar="FILE", type=Path,
                         help="settings in TOML, or the config.json of a run")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
@@ -53,10 +54,11 @@ def merged(arguments: argparse.Namespace, stored: dict[str, Any]) -> dict[str, A
         raise ValueError(f"{arguments.config}: preset: expected a name, got {base!r}")
     name = arguments.preset or base or arguments.default_preset
     model = stored.pop("model", None)
-    if arguments.model and model and arguments.model != model:
-        raise ValueError(f"{arguments.config}: expected a run of model {arguments.model}, got one "
+    chosen = paper((model or PAPERS[0].name) if arguments.model is None else arguments.model)
+    if model and chosen.model != model:
+        raise ValueError(f"{arguments.config}: expected a run of model {chosen.model}, got one "
                          f"of {model}")
-    settings = preset(name, arguments.model or model or "purification") | stored
+    settings = preset(name, chosen.name) | stored
     for text in arguments.set:
         key, equals, value = text.partition("=")
         if not equals or not key.strip() or not value.strip():
@@ -84,9 +86,9 @@ def read_file(path: Path | None) -> dict[str, Any]:
 
 def require_memory(config: Any) -> None:
     """Raise ValueError if a run of these settings does not fit into memory."""
-    from simulator.experiments import module_of
+    from simulator.experiments import experiment_module
     from simulator.runs.cost import physical_memory
-    need = module_of(config.MODEL).cost(config).memory
+    need = experiment_module(config.MODEL).cost(config).memory
     if need > physical_memory():
         sizes = ", ".join(f"{name}={value}" for name, value in config.to_dict().items()
                           if name in ("d", "m"))

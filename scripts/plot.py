@@ -15,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="run folder, as printed by purify simulate")
     arguments = parser.parse_args(argv)
     from simulator.errors import RunError
+    from simulator.experiments import stored_config
     from simulator.runs.folder import RunFolder
     from simulator.runs.stages import stored_result
     try:
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             state = folder.status().get("state", "without a status")
             raise RunError(f"{folder.path}: expected a finished run, got one that is "
                            f"{state if state != 'done' else 'done but has changed files'}")
-        config, result = folder.config(), stored_result(folder)
+        config, result = stored_config(folder), stored_result(folder)
     except RunError as error:
         print(f"purify plot: error: {error}", file=sys.stderr)
         return 2

@@ -39,12 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     LOG.setLevel(logging.INFO)
     from simulator.errors import RunError
-    from simulator.experiments import config_of, module_of
+    from simulator.experiments import config_of, experiment_module
     from simulator.runs.folder import RunFolder
     try:
         config = config_of(settings_of(arguments))
         require_memory(config)
-        module_of(config.MODEL).check(config)
+        experiment_module(config.MODEL).check(config)
         if arguments.dry_run:
             _print_cost(config)
             return 0
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace, config: Any, folder: Any) -> int:
     from simulator.errors import Diverged, RunError, Stopped
-    from simulator.experiments import module_of
+    from simulator.experiments import experiment_module
     from simulator.runs.stages import stored_result
     if folder.status().get("state") == "done":
         if not folder.is_done():
@@ -68,7 +68,7 @@ def _run(arguments: argparse.Namespace, config: Any, folder: Any) -> int:
     else:
         try:
             with Progress() as progress:
-                result = module_of(config.MODEL).simulate(config, folder, progress)
+                result = experiment_module(config.MODEL).simulate(config, folder, progress)
         except Diverged as error:
             print(f"purify simulate: {error}; {folder.path} keeps the last good state",
                   file=sys.stderr)
@@ -164,9 +164,9 @@ def _learner_table(config: Any, learners: dict[str, Any]) -> str:
 
 
 def _print_cost(config: Any) -> None:
-    from simulator.experiments import module_of
+    from simulator.experiments import experiment_module
     from simulator.runs.cost import duration, gemm_rate, seconds
-    need = module_of(config.MODEL).cost(config)
+    need = experiment_module(config.MODEL).cost(config)
     print(json.dumps(config.to_dict(), indent=2))
     print(f"memory      {need.memory / 2**20:.0f} MiB at the peak")
     print(f"training    {need.training_flops / 1e12:.3g} Tflop in {need.steps} steps")

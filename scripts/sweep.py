@@ -134,11 +134,11 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 def _check_runs(configs: Iterable[Any]) -> None:
     """Refuse, before anything is done, settings that no run could be made of."""
-    from simulator.experiments import module_of
+    from simulator.experiments import experiment_module
     from simulator.sweeps.plan import distinct
     for config in distinct(configs):
         require_memory(config)
-        module_of(config.MODEL).check(config)
+        experiment_module(config.MODEL).check(config)
 
 
 def _engine(arguments: argparse.Namespace, todo: list[Any], stop: Stop) -> Iterator[Any]:
@@ -171,14 +171,14 @@ def _closing(outcomes: Sequence[Any]) -> int:
 
 def _list(plan: Any, configs: Sequence[Any], arguments: argparse.Namespace) -> int:
     """Print the runs with what they will cost."""
-    from simulator.experiments import module_of
+    from simulator.experiments import experiment_module
     from simulator.runs.config import config_hash
     from simulator.runs.cost import duration, gemm_rate, seconds
     from simulator.sweeps.local import standing, worker_count
     from simulator.sweeps.plan import describe
     left, most, rates = 0.0, 0.0, {}
     for config in configs:
-        need = module_of(config.MODEL).cost(config)
+        need = experiment_module(config.MODEL).cost(config)
         state = standing(arguments.out, config).state
         size = (need.product, config.dtype, config.threads)
         if size not in rates:

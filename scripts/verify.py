@@ -15,8 +15,8 @@ from types import ModuleType
 from typing import Any
 
 from scripts.options import Parser
-from scripts.presets import plan, plan_names, plan_settings
 from scripts.progress import Stop, shown
+from simulator.experiments import PAPERS, paper
 from simulator.names import hint
 
 __all__ = ["main"]
@@ -28,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Verify claims; return the exit code, 1 if one fails."""
     parser = Parser(prog="purify verify", description=__doc__)
     parser.add_argument("--preset", metavar="NAME", default="desk",
-                        help=f"{', '.join(plan_names('purification'))} (default: desk): under a "
-                        "minute, up to 20 minutes, an hour (claim R1), many hours")
-    parser.add_argument("--paper", metavar="NAME", help="purification, structured, ntk or tickets "
+                        help="smoke, desk, phase, paper (default: desk): under a minute, up to 20 "
+                        "minutes, an hour (claim R1), many hours")
+    parser.add_argument("--paper", metavar="NAME", help="the paper of the claims "
                         "(default: that of --claims, or purification)")
     parser.add_argument("--claims", metavar="IDS", help="some claims of a paper, as in A2,A6")
     parser.add_argument("--seeds", metavar="N", type=int, help="seeds 0 to N-1 of every size")
@@ -58,16 +58,17 @@ def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
     from simulator.checks import require_int
     from simulator.experiments import config_of
     from simulator.sweeps.plan import shard_of
+    from theory.plans import plan, plan_settings
     for flag in ("seeds", "workers"):
         if getattr(arguments, flag) is not None:
             require_int(f"--{flag}", getattr(arguments, flag), low=1)
-    paper, name = _paper(arguments)
-    chosen = plan(arguments.preset, paper.MODEL)
-    theorems = _chosen(paper, arguments.claims, chosen.get("claims", ()))
+    module, name = _paper(arguments)
+    chosen = plan(arguments.preset, name)
+    theorems = _chosen(module, arguments.claims, chosen.get("claims", ()))
 
     def configs_for(claims: list[str]) -> list[Any]:
         return [config_of(settings) for settings in plan_settings(chosen, claims, arguments.seeds,
-                                                                  paper.MODEL)]
+                                                                  name)]
 
     configs = configs_for([theorem.claim.id for theorem in theorems])
     if arguments.shard is not None:
@@ -85,28 +86,27 @@ def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
                  len(configs), arguments.out)
         return 0
     made_for = {theorem: set(configs_for([theorem.claim.id])) for theorem in theorems}
-    return _conclude(arguments, name, "purify verify " + " ".join(typed), paper.TITLE, made_for,
+    return _conclude(arguments, name, "purify verify " + " ".join(typed), module.TITLE, made_for,
                      configs)
 
 
 def _paper(arguments: argparse.Namespace) -> tuple[ModuleType, str]:
     """Return the module and the name of the paper: the one named, or that of the claims."""
-    from theory.papers import PAPERS, paper
-    if arguments.paper is not None:
-        return paper(arguments.paper), arguments.paper
+    from theory.papers import paper as module_of
     letter = (arguments.claims or "").strip()[:1].upper()
-    for name in PAPERS if letter else ():
-        if any(theorem.claim.id[0] == letter for theorem in paper(name).CLAIMS):
-            return paper(name), name
-    return paper("purification"), "purification"
+    if arguments.paper is not None:
+        chosen = paper(arguments.paper)
+    else:
+        chosen = next((entry for entry in PAPERS if letter and letter in entry.letters), PAPERS[0])
+    return module_of(chosen.name), chosen.name
 
 
-def _chosen(paper: ModuleType, text: str | None, default: Sequence[str]) -> tuple[Any, ...]:
+def _chosen(module: ModuleType, text: str | None, default: Sequence[str]) -> tuple[Any, ...]:
     """The claims named, in the order of the paper; without names the plan's, or all."""
     if text is None:
-        return tuple(theorem for theorem in paper.CLAIMS
+        return tuple(theorem for theorem in module.CLAIMS
                      if not default or theorem.claim.id in default)
-    known = {theorem.claim.id: theorem for theorem in paper.CLAIMS}
+    known = {theorem.claim.id: theorem for theorem in module.CLAIMS}
     wanted = [name.strip() for name in text.split(",")]
     for name in wanted:
         if name not in known:
@@ -166,7 +166,7 @@ def _conclude(arguments: argparse.Namespace, name: str, command: str, title: str
     LOG.info("confronting %d claims with %d runs", len(made_for), len(runs))
     findings = confront_all(runs, list(made_for),
                             lambda theorem, run: run.config in made_for[theorem])
-    which = arguments.preset if name == "purification" else f"{name}-{arguments.preset}"
+    which = arguments.preset if name == PAPERS[0].name else f"{name}-{arguments.preset}"
     folder = arguments.out / f"verify-{which}"
     draw_findings(findings, folder / "figures")
     content = json.dumps({"findings": [finding.to_dict() for finding in findings]}, indent=2)

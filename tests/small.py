@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from scripts.presets import preset
-from simulator.runs.config import SimulationConfig
+from simulator.experiments import preset
+from simulator.experiments.feature_purification.config import PurificationConfig
 
 SMALL = {"d": 20, "k": 2, "m": 40, "batch_size": 50, "clean_steps": 30, "adversarial_steps": 20,
          "test_samples": 60, "evaluation_chunk": 60, "bracket_samples": 0,
@@ -11,9 +11,9 @@ SMALL = {"d": 20, "k": 2, "m": 40, "batch_size": 50, "clean_steps": 30, "adversa
 CERTIFIED = {"bracket_samples": 10, "bracket_nodes": 3}
 
 
-def small_config(**changes: Any) -> SimulationConfig:
+def small_config(**changes: Any) -> PurificationConfig:
     """The smoke preset shrunk to a fraction of a second."""
-    return SimulationConfig.from_settings(preset("smoke") | SMALL | changes)
+    return PurificationConfig.from_settings(preset("smoke") | SMALL | changes)
 
 
 def small_flags(**changes: Any) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.experiments import stored_config
 from simulator.runs.config import Config
 from simulator.runs.folder import RunFolder
 from simulator.runs.stages import Result
@@ -73,7 +74,7 @@ class Run:
     @classmethod
     def stored(cls, folder: RunFolder) -> "Run":
         """Return the run of a finished folder."""
-        return cls(folder.config(), folder.read_json("summary.json"),
+        return cls(stored_config(folder), folder.read_json("summary.json"),
                    folder.read_csv("metrics.csv"), lambda: folder.read_npz("arrays.npz"))
 
     @property

@@ -17,7 +17,7 @@ from typing import Any
 from scripts.benchmarking.peers import IMPLEMENTATIONS, PACKAGES, installed
 from scripts.benchmarking.timing import Workers, check_agreement, median, spread
 from scripts.benchmarking.weights import WEIGHTS, Stages
-from simulator.runs.config import SimulationConfig
+from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.runs.folder import environment
 
 __all__ = ["CASES", "Plan", "compare", "memory"]
@@ -36,7 +36,7 @@ class Plan:
 
     Attributes
     ----------
-    configs : list of SimulationConfig
+    configs : list of PurificationConfig
         One for each size; they are trained as they stand, and measured in every dtype.
     dtypes, cases : tuple of str
     threads : int
@@ -50,7 +50,7 @@ class Plan:
         Time the pieces of our step too.
     """
 
-    configs: list[SimulationConfig]
+    configs: list[PurificationConfig]
     dtypes: tuple[str, ...]
     cases: tuple[str, ...]
     threads: int
@@ -60,7 +60,7 @@ class Plan:
     profile: bool
 
 
-def memory(config: SimulationConfig) -> float:
+def memory(config: PurificationConfig) -> float:
     """Return a bound on the bytes of all processes: five (m, d) and (n, m) arrays in each."""
     arrays = 5.0 * 8.0 * config.m * (config.d + config.batch_size)
     return len(IMPLEMENTATIONS) * (arrays + 0.4e9)

@@ -159,9 +159,9 @@ class _Worker:
 
     def prepare(self, config: dict[str, Any], weights: str) -> dict[str, Any]:
         """Take the settings of a size and the file of its weights."""
+        from simulator.experiments.feature_purification.config import PurificationConfig
         from simulator.experiments.feature_purification.experiment import Simulation
-        from simulator.runs.config import SimulationConfig
-        self.config = SimulationConfig.from_settings(config)
+        self.config = PurificationConfig.from_settings(config)
         self.batches = Simulation(self.config).batches
         self.file = weights
         self.batch = self.batches.batch(0)

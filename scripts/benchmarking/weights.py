@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.runs.config import SimulationConfig, config_hash
+from simulator.runs.config import config_hash
 from simulator.runs.stages import fixed_threads
 from simulator.training import train
 
@@ -58,12 +59,12 @@ class Stages:
 
     Parameters
     ----------
-    config : SimulationConfig
+    config : PurificationConfig
     folder : Path
         Holds ``weights-<config hash>.npz``, an array for each name.
     """
 
-    def __init__(self, config: SimulationConfig, folder: Path) -> None:
+    def __init__(self, config: PurificationConfig, folder: Path) -> None:
         self.config, self.simulation = config, Simulation(config)
         self.path = folder / f"weights-{config_hash(config)}.npz"
         self.steps = config.clean_steps + config.adversarial_steps

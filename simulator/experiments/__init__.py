@@ -1,44 +1,132 @@
-"""The models that can be simulated, by the name that ``--model`` takes. To add one: a line here.
+"""The one table of papers: what can be simulated, and where it stands. To add one: a line here.
 
-The module of a model has
+The folder of a paper, here and in :mod:`theory`, bears its name. Here it has
 
-    CONFIG              its settings, a subclass of :class:`simulator.runs.config.Config`
-    check(config)       raises TypeError or ValueError where settings do not fit together
-    cost(config)        what a run will cost, a :class:`simulator.runs.cost.Cost`
-    simulate(config, folder=None, progress=silent)
-                        does a run and returns its :class:`simulator.runs.stages.Result`
+    config.py       CONFIG, its settings, a subclass of :class:`simulator.runs.config.Config`
+    presets.py      PRESETS, named settings; a value may be an expression in the others, so that
+                    ``--set d=256`` moves everything that scales with d along with it
+    experiment.py   the objects of one run, built from its config
+    run.py          CONFIG, check(config), cost(config) and simulate(config, folder=None,
+                    progress=silent): does a run
+    summary.py      the keys of its summary, and the rows of the table that shows it
 
-and is imported when it is asked for.
+and is imported when it is asked for: this file loads neither NumPy nor Numba.
 """
 
 import importlib
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simulator.names import require_known
-from simulator.runs.config import Config
+from simulator.errors import RunError
+from simulator.names import hint, require_known
 
-__all__ = ["MODELS", "config_class", "config_of", "module_of"]
+if TYPE_CHECKING:
+    from simulator.runs.config import Config
+    from simulator.runs.folder import RunFolder
 
-MODELS = {
-    "purification": "simulator.experiments.feature_purification.experiment",
-    "patches": "simulator.experiments.structured_features.experiment",
-    "ntk": "simulator.experiments.ntk_evolution.experiment",
-    "tickets": "simulator.experiments.winning_tickets.run",
-}
+__all__ = ["PAPERS", "Paper", "config_class", "config_of", "experiment_module", "paper", "preset",
+           "preset_names", "presets", "stored_config"]
 
 
-def module_of(model: str) -> ModuleType:
-    """Return the module of a model, or raise ValueError with the nearest name."""
-    return importlib.import_module(MODELS[require_known("model", model, MODELS)])
+class Paper(NamedTuple):
+    """A paper whose model is run and whose claims are confronted.
+
+    Attributes
+    ----------
+    name : str
+        Its folder in ``simulator/experiments``, ``theory`` and ``tests``.
+    model : str
+        Value of ``model`` in the settings of its runs: part of the hash of their folders.
+    aliases : tuple of str
+        Other words for it on the command line.
+    letters : str
+        The first letters of its claims.
+    authors, title, arxiv : str
+    """
+
+    name: str
+    model: str
+    aliases: tuple[str, ...]
+    letters: str
+    authors: str
+    title: str
+    arxiv: str
 
 
-def config_class(settings: Mapping[str, Any]) -> type[Config]:
+PAPERS = (
+    Paper("feature_purification", "purification", (), "AR", "Allen-Zhu & Li",
+          "Feature Purification: How Adversarial Training Performs Robust Deep Learning",
+          "2005.10190"),
+    Paper("structured_features", "patches", ("structured",), "B", "Li & Li",
+          "Adversarial Training Can Provably Improve Robustness: Theoretical Analysis of Feature "
+          "Learning Process Under Structured Data", "2410.08503"),
+    Paper("ntk_evolution", "ntk", (), "C", "Loo, Hasani, Amini & Rus",
+          "Evolution of Neural Tangent Kernels under Benign and Adversarial Training",
+          "2210.12030"),
+    Paper("winning_tickets", "tickets", (), "D", "Shi et al.",
+          "Finding Dynamics Preserving Adversarial Winning Tickets", "2202.06488"),
+)
+DEFAULT = PAPERS[0]
+
+
+def paper(word: str) -> Paper:
+    """Return the paper of a name, model or alias, or raise ValueError with the nearest name."""
+    for entry in PAPERS:
+        if word in (entry.name, entry.model, *entry.aliases):
+            return entry
+    known = [name for entry in PAPERS for name in (entry.name, entry.model, *entry.aliases)]
+    raise ValueError(f"paper {word}: unknown; {hint(str(word), known)}")
+
+
+def experiment_module(word: str) -> ModuleType:
+    """Return the module that does the runs of a paper: CONFIG, check, cost, simulate."""
+    return _module(word, "run")
+
+
+def config_class(settings: Mapping[str, Any]) -> "type[Config]":
     """Return the class of settings; those that name no model are of a purification run."""
-    return module_of(settings.get("model", "purification")).CONFIG  # type: ignore[no-any-return]
+    model = require_known("model", settings.get("model", DEFAULT.model),
+                          (entry.model for entry in PAPERS))
+    return _module(model, "config").CONFIG  # type: ignore[no-any-return]
 
 
-def config_of(settings: Mapping[str, Any]) -> Config:
+def config_of(settings: Mapping[str, Any]) -> "Config":
     """Return the config that settings resolve to; see :meth:`Config.from_settings`."""
     return config_class(settings).from_settings(settings)
+
+
+def preset_names(word: str = DEFAULT.name) -> list[str]:
+    """Return the names of a paper's presets."""
+    return list(_module(word, "presets").PRESETS)
+
+
+def presets() -> dict[str, list[str]]:
+    """Return the names of all presets by paper."""
+    return {entry.name: preset_names(entry.name) for entry in PAPERS}
+
+
+def preset(name: str, word: str = DEFAULT.name) -> dict[str, Any]:
+    """Return the settings of a preset of a paper, or raise ValueError.
+
+    The error offers the nearest name, or the paper that has such a preset.
+    """
+    known = _module(word, "presets").PRESETS
+    homes = [entry.name for entry in PAPERS if name in preset_names(entry.name)]
+    if name not in known and homes:
+        raise ValueError(f"preset {name}: expected one of {paper(word).name} "
+                         f"({', '.join(known)}), got one of {homes[0]}: "
+                         f"add --paper {homes[0]}")
+    return {"model": paper(word).model} | known[require_known("preset", name, known)]
+
+
+def stored_config(folder: "RunFolder") -> "Config":
+    """Return the settings of the run in a folder, or raise RunError where they are none."""
+    try:
+        return config_of(folder.settings())
+    except (TypeError, ValueError) as error:
+        raise RunError(f"{folder.path / 'config.json'}: {error}") from None
+
+
+def _module(word: str, part: str) -> ModuleType:
+    return importlib.import_module(f"simulator.experiments.{paper(word).name}.{part}")

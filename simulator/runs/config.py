@@ -7,8 +7,8 @@ A number may be given as a rule, an expression in other settings: ``m = "20*d"``
 made of the values, and remembers the rules beside them: they are no part of its equality or its
 hash, but :meth:`Config.with_` lets m follow when d is changed.
 
-Each model has its own settings, a subclass of :class:`Config`; those of the purification run are
-here, :mod:`simulator.experiments` knows the others.
+Each paper has its own settings, a subclass of :class:`Config`, which :mod:`simulator.experiments`
+knows.
 """
 
 import dataclasses
@@ -16,14 +16,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from simulator.checks import require_choice, require_int, require_real
 from simulator.names import hint
 from simulator.runs.expressions import MAX_SIZE, names_in, resolve
 
-__all__ = ["Config", "SimulationConfig", "config_hash"]
+__all__ = ["Config", "config_hash"]
+
+FIRST_MODEL = "purification"  # of settings that name none
 
 MAX_SEED = 2**128 - 1  # what NumPy draws as the entropy of a seed
 MAX_NAME = 100  # bytes of a name, which is part of a folder's
@@ -182,132 +183,13 @@ class Config:
         return str(value)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SimulationConfig(Config):
-    """One run: clean training, then adversarial training, then evaluation.
-
-    Attributes
-    ----------
-    name : str
-        Label of the run folder; presets use their own name.
-    seed : int
-        Seed of every random stream.
-    d, k, m : int
-        Dimension, sparsity, neurons.
-    c_strong, c_weak, weak_low, weak_high, noise, label_margin : float
-        The data; see :class:`simulator.data.sparse_coding.SparseCoding`.
-    dictionary : "identity" or "random"
-    labeler : "ones" or "signs"
-        w* all ones, or random signs.
-    init_scale : float
-        sigma_0.
-    smoothing : float
-        sigma_rho, pre-activation noise; ``smoothing_mode`` "expected" or "sampled".
-    bias_schedule : "linear" or "tracking"
-        "linear": ``min(bias_scale sqrt(log d) init_scale + bias_growth eta g0 t, bias_max)``;
-        "tracking": ``bias_scale sqrt(log d) mean ||w_i|| / sqrt(d)``. Constant in the
-        adversarial phase.
-    learning_rate, weight_decay : float
-        eta and lam.
-    batch_size : int
-        n.
-    training_samples : int
-        Size of a finite training set; 0 draws fresh samples every step.
-    clean_steps, adversarial_steps : int
-    norm : "l2" or "linf"
-    tau : float
-        Radius of adversarial training and of the reported attacked accuracy.
-    training_attack : "fgm" or "pgd"
-        With ``training_pgd_steps``.
-    test_samples : int
-        Fresh samples for every reported accuracy.
-    evaluation_chunk : int
-        Samples evaluated together (the last bit of a product depends on it).
-    bracket_samples : int
-        The first test samples, for which robustness is also certified; 0 leaves it out.
-    bracket_nodes : int
-        Boxes of branch and bound for each undecided one (boxes, not seconds: equal settings
-        give equal results).
-    learner_steps : int
-        Steps of each training of the low-complexity learners (:mod:`simulator.low_complexity`) that
-        the run's network is held against; 0 leaves them out.
-    record_every : int
-        Steps between rows of the history.
-    dtype : "float64" or "float32"
-    threads : int
-        BLAS and Numba threads (the last bit of a product depends on it).
-    """
-
-    name: str
-    seed: int
-    d: int
-    k: int
-    m: int
-    c_strong: float
-    c_weak: float
-    weak_low: float
-    weak_high: float
-    noise: float
-    label_margin: float
-    dictionary: str
-    labeler: str
-    init_scale: float
-    smoothing: float
-    smoothing_mode: str
-    bias_schedule: str
-    bias_scale: float
-    bias_growth: float
-    bias_max: float
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    training_samples: int
-    clean_steps: int
-    adversarial_steps: int
-    norm: str
-    tau: float
-    training_attack: str
-    training_pgd_steps: int
-    test_samples: int
-    evaluation_chunk: int
-    bracket_samples: int
-    bracket_nodes: int
-    learner_steps: int
-    record_every: int
-    dtype: str
-    threads: int
-
-    MODEL: ClassVar[str] = "purification"
-    CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "dictionary": ("identity", "random"), "labeler": ("ones", "signs"),
-        "smoothing_mode": ("expected", "sampled"), "bias_schedule": ("linear", "tracking"),
-        "norm": ("l2", "linf"), "training_attack": ("fgm", "pgd")}
-    ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ("training_samples", "adversarial_steps",
-                                               "bracket_samples", "learner_steps")
-    POSITIVE: ClassVar[tuple[str, ...]] = ("init_scale", "learning_rate")
-    LATER: ClassVar[Mapping[str, Any]] = {"bracket_samples": 0, "bracket_nodes": 1,
-                                          "learner_steps": 0}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_int("k", self.k, high=self.d,
-                    why="a code has no more entries than there are features")
-        require_real("tau", self.tau, low=0.0, open_low=self.learner_steps > 0,
-                     why="learners are attacked at multiples of it")
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """d and k."""
-        return self.d, self.k
-
-
 def config_hash(config: Config) -> str:
     """Return ten hexadecimal digits that identify the settings.
 
     A later setting counts only where it changes what older runs did: their folders keep their
     names.
     """
-    later = {"model": SimulationConfig.MODEL, **config.LATER}
+    later = {"model": FIRST_MODEL, **config.LATER}
     counted = {key: value for key, value in config.to_dict().items()
                if key not in later or value != later[key]}
     text = json.dumps(counted, sort_keys=True, allow_nan=False)

@@ -29,8 +29,7 @@ from typing import Any
 import numpy as np
 
 from simulator import __version__
-from simulator.errors import Busy, Damaged, RunError
-from simulator.experiments import config_of
+from simulator.errors import Damaged, RunError
 from simulator.runs.config import Config, config_hash
 from simulator.runs.environment import changes, environment
 from simulator.runs.files import (PART, locked, read_csv, read_json, read_npz, table_bytes,
@@ -108,12 +107,9 @@ class RunFolder:
             raise RunError(f"{path}: expected a run folder, found no config.json in it")
         return cls(path)
 
-    def config(self) -> Config:
-        """Return the settings of the run."""
-        try:
-            return config_of(self.read_json("config.json"))
-        except (TypeError, ValueError) as error:
-            raise RunError(f"{self.path / 'config.json'}: {error}") from None
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the run; :func:`simulator.experiments.stored_config` checks."""
+        return self.read_json("config.json")
 
     def status(self) -> dict[str, Any]:
         """Return status.json, or {} where it is missing."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import Busy, RunError
-from simulator.experiments import config_of, module_of
+from simulator.experiments import config_of, experiment_module, stored_config
 from simulator.runs.config import Config, config_hash
 from simulator.runs.cost import available_memory
 from simulator.runs.files import table_bytes, with_nan, write_atomic
@@ -65,7 +65,7 @@ def standing(root: Path, config: Config) -> Outcome:
     try:
         status = folder.status()
         state, error = str(status.get("state")), str(status.get("error", ""))
-        if folder.config() != config:
+        if stored_config(folder) != config:
             return Outcome(config, "failed", "its folder holds another run")
         if state == "done" and not folder.is_done():
             return Outcome(config, "failed", CHANGED)
@@ -115,7 +115,7 @@ def run_one(config: Config, root: Path, stop: Callable[[], bool] = never) -> Out
 
     try:
         if not RunFolder.of(root, config).is_done():
-            module_of(config.MODEL).simulate(config, _taken_up(root, config), progress)
+            experiment_module(config.MODEL).simulate(config, _taken_up(root, config), progress)
     except Diverged as error:
         return Outcome(config, "diverged", str(error))
     except Stopped:
@@ -184,7 +184,7 @@ def worker_count(configs: Sequence[Config], wanted: int | None = None) -> int:
         return 1
     threads = max(config.threads for config in configs)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    need = max(module_of(config.MODEL).cost(config).memory for config in configs)
+    need = max(experiment_module(config.MODEL).cost(config).memory for config in configs)
     fits = max(1, int(min(0.8 * available_memory() / need, 1e6)))
     most = max(1, (cores or 1) // threads) if wanted is None else wanted
     return min(most, fits, len(configs))

@@ -9,13 +9,13 @@ import itertools
 
 import numpy as np
 
-from scripts.presets import preset
 from simulator.attacks.gradient import worst_case
+from simulator.experiments import preset
+from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.features import decompose, purification
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.randomness import Role, stream
-from simulator.runs.config import SimulationConfig
 from simulator.runs.stages import Result
 from theory.claim import Run
 from theory.feature_purification import phase_picture
@@ -29,7 +29,7 @@ def planted_config(d, k, seed, **changes):
     settings = preset("lottery")
     if "bracket_samples" in settings:  # certificates take longer than all else; none is planted
         settings["bracket_samples"] = 0
-    return SimulationConfig.from_settings(settings | {
+    return PurificationConfig.from_settings(settings | {
         "d": d, "k": k, "seed": seed, "m": "2*d", "c_weak": 1.0, "noise": 0.05,
         "test_samples": 100, "evaluation_chunk": 100, "threads": 1} | changes)
 

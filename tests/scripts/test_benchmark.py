@@ -13,9 +13,9 @@ from scripts.benchmarking.breakdown import CountingPasses, clocked_pieces
 from scripts.benchmarking.weights import Stages
 from scripts.options import settings_of
 from simulator.errors import Stopped
+from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import simulate
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.runs.config import SimulationConfig
 from simulator.runs.folder import RunFolder
 
 ROW = {"case", "weights", "d", "m", "n", "dtype", "implementation", "median_ms", "spread",
@@ -175,7 +175,7 @@ def test_bad_flags_are_one_line_too(capsys, flags):
 
 def small_stages(folder):
     arguments = benchmark._parser().parse_args([])
-    return Stages(SimulationConfig.from_settings(
+    return Stages(PurificationConfig.from_settings(
         settings_of(arguments) | benchmark.QUICK | {
             "dtype": "float64", "test_samples": 20, "record_every": 36}), folder)
 

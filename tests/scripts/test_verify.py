@@ -5,12 +5,12 @@ import json
 import pytest
 
 from scripts import cli, verify
-from scripts.presets import plan, plan_names, plan_settings
-from simulator.experiments.feature_purification.presets import PLANS
-from simulator.runs.config import SimulationConfig
+from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.runs.folder import RunFolder
 from theory.feature_purification import CLAIMS
 from theory.feature_purification.phase_picture import POWERS
+from theory.feature_purification.plans import PLANS
+from theory.plans import plan, plan_names, plan_settings
 from theory.scaling import MIN_RATIO, MIN_SIZES
 
 from small import SMALL
@@ -138,7 +138,7 @@ def test_a_plan_is_valid_and_varies_d_and_k_separately(name):
     from theory.scaling import vary_separately
     theorems = [name for name in IDS if name != "R1"]  # which rounds k to either side of d^a
     settings = plan_settings(plan(name), theorems, 1)
-    configs = [SimulationConfig.from_settings(entry) for entry in settings]
+    configs = [PurificationConfig.from_settings(entry) for entry in settings]
     assert all(config.k**2 <= config.d for config in configs)
     lottery = [config for config in configs if config.name == "lottery"]
     assert len(lottery) >= 6
@@ -148,7 +148,7 @@ def test_a_plan_is_valid_and_varies_d_and_k_separately(name):
 
 @pytest.mark.parametrize("name", ["phase", "paper"])
 def test_the_plan_of_the_phase_picture_has_every_size_of_it_once(name):
-    configs = [SimulationConfig.from_settings(entry)
+    configs = [PurificationConfig.from_settings(entry)
                for entry in plan_settings(plan(name), ["R1"], 1)]
     assert len(set(configs)) == len(configs) == len({config.size for config in configs})
     for power in POWERS:

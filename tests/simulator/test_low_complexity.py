@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from scripts.presets import plan, plan_settings
 from scripts.simulate import main
 from simulator import low_complexity as learners
 from simulator.attacks.gradient import FGM
@@ -23,6 +22,7 @@ from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.robustness.accuracy import standard_attacks
 from simulator.runs.config import config_hash
 from simulator.runs.folder import RunFolder
+from theory.plans import plan, plan_settings
 
 from small import small_config, small_flags
 

@@ -19,6 +19,8 @@ from simulator.balls import ball_of
 from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding, random_dictionary, random_signs
 from simulator.errors import Diverged, Stopped
+from simulator.experiments.feature_purification.config import PurificationConfig
+from simulator.experiments.feature_purification.cost import cost
 from simulator.features import (correlations, cosines, decompose, feature_metrics, gate_rate,
                                 purification)
 from simulator.low_complexity import RADII, LearnerTask, learners_of, measure_all
@@ -28,15 +30,13 @@ from simulator.protocols import Attack, Batch, Batches
 from simulator.randomness import Role, stream
 from simulator.robustness.accuracy import (accuracy_curves, certified_summary, critical_radius,
                                            standard_attacks)
-from simulator.runs.config import SimulationConfig
-from simulator.runs.cost import cost
 from simulator.runs.folder import RunFolder
 from simulator.runs.stages import Progress, Result, fixed_threads, silent, write_result
 from simulator.training import BiasSchedule, LinearThenConstant, TrackingNorm, train
 
 __all__ = ["CONFIG", "Simulation", "check", "cost", "simulate"]
 
-CONFIG = SimulationConfig
+CONFIG = PurificationConfig
 CORRELATION_SAMPLES = 200  # enough for a mean over all neurons, and small beside the weights
 SHOWN_PERTURBATIONS = 64
 
@@ -46,7 +46,7 @@ class Simulation:
 
     Parameters
     ----------
-    config : SimulationConfig
+    config : PurificationConfig
 
     Raises
     ------
@@ -54,7 +54,7 @@ class Simulation:
         Settings that do not fit together.
     """
 
-    def __init__(self, config: SimulationConfig) -> None:
+    def __init__(self, config: PurificationConfig) -> None:
         self.config = config
         self.dtype = np.dtype(config.dtype)
         self.data = self._data()
@@ -217,19 +217,19 @@ class Simulation:
         }
 
 
-def check(config: SimulationConfig) -> None:
+def check(config: PurificationConfig) -> None:
     """Raise TypeError or ValueError where settings do not fit together."""
     Simulation(config)
 
 
-def simulate(config: SimulationConfig, folder: RunFolder | None = None,
+def simulate(config: PurificationConfig, folder: RunFolder | None = None,
              progress: Progress = silent,
              checkpoint_every: int = 200) -> Result:
     """Run a simulation, from the folder's checkpoint if there is one.
 
     Parameters
     ----------
-    config : SimulationConfig
+    config : PurificationConfig
     folder : RunFolder or None
         Where checkpoints and results go; None keeps everything in memory.
     progress : callable
@@ -266,7 +266,7 @@ def simulate(config: SimulationConfig, folder: RunFolder | None = None,
 class _Run:
     """A run in progress: the state that a checkpoint stores, and how it moves on."""
 
-    def __init__(self, config: SimulationConfig, folder: RunFolder | None,
+    def __init__(self, config: PurificationConfig, folder: RunFolder | None,
                  progress: Progress, checkpoint_every: int) -> None:
         self.simulation = Simulation(config)
         self.config, self.folder, self.progress = config, folder, progress

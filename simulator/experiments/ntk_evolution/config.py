@@ -7,7 +7,7 @@ from typing import ClassVar
 from simulator.checks import require_int
 from simulator.runs.config import Config
 
-__all__ = ["NTKConfig"]
+__all__ = ["CONFIG", "NTKConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,3 +117,6 @@ class NTKConfig(Config):
     def freeze_times(self) -> tuple[int, ...]:
         """The phase-1 times at which a kernel is frozen; 0 is the initialisation."""
         return tuple(range(0, self.steps + 1, self.freeze_every))
+
+
+CONFIG = NTKConfig

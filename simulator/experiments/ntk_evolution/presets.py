@@ -1,8 +1,8 @@
-"""Named settings and plans of the kernel run."""
+"""Named settings of the kernel run."""
 
 from typing import Any
 
-__all__ = ["PLANS", "PRESETS"]
+__all__ = ["PRESETS"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "desk": {
@@ -20,13 +20,3 @@ PRESETS["smoke"] = PRESETS["desk"] | {
     "name": "ntk-smoke", "d": 40, "k": 2, "batch_size": 200, "steps": 200, "freeze_every": 100,
     "frozen_steps": 60, "probe_samples": 100, "spectrum_samples": 300, "test_samples": 100,
     "evaluation_chunk": 100}
-
-# Float32: verify needs many runs.
-_QUICK: dict[str, Any] = {"dtype": "float32"}
-PLANS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": 3, "groups": ({"preset": "smoke", "runs": ({},), "set": _QUICK},)},
-    "desk": {"seeds": 8, "groups": ({"preset": "desk", "runs": ({},), "set": _QUICK},)},
-    "paper": {"seeds": 8, "groups": (
-        {"preset": "desk", "runs": ({"d": 100, "k": 3}, {"d": 200, "k": 4}),
-         "set": _QUICK | {"freeze_every": 50, "test_samples": 2000}},)},
-}

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from simulator.runs.config import Config
 
-__all__ = ["TRAININGS", "PatchConfig"]
+__all__ = ["CONFIG", "TRAININGS", "PatchConfig"]
 
 # Each training starts from the random network; the adversarial ones go on from one another.
 TRAININGS = ("standard", "one_step", "pgd", "multi_start")
@@ -158,3 +158,6 @@ class PatchConfig(Config):
         """``sum beta^q / sum alpha^q``."""
         return (self.nonrobust_patches * self.beta**self.q
                 / (self.robust_patches * self.alpha**self.q))
+
+
+CONFIG = PatchConfig

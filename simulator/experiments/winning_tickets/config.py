@@ -7,7 +7,7 @@ from typing import ClassVar
 from simulator.checks import require_int
 from simulator.runs.config import Config
 
-__all__ = ["MASKS", "OTHERS", "RULES", "TICKETS", "TicketConfig"]
+__all__ = ["CONFIG", "MASKS", "OTHERS", "RULES", "TICKETS", "TicketConfig"]
 
 # dynamics-preserving: outputs and kernel, one of them, both with swaps, both with whole neurons
 TICKETS = ("ticket", "output-ticket", "kernel-ticket", "swapped-ticket", "neuron-ticket")
@@ -122,3 +122,6 @@ class TicketConfig(Config):
     def size(self) -> tuple[int, int]:
         """d and m."""
         return self.d, self.m
+
+
+CONFIG = TicketConfig

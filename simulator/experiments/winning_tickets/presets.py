@@ -1,8 +1,8 @@
-"""Named settings and plans of the ticket run."""
+"""Named settings of the ticket run."""
 
 from typing import Any
 
-__all__ = ["PLANS", "PRESETS"]
+__all__ = ["PRESETS"]
 
 _COMMON: dict[str, Any] = {
     "seed": 0, "d": 100, "k": 3, "c_strong": 1.0, "c_weak": 0.5, "weak_low": 1.0,
@@ -30,14 +30,3 @@ PRESETS["smoke"] = PRESETS["desk"] | {
     "name": "tickets-smoke", "d": 40, "m": 400, "keep_percents": "50-20", "search_steps": 20,
     "swaps": 500, "steps": 20, "batch_size": 200, "kernel_samples": 80, "flow_samples": 25,
     "test_samples": 200}
-
-_ONE: tuple[dict[str, Any], ...] = ({},)
-PLANS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": 3, "groups": ({"preset": "smoke", "runs": _ONE},)},
-    "desk": {"seeds": 8, "groups": ({"preset": "desk", "runs": _ONE},
-                                    {"preset": "feature", "runs": _ONE})},
-    "paper": {"seeds": 8, "groups": (
-        {"preset": "desk", "runs": ({"m": 1000}, {"m": 4000})},
-        {"preset": "better", "runs": ({"m": 1000}, {"m": 4000})},
-        {"preset": "feature", "runs": ({"m": 400}, {"m": 800})})},
-}

@@ -6,9 +6,11 @@ import pickle
 import numpy as np
 import pytest
 
-from scripts.presets import preset, preset_names
-from simulator.runs.config import SimulationConfig, config_hash
-from simulator.runs.cost import cost, physical_memory
+from simulator.experiments import preset, preset_names
+from simulator.experiments.feature_purification.config import PurificationConfig
+from simulator.experiments.feature_purification.cost import cost
+from simulator.runs.config import config_hash
+from simulator.runs.cost import physical_memory
 from simulator.runs.files import read_settings
 from simulator.runs.folder import RunFolder
 
@@ -59,14 +61,14 @@ def test_a_missing_setting_is_named():
     settings = preset("smoke")
     del settings["tau"]
     with pytest.raises(ValueError, match="tau: expected a value, got none"):
-        SimulationConfig.from_settings(settings)
+        PurificationConfig.from_settings(settings)
 
 
 @pytest.mark.parametrize("name", preset_names("purification"))
 def test_every_preset_is_a_valid_config(name):
-    config = SimulationConfig.from_settings(preset(name))
+    config = PurificationConfig.from_settings(preset(name))
     assert config.name == name
-    assert SimulationConfig.from_settings(config.to_dict()) == config
+    assert PurificationConfig.from_settings(config.to_dict()) == config
 
 
 def test_an_unknown_preset_offers_the_nearest():
@@ -119,7 +121,7 @@ def test_rules_are_no_part_of_what_a_config_is():
     assert ruled == plain and hash(ruled) == hash(plain)
     assert config_hash(ruled) == config_hash(plain) and ruled.to_dict() == plain.to_dict()
     assert pickle.loads(pickle.dumps(ruled)).rules == ruled.rules
-    back = SimulationConfig.from_settings(ruled.to_settings())
+    back = PurificationConfig.from_settings(ruled.to_settings())
     assert back == ruled and back.rules == ruled.rules
 
 
@@ -127,11 +129,11 @@ def test_a_stored_config_keeps_its_rules(tmp_path):
     config = small_config(m="2*d")
     folder = RunFolder.create(tmp_path, config)
     settings = read_settings(folder.path / "config.json")
-    assert SimulationConfig.from_settings(settings) == config
-    assert SimulationConfig.from_settings(settings | {"d": 30}).m == 60
+    assert PurificationConfig.from_settings(settings) == config
+    assert PurificationConfig.from_settings(settings | {"d": 30}).m == 60
     assert folder.read_json("config.json") == config.to_dict()  # as older versions wrote it
     (folder.path / "rules.json").write_text("{")
-    assert SimulationConfig.from_settings(read_settings(folder.path / "config.json")) == config
+    assert PurificationConfig.from_settings(read_settings(folder.path / "config.json")) == config
 
 
 def test_a_bad_change_is_named():
@@ -140,7 +142,7 @@ def test_a_bad_change_is_named():
 
 
 def test_a_known_key_is_returned():
-    assert SimulationConfig.known_key("d") == "d"
+    assert PurificationConfig.known_key("d") == "d"
 
 
 def test_cost_grows_with_the_size_and_shrinks_with_float32():

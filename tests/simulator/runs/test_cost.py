@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import simulator
-from simulator.runs.cost import (available_memory, cost, duration, gemm_rate, physical_memory,
-                                 seconds)
+from simulator.experiments.feature_purification.cost import cost
+from simulator.runs.cost import available_memory, duration, gemm_rate, physical_memory, seconds
 
 from small import small_config
 
@@ -19,10 +19,10 @@ ROOT = Path(simulator.__file__).parents[1]
 MEASURE = """
 import json, sys, tempfile
 from pathlib import Path
-from simulator.runs.config import SimulationConfig
+from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.runs.folder import RunFolder
 from simulator.experiments.feature_purification.experiment import simulate
-config = SimulationConfig.from_settings(json.loads(sys.stdin.read()))
+config = PurificationConfig.from_settings(json.loads(sys.stdin.read()))
 with tempfile.TemporaryDirectory() as place:
     simulate(config, RunFolder.create(Path(place), config), checkpoint_every=2)
 (line,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]

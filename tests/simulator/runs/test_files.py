@@ -19,8 +19,8 @@ import pytest
 import simulator
 from scripts import simulate as command
 from simulator.errors import Busy, Damaged, RunError, Stopped
+from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import simulate
-from simulator.runs.config import SimulationConfig
 from simulator.runs.files import locked, read_npz, table_bytes
 from simulator.runs.folder import RunFolder
 
@@ -198,13 +198,13 @@ def test_a_run_of_another_version_is_not_continued(folder, config, tmp_path, cap
 
 
 def other_value(name, value):
-    choices = {"dtype": ("float64", "float32")} | dict(SimulationConfig.CHOICES)
+    choices = {"dtype": ("float64", "float32")} | dict(PurificationConfig.CHOICES)
     if name in choices:
         return next(choice for choice in choices[name] if choice != value)
     return f"{value}x" if isinstance(value, str) else value + 1
 
 
-@pytest.mark.parametrize("name", [name for name in SimulationConfig.types()
+@pytest.mark.parametrize("name", [name for name in PurificationConfig.types()
                                   if name != "name"])
 def test_no_setting_can_change_between_a_kill_and_the_resume(folder, config, tmp_path, name):
     changed = dataclasses.replace(config, **{name: other_value(name, getattr(config, name))})

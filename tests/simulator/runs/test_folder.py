@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.errors import RunError
+from simulator.experiments import stored_config
 from simulator.runs.config import config_hash
 from simulator.runs.folder import RunFolder, environment, read_npz, write_atomic
 
@@ -26,7 +27,7 @@ def folder(tmp_path, config):
 
 def test_a_new_folder_is_named_by_its_settings_and_describes_them(folder, config):
     assert folder.path.name == f"smoke-{config_hash(config)}"
-    assert folder.config() == config
+    assert stored_config(folder) == config
     assert folder.status()["state"] == "running"
     assert folder.read_json("env.json")["numpy"] == np.__version__
     assert not folder.is_done()
@@ -160,13 +161,13 @@ def test_an_archive_of_objects_is_never_unpickled(tmp_path):
 def test_bad_json_is_refused(folder):
     (folder.path / "config.json").write_text('{"d": ')
     with pytest.raises(RunError, match="expected JSON, got something else or half a file"):
-        folder.config()
+        stored_config(folder)
     (folder.path / "config.json").write_text("[1]")
     with pytest.raises(RunError, match="expected a JSON object, got list"):
-        folder.config()
+        stored_config(folder)
     (folder.path / "config.json").write_text("{}")
     with pytest.raises(RunError, match="expected a value, got none"):
-        folder.config()
+        stored_config(folder)
     with pytest.raises(RunError, match="cannot be read: No such file"):
         folder.read_json("missing.json")
 

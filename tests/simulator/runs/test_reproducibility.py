@@ -17,6 +17,7 @@ import pytest
 import simulator
 from scripts import plot
 from scripts import simulate as command
+from simulator.experiments import stored_config
 from simulator.runs.folder import RunFolder
 from simulator.runs.stages import stored_result
 
@@ -74,7 +75,7 @@ def test_run_folders_of_every_format_stay_readable(place, tmp_path):
     shutil.copytree(place, copy)
     folder = RunFolder.existing(copy)
     assert folder.is_done()
-    config, result = folder.config(), stored_result(folder)
+    config, result = stored_config(folder), stored_result(folder)
     assert result.arrays["weights_adversarial"].shape == (config.m, config.d)
     assert result.history[-1]["step"] == config.clean_steps + config.adversarial_steps
     assert {"clean", "adversarial"} <= set(result.summary)

@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from simulator.errors import Diverged, Stopped
-from simulator.experiments import MODELS, config_class, config_of
+from simulator.experiments import (PAPERS, config_class, config_of, experiment_module, preset,
+                                   preset_names)
 from simulator.runs.config import Config, config_hash
 from simulator.runs.folder import RunFolder
 from simulator.runs.stages import Result, Stage, run_stages, stored_result, write_result
+from theory.papers import figures_module
+from theory.papers import paper as claims_module
+from theory.plans import plan, plan_names, plan_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,29 +123,24 @@ def test_an_unknown_model_offers_the_nearest():
         config_of({"model": "zzz"})
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_the_module_of_a_model_has_all_that_is_asked_of_it(model):
-    import importlib
-    module = importlib.import_module(MODELS[model])
-    assert config_class({"model": model}) is module.CONFIG
-    assert module.CONFIG.MODEL == model
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
+def test_the_module_of_a_paper_has_all_that_is_asked_of_it(paper):
+    module = experiment_module(paper.name)
+    assert config_class({"model": paper.model}) is module.CONFIG
+    assert module.CONFIG.MODEL == paper.model
     assert all(callable(getattr(module, name)) for name in ("check", "cost", "simulate"))
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_every_model_has_presets_plans_a_paper_and_figures(model):
-    import importlib
-
-    from scripts.presets import plan, plan_names, plan_settings, preset, preset_names
-    from theory.papers import FIGURES, PAPERS, paper
-    assert {"smoke", "desk"} <= set(preset_names(model))
-    for name in preset_names(model):
-        config = config_of(preset(name, model))
-        assert config.MODEL == model and config_of(config.to_dict()) == config
-    (module,) = [paper(name) for name in PAPERS if paper(name).MODEL == model]
-    ids = [theorem.claim.id for theorem in module.CLAIMS]
-    for name in plan_names(model):
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
+def test_every_paper_has_presets_plans_claims_and_figures(paper):
+    assert {"smoke", "desk"} <= set(preset_names(paper.name))
+    for name in preset_names(paper.name):
+        config = config_of(preset(name, paper.name))
+        assert config.MODEL == paper.model and config_of(config.to_dict()) == config
+    ids = [theorem.claim.id for theorem in claims_module(paper.name).CLAIMS]
+    assert {name[0] for name in ids} <= set(paper.letters)
+    for name in plan_names(paper.name):
         configs = [config_of(settings)
-                   for settings in plan_settings(plan(name, model), ids, 2, model)]
+                   for settings in plan_settings(plan(name, paper.name), ids, 2, paper.name)]
         assert configs and len(set(configs)) == len(configs)
-    assert callable(importlib.import_module(FIGURES[model]).draw_run)
+    assert callable(figures_module(paper.name).draw_run)

@@ -13,9 +13,9 @@ import pytest
 
 import simulator
 from scripts import sweep as command
-from scripts.presets import preset
 from simulator.errors import RunError
-from simulator.runs.cost import cost
+from simulator.experiments import preset
+from simulator.experiments.feature_purification.cost import cost
 from simulator.runs.files import locked, read_csv
 from simulator.runs.folder import RunFolder
 from simulator.sweeps import local as sweep

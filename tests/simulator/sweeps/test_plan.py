@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from scripts.presets import preset
 from simulator.errors import RunError
-from simulator.runs.config import SimulationConfig
+from simulator.experiments import preset
+from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.sweeps.plan import (describe, distinct, grid_axis, load_plan, plan_runs, save_plan,
                                    shard_of)
 
@@ -44,7 +44,7 @@ def test_listed_runs_are_combined_with_the_grid():
 
 def test_a_plan_without_grid_is_one_run():
     plan = plan_runs(SETTINGS)
-    assert plan.configs == (SimulationConfig.from_settings(SETTINGS),)
+    assert plan.configs == (PurificationConfig.from_settings(SETTINGS),)
     assert plan.columns == ("seed",)
 
 

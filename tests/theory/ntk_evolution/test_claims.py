@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from scripts.presets import preset
+from simulator.experiments import preset
 from simulator.experiments.ntk_evolution.config import NTKConfig
 from simulator.experiments.ntk_evolution.experiment import simulate
 from simulator.runs.stages import Result

@@ -9,15 +9,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from scripts.presets import plan as plan_of
-from scripts.presets import plan_names, plan_settings, preset
-from simulator.experiments import config_of
+from simulator.experiments import config_of, preset
 from simulator.experiments.structured_features.experiment import (PatchSimulation, correlations,
                                                                   simulate)
 from simulator.experiments.structured_features.races import kappas
 from simulator.runs.stages import Result
 from theory.claim import FAILS, HOLDS, OUTSIDE, Run, confront_all
 from theory.papers import draw_run, paper
+from theory.plans import plan as plan_of
+from theory.plans import plan_names, plan_settings
 from theory.structured_features import (B1, B3, CLAIMS, confront_adversarial, confront_standard,
                                         confront_transition, share_along_v)
 
@@ -223,7 +223,7 @@ def test_the_exponent_in_d_is_shown_where_there_are_sizes_enough(planted):
 @pytest.mark.parametrize("name", plan_names("patches"))
 def test_every_plan_resolves_and_serves_every_claim(name):
     configs = [config_of(settings) for settings in plan_settings(
-        plan_of(name, "patches"), ["B1", "B2", "B3"], model="patches")]
+        plan_of(name, "patches"), ["B1", "B2", "B3"], word="patches")]
     assert any(config.races for config in configs) and not all(c.races for c in configs)
     assert len({(c.name, *c.size, c.seed) for c in configs}) == len(configs)
 

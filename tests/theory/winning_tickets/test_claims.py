@@ -4,14 +4,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from scripts.presets import plan, plan_settings, preset, preset_names
-from simulator.experiments import config_of
+from simulator.experiments import config_of, preset, preset_names
 from simulator.experiments.winning_tickets.config import MASKS, OTHERS, TICKETS, TicketConfig
 from simulator.experiments.winning_tickets.run import simulate
 from simulator.runs.stages import Result
 from theory.claim import FAILS, HOLDS, OUTSIDE, Run, confront_all
 from theory.drawing.claims import draw
 from theory.papers import paper
+from theory.plans import plan, plan_settings
 from theory.winning_tickets import CLAIMS, best_ticket, confront_d1, confront_d2, confront_d3
 from theory.winning_tickets import figures as ticket_plots
 
@@ -168,7 +168,7 @@ def test_every_preset_is_a_config(name):
 
 
 def test_the_desk_plan_has_both_regimes_for_eight_seeds():
-    settings = plan_settings(plan("desk", "tickets"), ["D1"], model="tickets")
+    settings = plan_settings(plan("desk", "tickets"), ["D1"], word="tickets")
     names = [config_of(entry).name for entry in settings]
     assert names.count("tickets-wide") == names.count("tickets-feature") == 8
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from scripts.presets import preset
 from simulator.attacks.search import strong_attacks
 from simulator.errors import Diverged, Stopped
+from simulator.experiments import preset
 from simulator.experiments.feature_purification import experiment as module
+from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import Simulation, simulate
 from simulator.protocols import Batch
 from simulator.robustness.accuracy import bracket
-from simulator.runs.config import SimulationConfig
 from simulator.runs.folder import RunFolder
 from simulator.runs.stages import stored_result
 
@@ -205,7 +205,7 @@ def test_training_in_a_random_dictionary_gives_the_statistics_of_the_identity():
 @pytest.mark.parametrize("seed", range(2))
 def test_desk_shows_the_phenomenon(seed):
     """The figures the README states, with room for the seed."""
-    summary = simulate(SimulationConfig.from_settings(preset("desk") | {"seed": seed})).summary
+    summary = simulate(PurificationConfig.from_settings(preset("desk") | {"seed": seed})).summary
     clean, robust = summary["clean"], summary["adversarial"]
     assert clean["accuracy"] >= 0.99
     assert clean["universal_accuracy"] <= 0.35
@@ -217,7 +217,7 @@ def test_desk_shows_the_phenomenon(seed):
 @pytest.mark.slow
 def test_lottery_mixtures_have_the_size_of_the_sparsity():
     """Mixture ratio within a factor 1.5 of p after clean training, at least 5x less after."""
-    summary = simulate(SimulationConfig.from_settings(preset("lottery"))).summary
+    summary = simulate(PurificationConfig.from_settings(preset("lottery"))).summary
     clean, robust = summary["clean"], summary["adversarial"]
     assert 1 / 1.5 <= clean["mixture_ratio"] / summary["p"] <= 1.5
     assert clean["coverage"] >= 0.99 and clean["purity"] >= 0.75
@@ -229,7 +229,7 @@ def test_lottery_mixtures_have_the_size_of_the_sparsity():
 @pytest.mark.parametrize("seed", range(3))
 def test_lottery_is_certified_after_adversarial_training(seed):
     """At (64, 4): at least 0.95 at 0.15 and 0.60 at 0.20, bracket closed to 0.15."""
-    config = SimulationConfig.from_settings(
+    config = PurificationConfig.from_settings(
         preset("lottery") | {"d": 64, "k": 4, "seed": seed, "bracket_nodes": 100})
     rows = {row["radius"]: row for row in simulate(config).summary["adversarial"]["bracket"]}
     assert rows[0.15]["certified"] >= 0.95
@@ -241,7 +241,7 @@ def test_lottery_is_certified_after_adversarial_training(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_one_radius_breaks_the_clean_network_and_is_certified_for_the_robust_one(seed):
     """``desk`` at radius 0.14, with the bracket of the clean network closed below its r50."""
-    simulation = Simulation(SimulationConfig.from_settings(preset("desk") | {"seed": seed}))
+    simulation = Simulation(PurificationConfig.from_settings(preset("desk") | {"seed": seed}))
     result = simulate(simulation.config)
     few = Batch(simulation.test_set.X[:200], simulation.test_set.y[:200])
     found = {}

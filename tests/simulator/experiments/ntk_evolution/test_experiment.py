@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from scripts.presets import plan, plan_settings, preset
 from simulator.attacks.gradient import FGM
 from simulator.data.batches import FreshBatches
 from simulator.errors import Stopped
+from simulator.experiments import preset
 from simulator.experiments.ntk_evolution.config import NTKConfig
 from simulator.experiments.ntk_evolution.experiment import (DATA, MODES, RECORDED, NTKSimulation,
                                                             check, cost, simulate, stored_result)
@@ -17,6 +17,7 @@ from simulator.randomness import Role, stream
 from simulator.runs.folder import RunFolder
 from simulator.training import train
 from theory.ntk_evolution.figures import draw_run
+from theory.plans import plan, plan_settings
 
 SMALL = {"d": 16, "k": 2, "m": 40, "batch_size": 60, "steps": 20, "record_every": 5,
          "freeze_every": 10, "frozen_steps": 4, "probe_samples": 40, "spectrum_samples": 50,
@@ -36,7 +37,7 @@ def finished():
 
 def test_every_preset_and_plan_is_a_config():
     for settings in (preset("desk", "ntk"), preset("smoke", "ntk"),
-                     *plan_settings(plan("paper", "ntk"), ("C1",), model="ntk")):
+                     *plan_settings(plan("paper", "ntk"), ("C1",), word="ntk")):
         check(NTKConfig.from_settings(settings))
 
 

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.presets import preset
 from simulator.data.patches import PatchData, random_features
 from simulator.errors import Stopped
-from simulator.experiments import config_of
+from simulator.experiments import config_of, preset
 from simulator.experiments.structured_features.config import TRAININGS
 from simulator.experiments.structured_features.experiment import (PatchSimulation, check,
                                                                   correlations, cost, parts_of,

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from scripts.presets import preset
 from simulator.errors import Stopped
+from simulator.experiments import preset
 from simulator.experiments.winning_tickets import run as ticket_simulation
 from simulator.experiments.winning_tickets.config import MASKS, OTHERS, TICKETS, TicketConfig
 from simulator.experiments.winning_tickets.experiment import TicketTrials

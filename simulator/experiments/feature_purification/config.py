@@ -1,0 +1,132 @@
+"""The settings of a purification run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from simulator.checks import require_int, require_real
+from simulator.runs.config import Config
+
+__all__ = ["CONFIG", "PurificationConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurificationConfig(Config):
+    """One run: clean training, then adversarial training, then evaluation.
+
+    Attributes
+    ----------
+    name : str
+        Label of the run folder; presets use their own name.
+    seed : int
+        Seed of every random stream.
+    d, k, m : int
+        Dimension, sparsity, neurons.
+    c_strong, c_weak, weak_low, weak_high, noise, label_margin : float
+        The data; see :class:`simulator.data.sparse_coding.SparseCoding`.
+    dictionary : "identity" or "random"
+    labeler : "ones" or "signs"
+        w* all ones, or random signs.
+    init_scale : float
+        sigma_0.
+    smoothing : float
+        sigma_rho, pre-activation noise; ``smoothing_mode`` "expected" or "sampled".
+    bias_schedule : "linear" or "tracking"
+        "linear": ``min(bias_scale sqrt(log d) init_scale + bias_growth eta g0 t, bias_max)``;
+        "tracking": ``bias_scale sqrt(log d) mean ||w_i|| / sqrt(d)``. Constant in the
+        adversarial phase.
+    learning_rate, weight_decay : float
+        eta and lam.
+    batch_size : int
+        n.
+    training_samples : int
+        Size of a finite training set; 0 draws fresh samples every step.
+    clean_steps, adversarial_steps : int
+    norm : "l2" or "linf"
+    tau : float
+        Radius of adversarial training and of the reported attacked accuracy.
+    training_attack : "fgm" or "pgd"
+        With ``training_pgd_steps``.
+    test_samples : int
+        Fresh samples for every reported accuracy.
+    evaluation_chunk : int
+        Samples evaluated together (the last bit of a product depends on it).
+    bracket_samples : int
+        The first test samples, for which robustness is also certified; 0 leaves it out.
+    bracket_nodes : int
+        Boxes of branch and bound for each undecided one (boxes, not seconds: equal settings
+        give equal results).
+    learner_steps : int
+        Steps of each training of the low-complexity learners (:mod:`simulator.low_complexity`) that
+        the run's network is held against; 0 leaves them out.
+    record_every : int
+        Steps between rows of the history.
+    dtype : "float64" or "float32"
+    threads : int
+        BLAS and Numba threads (the last bit of a product depends on it).
+    """
+
+    name: str
+    seed: int
+    d: int
+    k: int
+    m: int
+    c_strong: float
+    c_weak: float
+    weak_low: float
+    weak_high: float
+    noise: float
+    label_margin: float
+    dictionary: str
+    labeler: str
+    init_scale: float
+    smoothing: float
+    smoothing_mode: str
+    bias_schedule: str
+    bias_scale: float
+    bias_growth: float
+    bias_max: float
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    training_samples: int
+    clean_steps: int
+    adversarial_steps: int
+    norm: str
+    tau: float
+    training_attack: str
+    training_pgd_steps: int
+    test_samples: int
+    evaluation_chunk: int
+    bracket_samples: int
+    bracket_nodes: int
+    learner_steps: int
+    record_every: int
+    dtype: str
+    threads: int
+
+    MODEL: ClassVar[str] = "purification"
+    CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "dictionary": ("identity", "random"), "labeler": ("ones", "signs"),
+        "smoothing_mode": ("expected", "sampled"), "bias_schedule": ("linear", "tracking"),
+        "norm": ("l2", "linf"), "training_attack": ("fgm", "pgd")}
+    ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ("training_samples", "adversarial_steps",
+                                               "bracket_samples", "learner_steps")
+    POSITIVE: ClassVar[tuple[str, ...]] = ("init_scale", "learning_rate")
+    LATER: ClassVar[Mapping[str, Any]] = {"bracket_samples": 0, "bracket_nodes": 1,
+                                          "learner_steps": 0}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_int("k", self.k, high=self.d,
+                    why="a code has no more entries than there are features")
+        require_real("tau", self.tau, low=0.0, open_low=self.learner_steps > 0,
+                     why="learners are attacked at multiples of it")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """d and k."""
+        return self.d, self.k
+
+
+CONFIG = PurificationConfig
