@@ -9,7 +9,6 @@ m = 20 d, and k = 8 at every d (``--set "k=round(d**0.4)"`` changes that).
 import argparse
 import json
 import logging
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -97,7 +96,7 @@ def _plan(arguments: argparse.Namespace) -> Any:
     from simulator.checks import require_choice, require_int
     from simulator.experiments.feature_purification.config import PurificationConfig
     from simulator.experiments.feature_purification.experiment import Simulation
-    from simulator.runs.cost import physical_memory
+    from simulator.runs.machine import cores, physical_memory
     repeats = arguments.repeats if arguments.repeats is not None else 2 if arguments.quick else 9
     require_int("--repeats", repeats, low=1)
     cases = tuple(filter(None, arguments.cases.split(",")))
@@ -128,10 +127,8 @@ def _plan(arguments: argparse.Namespace) -> Any:
                              f"got one of {memory(config) / 2**30:.3g} GiB for all processes")
         Simulation(config)
         configs.append(config)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
-        os.cpu_count() or 1)
-    if configs[0].threads > cores:
-        raise ValueError(f"--threads: expected at most {cores}, got {configs[0].threads}: there "
+    if configs[0].threads > cores():
+        raise ValueError(f"--threads: expected at most {cores()}, got {configs[0].threads}: there "
                          "are no more processors")
     return Plan(configs, dtypes, cases, configs[0].threads, repeats,
                 0.0 if arguments.quick else 0.1, arguments.whole_run, arguments.profile)

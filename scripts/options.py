@@ -87,7 +87,7 @@ def read_file(path: Path | None) -> dict[str, Any]:
 def require_memory(config: Any) -> None:
     """Raise ValueError if a run of these settings does not fit into memory."""
     from simulator.experiments import experiment_module
-    from simulator.runs.cost import physical_memory
+    from simulator.runs.machine import physical_memory
     need = experiment_module(config.MODEL).cost(config).memory
     if need > physical_memory():
         sizes = ", ".join(f"{name}={value}" for name, value in config.to_dict().items()

@@ -4,12 +4,10 @@ Each experiment counts its own work and the arrays that are alive at its peak. T
 the work, by the rate of one product timed now.
 """
 
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-__all__ = ["Cost", "available_memory", "duration", "gemm_rate", "physical_memory", "seconds"]
+__all__ = ["Cost", "duration", "gemm_rate", "seconds"]
 
 PROCESS_BYTES = 205 * 2**20  # interpreter, NumPy, SciPy, Numba; 40 more where it compiles
 TRAINING_SLOWER = 1.5  # gates, draws and losses beside the products
@@ -77,22 +75,3 @@ def duration(length: float) -> str:
     if length < 90:
         return f"{length:.0f} s"
     return f"{length / 60:.0f} min" if length < 5400 else f"{length / 3600:.1f} h"
-
-
-def physical_memory() -> float:
-    """Return the machine's memory in bytes; infinite where it cannot be asked."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return float("inf")
-
-
-def available_memory() -> float:
-    """Return the bytes that can be taken without hurting others; at most the machine's."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return min(1024.0 * int(line.split()[1]), physical_memory())
-    except (OSError, ValueError, IndexError):
-        pass
-    return physical_memory()

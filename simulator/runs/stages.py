@@ -17,6 +17,7 @@ import threadpoolctl
 from simulator.errors import Diverged, Stopped
 from simulator.runs.config import Config
 from simulator.runs.folder import RunFolder
+from simulator.runs.machine import warn_of_threads
 
 __all__ = ["Arrays", "Progress", "Result", "Stage", "fixed_threads", "run_stages",
            "silent", "stored_result", "write_result"]
@@ -28,6 +29,7 @@ Progress = Callable[[int, int, str], None]
 @contextmanager
 def fixed_threads(threads: int) -> Iterator[None]:
     """Use this many BLAS threads, and as many Numba threads as there are up to it."""
+    warn_of_threads(threads)
     before = numba.get_num_threads()
     most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     numba.set_num_threads(min(threads, most))

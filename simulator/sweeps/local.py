@@ -21,9 +21,9 @@ from typing import Any
 from simulator.errors import Busy, RunError
 from simulator.experiments import config_of, experiment_module, stored_config
 from simulator.runs.config import Config, config_hash
-from simulator.runs.cost import available_memory
 from simulator.runs.files import table_bytes, with_nan, write_atomic
 from simulator.runs.folder import RunFolder
+from simulator.runs.machine import ROOT, available_memory, cores
 from simulator.sweeps.plan import Plan, load_plan
 
 __all__ = ["Outcome", "here", "left_to_do", "merge", "processes", "record_failure", "run_one",
@@ -170,7 +170,8 @@ def here(configs: Iterable[Config], root: Path,
         yield run_one(config, root, stop)
 
 
-def worker_count(configs: Sequence[Config], wanted: int | None = None) -> int:
+def worker_count(configs: Sequence[Config], wanted: int | None = None,
+                 machine: Path = ROOT) -> int:
     """Return how many runs to do at once: as many as have a core and memory.
 
     Parameters
@@ -179,14 +180,15 @@ def worker_count(configs: Sequence[Config], wanted: int | None = None) -> int:
     wanted : int or None
         What the user asked for; None for one run per core. Fewer where memory is short: it is
         shared by the largest runs, and a fifth of what is free stays free.
+    machine : Path
+        Root of the file system that tells limits; see :mod:`simulator.runs.machine`.
     """
     if not configs:
         return 1
     threads = max(config.threads for config in configs)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     need = max(experiment_module(config.MODEL).cost(config).memory for config in configs)
-    fits = max(1, int(min(0.8 * available_memory() / need, 1e6)))
-    most = max(1, (cores or 1) // threads) if wanted is None else wanted
+    fits = max(1, int(min(0.8 * available_memory(machine) / need, 1e6)))
+    most = max(1, cores(machine) // threads) if wanted is None else wanted
     return min(most, fits, len(configs))
 
 

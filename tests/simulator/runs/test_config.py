@@ -10,9 +10,9 @@ from simulator.experiments import preset, preset_names
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.cost import cost
 from simulator.runs.config import config_hash
-from simulator.runs.cost import physical_memory
 from simulator.runs.files import read_settings
 from simulator.runs.folder import RunFolder
+from simulator.runs.machine import physical_memory
 
 from small import small_config
 

@@ -9,7 +9,7 @@ import pytest
 
 import simulator
 from simulator.experiments.feature_purification.cost import cost
-from simulator.runs.cost import available_memory, duration, gemm_rate, physical_memory, seconds
+from simulator.runs.cost import duration, gemm_rate, seconds
 
 from small import small_config
 
@@ -80,7 +80,3 @@ def test_the_rate_of_a_product_is_that_of_a_computer():
 
 def test_durations_are_words():
     assert [duration(length) for length in (3.2, 600, 9000)] == ["3 s", "10 min", "2.5 h"]
-
-
-def test_free_memory_is_part_of_the_memory():
-    assert 0 < available_memory() <= physical_memory()

@@ -178,17 +178,30 @@ def test_stop_ends_a_sweep_where_it_can_be_resumed(serial, tmp_path):
 
 def test_workers_have_a_core_and_memory_each(monkeypatch):
     configs = [small_config(seed=seed) for seed in range(50)]
-    monkeypatch.setattr(sweep, "available_memory", lambda: 1e15)
+    monkeypatch.setattr(sweep, "available_memory", lambda root: 1e15)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8), raising=False)
     assert sweep.worker_count(configs) == 8
     assert sweep.worker_count([small_config(threads=3)] * 9) == 2
     assert sweep.worker_count(configs, 40) == 40
     assert sweep.worker_count(configs[:3]) == 3
-    monkeypatch.setattr(sweep, "available_memory", lambda: 3.9 * cost(configs[0]).memory)
+    monkeypatch.setattr(sweep, "available_memory", lambda root: 3.9 * cost(configs[0]).memory)
     assert sweep.worker_count(configs, 40) == 3
-    monkeypatch.setattr(sweep, "available_memory", lambda: 1.0)
+    monkeypatch.setattr(sweep, "available_memory", lambda root: 1.0)
     assert sweep.worker_count(configs) == 1
     assert sweep.worker_count([]) == 1
+
+
+def test_workers_share_what_a_control_group_leaves(tmp_path):
+    """A job of 700 MiB and one processor's time holds fewer runs than the machine would."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/job\n")
+    group = tmp_path / "sys/fs/cgroup/job"
+    group.mkdir(parents=True)
+    configs = [small_config(seed=seed) for seed in range(50)]
+    (group / "memory.max").write_text(f"{int(3.9 * cost(configs[0]).memory)}")
+    assert sweep.worker_count(configs, 40, tmp_path) == 3
+    (group / "cpu.max").write_text("100000 100000")
+    assert sweep.worker_count(configs, None, tmp_path) == 1
 
 
 KILL_ONE = """
