@@ -21,7 +21,7 @@ import hashlib
 import io
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ __all__ = ["FORMAT", "RunFolder", "environment", "read_npz", "write_atomic"]
 
 LOG = logging.getLogger("purify")
 FORMAT = 1
+STATUS_KINDS = {str: "a word", int: "an integer", dict: "a table"}
 RESULTS = ("config.json", "metrics.csv", "arrays.npz", "summary.json")  # hashed when done
 
 
@@ -108,12 +109,29 @@ class RunFolder:
         return cls(path)
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings of the run; :func:`simulator.experiments.stored_config` checks."""
-        return self.read_json("config.json")
+        """Return the settings of the run, those given as rules as rules.
+
+        :func:`simulator.experiments.stored_config` checks them.
+        """
+        rules = self.read_json("rules.json") if (self.path / "rules.json").exists() else {}
+        return self.read_json("config.json") | rules
 
     def status(self) -> dict[str, Any]:
-        """Return status.json, or {} where it is missing."""
-        return self.read_json("status.json") if (self.path / "status.json").exists() else {}
+        """Return status.json, or {} where it is missing.
+
+        Raises
+        ------
+        Damaged
+            It is something else.
+        """
+        if not (self.path / "status.json").exists():
+            return {}
+        status = self.read_json("status.json")
+        for key, kind in (("state", str), ("step", int), ("files", dict), ("error", str)):
+            if not isinstance(status.get(key, kind()), kind):
+                raise Damaged(f"{self.path / 'status.json'}: {key}: expected "
+                              f"{STATUS_KINDS[kind]}, got {status[key]!r:.40}")
+        return status
 
     def write_status(self, state: str, step: int, files: Sequence[str] = (),
                      error: str = "") -> None:
@@ -174,7 +192,8 @@ class RunFolder:
     def save_checkpoint(self, config: Config, state: Mapping[str, np.ndarray]) -> None:
         """Store ``state``, marked with the format and the config; keep the one before."""
         self.write_npz("checkpoint.next.npz", {
-            "format": np.array(FORMAT), "config_hash": np.array(config_hash(config)), **state})
+            "format": np.array(FORMAT), "config_hash": np.array(config_hash(config)),
+            "manifest": _manifest(state), **state})
         try:
             if (self.path / "checkpoint.npz").exists():
                 os.replace(self.path / "checkpoint.npz", self.path / "checkpoint.previous.npz")
@@ -252,15 +271,32 @@ def _changes(stored: Mapping[str, Any], config: Config) -> str:
 
 
 def _checkpoint(path: Path, config: Config) -> dict[str, np.ndarray]:
-    """Read a checkpoint that must belong to these settings."""
+    """Read a checkpoint that must belong to these settings and hold all that was put in it."""
     state = read_npz(path)
-    if "format" not in state or "config_hash" not in state:
-        raise RunError(f"{path}: expected a checkpoint, got an archive of "
-                       f"{', '.join(sorted(state)) or 'nothing'}")
-    if int(state["format"]) != FORMAT:
-        raise RunError(f"{path}: expected format {FORMAT}, got {int(state['format'])}: "
-                       "written by another version")
-    if str(state["config_hash"]) != config_hash(config):
+    marks = [state.pop(name, None) for name in ("format", "config_hash", "manifest")]
+    if marks[0] is None or marks[1] is None:
+        raise Damaged(f"{path}: expected a checkpoint, got an archive of "
+                      f"{', '.join(sorted(state)) or 'nothing'}")
+    found, of = (str(mark.tolist()) for mark in marks[:2])
+    if found != str(FORMAT):
+        raise RunError(f"{path}: expected format {FORMAT}, got {found:.20}: written by another "
+                       "version")
+    if of != config_hash(config):
         raise RunError(f"{path}: expected a checkpoint of run {config_hash(config)}, got one "
-                       f"of run {state['config_hash']}: it belongs to other settings")
+                       f"of run {of:.20}: it belongs to other settings")
+    if marks[2] is not None:  # older ones have none
+        stored, now = set(marks[2].ravel().tolist()), set(_manifest(state).tolist())
+        if stored != now:
+            raise Damaged(f"{path}: expected {_listed(stored - now)}, got {_listed(now - stored)}: "
+                          "it was changed")
     return state
+
+
+def _manifest(state: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Name, type and shape of every array: what an archive's own checksums do not cover."""
+    return np.array([f"{name} {value.dtype} {value.shape}" for name, value in
+                     ((name, np.asarray(value)) for name, value in state.items())], dtype=np.str_)
+
+
+def _listed(lines: Iterable[str]) -> str:
+    return "; ".join(sorted(map(str, lines))[:3]) or "nothing in its place"

@@ -7,7 +7,7 @@ import stat
 import numpy as np
 import pytest
 
-from simulator.errors import RunError
+from simulator.errors import Damaged, RunError
 from simulator.experiments import stored_config
 from simulator.runs.config import config_hash
 from simulator.runs.folder import RunFolder, environment, read_npz, write_atomic
@@ -201,3 +201,54 @@ def test_the_environment_is_plain_data():
     facts = environment(2)
     assert json.loads(json.dumps(facts)) == facts
     assert {"numpy", "numba", "scipy", "blas", "processor", "threads"} <= set(facts)
+
+
+@pytest.mark.parametrize("status, message", [
+    ({"state": "running", "files": [1]}, r"files: expected a table, got \[1\]"),
+    ({"state": 3}, "state: expected a word, got 3"),
+    ({"state": "done", "step": "x"}, "step: expected an integer, got 'x'"),
+    ({"state": "failed", "error": None}, "error: expected a word, got None")])
+def test_a_status_of_another_kind_is_named(folder, status, message):
+    (folder.path / "status.json").write_text(json.dumps(status))
+    for ask in (folder.status, folder.is_done):
+        with pytest.raises(Damaged, match=f"status.json: {message}"):
+            ask()
+
+
+def stored(folder, config, **changes):
+    """Write a checkpoint, then change what is in it behind the product's back."""
+    folder.save_checkpoint(config, {"step": np.array(3), "weights": np.ones((4, 2)),
+                                    "bias": np.array(0.5)})
+    path = folder.path / "checkpoint.npz"
+    with np.load(path) as archive:
+        arrays = dict(archive) | changes
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"weights": None}, r"expected weights float64 \(4, 2\), got nothing in its place"),
+    ({"weights": np.ones(3)}, r"expected weights float64 \(4, 2\), got weights float64 \(3,\)"),
+    ({"weights": np.ones((4, 2), np.float32)}, r"got weights float32 \(4, 2\)"),
+    ({"extra": np.ones(1)}, r"expected nothing in its place, got extra float64 \(1,\)"),
+    ({"step": None}, r"expected step int64 \(\), got nothing in its place"),
+    ({"format": None}, "expected a checkpoint, got an archive of bias, step, weights"),
+    ({"format": np.array([9, 9])}, r"expected format 1, got \[9, 9\]"),
+    ({"config_hash": np.array("0")}, "expected a checkpoint of run")])
+def test_a_changed_checkpoint_is_refused_by_name(folder, config, changes, message):
+    stored(folder, config, **changes)
+    with pytest.raises(RunError, match=rf"checkpoint.npz: .*{message}"):
+        folder.load_checkpoint(config)
+
+
+def test_a_checkpoint_comes_back_as_it_was_also_from_before_manifests(folder, config):
+    for changes in ({}, {"manifest": None}):
+        stored(folder, config, **changes)
+        state = folder.load_checkpoint(config)
+        assert set(state) == {"step", "weights", "bias"} and state["weights"].shape == (4, 2)
+
+
+def test_a_changed_checkpoint_gives_way_to_the_one_before(folder, config, caplog):
+    folder.save_checkpoint(config, {"step": np.array(1), "weights": np.zeros((4, 2))})
+    stored(folder, config, weights=None)
+    assert int(folder.load_checkpoint(config)["step"]) == 1
+    assert "continuing from the previous checkpoint, step 1" in caplog.text
