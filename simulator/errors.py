@@ -1,6 +1,6 @@
 """What can go wrong with a run, in one place: each message is one line for the user."""
 
-__all__ = ["Busy", "Damaged", "Diverged", "NotInvertible", "RunError", "Stopped"]
+__all__ = ["Busy", "Damaged", "Diverged", "NotInvertible", "RunError", "Stopped", "Unavailable"]
 
 
 class RunError(Exception):
@@ -13,6 +13,10 @@ class Damaged(RunError):
 
 class Busy(RunError):
     """Another process works in the folder."""
+
+
+class Unavailable(RunError):
+    """A disk does not do as asked: it is full, read-only or gone. Another day it may."""
 
 
 class Diverged(RuntimeError):

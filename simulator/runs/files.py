@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.errors import Busy, Damaged, RunError
+from simulator.errors import Busy, Damaged, Unavailable
 
 try:
     import fcntl
@@ -38,7 +38,7 @@ except ImportError:  # not a POSIX system: runs work, but are not protected from
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["PART", "json_text", "locked", "read_csv", "read_json", "read_npz", "read_settings",
-           "read_text", "table_bytes", "with_nan", "write_atomic", "write_json"]
+           "read_text", "reading", "table_bytes", "with_nan", "write_atomic", "write_json"]
 
 LOG = logging.getLogger("purify")
 PART = ".part"  # ending of a file that is being written; a kill may leave one behind
@@ -56,7 +56,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
     Raises
     ------
-    RunError
+    Unavailable
         The disk is full, the folder cannot be written, and so on; the old file stays.
     """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}{PART}"
@@ -69,7 +69,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+        raise Unavailable(f"{path}: cannot be written: {error.strerror}") from None
     _flush_folder(path.parent)
 
 
@@ -150,13 +150,13 @@ def read_json(path: Path) -> dict[str, Any]:
     ------
     Damaged
         It is no JSON, or holds something else.
-    RunError
+    Unavailable
         It is missing or cannot be read.
     """
     try:
         content = json.loads(read_text(path))
     except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+        raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise Damaged(f"{path}: expected JSON, got something else or half a file") from None
     if not isinstance(content, dict):
@@ -203,7 +203,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     if path.name == "config.json" and rules.is_file():
         try:
             content |= read_json(rules)
-        except RunError as damage:
+        except (Damaged, Unavailable) as damage:
             LOG.warning("%s; settings do not follow each other", damage)
     return content
 
@@ -220,6 +220,21 @@ def read_text(path: Path) -> str:
                                "utf-8"))
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what the system says about a path (no permission, too long a name) into one line.
+
+    Raises
+    ------
+    Unavailable
+        For any OSError within.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
@@ -231,7 +246,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     ------
     Damaged
         The file is truncated, damaged, or holds objects.
-    RunError
+    Unavailable
         The file is missing or cannot be read.
     """
     try:
@@ -245,7 +260,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     except OSError as error:
         if error.errno in (None, errno.EINVAL):  # about the content: a seek to nowhere, say
             raise Damaged(_foreign(path, error)) from None
-        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+        raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, EOFError, KeyError, AttributeError, TypeError, RuntimeError,
             IndexError, OverflowError, SyntaxError, MemoryError, struct.error, zlib.error,
             zipfile.BadZipFile, zipfile.LargeZipFile) as error:
@@ -294,14 +309,14 @@ def read_csv(path: Path) -> list[dict[str, Any]]:
     ------
     Damaged
         It is no table.
-    RunError
+    Unavailable
         It is missing or cannot be read.
     """
     try:
         rows = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
         return [{key: _value(cell) for key, cell in row.items()} for row in rows]
     except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+        raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, AttributeError, csv.Error) as error:
         raise Damaged(f"{path}: expected a table, got something else "
                       f"({_first_line(error)})") from None
@@ -336,7 +351,7 @@ def locked(folder: Path, patience: float = 2.0) -> Iterator[None]:
     ------
     Busy
         Another process works in the folder.
-    RunError
+    Unavailable
         The folder cannot be written.
 
     Notes
@@ -347,7 +362,7 @@ def locked(folder: Path, patience: float = 2.0) -> Iterator[None]:
     try:
         descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise RunError(f"{folder}: cannot be written: {error.strerror}") from None
+        raise Unavailable(f"{folder}: cannot be written: {error.strerror}") from None
     try:
         _take(descriptor, folder, time.monotonic() + patience)
         for leftover in folder.glob(f".*{PART}"):  # of a process that was killed while writing

@@ -29,10 +29,10 @@ from typing import Any
 import numpy as np
 
 from simulator import __version__
-from simulator.errors import Damaged, RunError
+from simulator.errors import Damaged, RunError, Unavailable
 from simulator.runs.config import Config, config_hash
 from simulator.runs.environment import changes, environment
-from simulator.runs.files import (PART, locked, read_csv, read_json, read_npz, table_bytes,
+from simulator.runs.files import (PART, locked, read_csv, read_json, read_npz, reading, table_bytes,
                                   write_atomic, write_json)
 
 __all__ = ["FORMAT", "RunFolder", "environment", "read_npz", "write_atomic"]
@@ -65,11 +65,13 @@ class RunFolder:
             The folder holds something else, an unfinished run without ``resume``, or with
             ``resume`` there is nothing to resume. Nothing is changed on disk then.
         """
-        if (root / "config.json").exists():
-            raise RunError(f"{root}: expected a folder for runs, got a run folder: "
-                           f"name the folder around it ({root.parent})")
-        folder = cls.of(root, config)
-        if folder._in_use():
+        with reading(root):
+            if (root / "config.json").exists():
+                raise RunError(f"{root}: expected a folder for runs, got a run folder: "
+                               f"name the folder around it ({root.parent})")
+            folder = cls.of(root, config)
+            in_use = folder._in_use()
+        if in_use:
             folder._check_same(config)
             if folder.status().get("state") != "done":
                 if not resume:
@@ -82,7 +84,7 @@ class RunFolder:
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{folder.path}: cannot be made: {error.strerror}") from None
+            raise Unavailable(f"{folder.path}: cannot be made: {error.strerror}") from None
         folder.write_json("config.json", config.to_dict())
         if config.rules:
             folder.write_json("rules.json", config.rules)
@@ -104,8 +106,9 @@ class RunFolder:
         RunError
             There is no run.
         """
-        if not (path / "config.json").is_file():
-            raise RunError(f"{path}: expected a run folder, found no config.json in it")
+        with reading(path):
+            if not (path / "config.json").is_file():
+                raise RunError(f"{path}: expected a run folder, found no config.json in it")
         return cls(path)
 
     def settings(self) -> dict[str, Any]:
@@ -199,7 +202,7 @@ class RunFolder:
                 os.replace(self.path / "checkpoint.npz", self.path / "checkpoint.previous.npz")
             os.replace(self.path / "checkpoint.next.npz", self.path / "checkpoint.npz")
         except OSError as error:
-            raise RunError(f"{self.path / 'checkpoint.npz'}: cannot be written: "
+            raise Unavailable(f"{self.path / 'checkpoint.npz'}: cannot be written: "
                            f"{error.strerror}") from None
 
     def load_checkpoint(self, config: Config) -> dict[str, np.ndarray] | None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator import __version__
-from simulator.errors import RunError
+from simulator.errors import RunError, Unavailable
 from simulator.experiments import config_of
 from simulator.runs.config import Config
 from simulator.runs.files import PART, json_text, write_atomic
@@ -242,7 +242,7 @@ def unpack(files: bytes, sha256: str, config: Config, root: Path) -> RunFolder:
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{folder.path}: cannot be made: {error.strerror}") from None
+        raise Unavailable(f"{folder.path}: cannot be made: {error.strerror}") from None
     with folder.locked():
         for name, data in content.items():
             write_atomic(folder.path / name, data)

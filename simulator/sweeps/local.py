@@ -2,23 +2,25 @@
 
 Whatever way the runs are done, their folders hold the same bytes, and :func:`write_summary`
 looks at nothing but the folders. A run that fails says so in its ``status.json`` and stops no
-other run.
+other run. Trouble of the node (a full disk, no memory) is not the run's fault: it stays unfinished,
+and is tried again like any other that was interrupted.
 """
 
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulator.errors import Busy, RunError
+from simulator.errors import Busy, RunError, Unavailable
 from simulator.experiments import config_of, experiment_module, stored_config
 from simulator.runs.config import Config, config_hash
 from simulator.runs.files import table_bytes, with_nan, write_atomic
@@ -27,9 +29,10 @@ from simulator.runs.machine import ROOT, available_memory, cores
 from simulator.sweeps.plan import Plan, load_plan
 
 __all__ = ["Outcome", "here", "left_to_do", "merge", "processes", "record_failure", "run_one",
-           "standing", "thread_environment", "worker_count", "write_summary"]
+           "standing", "tally", "thread_environment", "worker_count", "write_summary"]
 
 CHANGED = "finished, but its files have changed since"
+GUARD = "PURIFY_SWEEP_GUARD"  # environment of a worker: see _main_guard
 KILLED = "its process was killed, perhaps for lack of memory"
 
 
@@ -41,10 +44,10 @@ class Outcome:
     ----------
     config : Config
     state : str
-        "done" (verified by its hashes), "diverged", "failed", "unfinished" (it can be resumed)
-        or "missing" (never started).
+        "done" (verified by its hashes), "diverged", "failed", "unfinished" (it can be resumed),
+        "busy elsewhere" (another process works on it) or "missing" (never started).
     error : str
-        One line, for diverged and failed runs.
+        One line, for diverged and failed runs, and where the node stopped one.
     """
 
     config: Config
@@ -71,9 +74,8 @@ def standing(root: Path, config: Config) -> Outcome:
             return Outcome(config, "failed", CHANGED)
     except RunError as damage:
         return Outcome(config, "failed", _line(damage, root))
-    if state in ("done", "diverged", "failed"):
-        return Outcome(config, state, error)
-    return Outcome(config, "unfinished")
+    return Outcome(config, state if state in ("done", "diverged", "failed") else "unfinished",
+                   error)
 
 
 def left_to_do(root: Path, configs: Iterable[Config], resume: bool = False,
@@ -120,8 +122,10 @@ def run_one(config: Config, root: Path, stop: Callable[[], bool] = never) -> Out
         return Outcome(config, "diverged", str(error))
     except Stopped:
         return Outcome(config, "unfinished")
-    except Busy as error:  # the other process writes the status
-        return Outcome(config, "failed", _line(error, root))
+    except Busy:  # the other process writes the status
+        return Outcome(config, "busy elsewhere")
+    except (Unavailable, OSError, MemoryError) as error:
+        return record_failure(root, config, _line(error, root), "unfinished")
     except Exception as error:  # a run must not take the sweep with it, whatever it met
         return record_failure(root, config, _line(error, root))
     return Outcome(config, "done")
@@ -137,8 +141,11 @@ def _taken_up(root: Path, config: Config) -> RunFolder:
     return RunFolder.create(root, config, resume=True)
 
 
-def record_failure(root: Path, config: Config, error: str) -> Outcome:
-    """Write into a run's folder that it failed, as far as it can be written."""
+def record_failure(root: Path, config: Config, error: str, state: str = "failed") -> Outcome:
+    """Write into a run's folder that it failed, as far as it can be written.
+
+    With ``state`` "unfinished" the node failed, and the run is one that was interrupted.
+    """
     folder = RunFolder.of(root, config)
     try:
         if not (folder.path / "config.json").exists():
@@ -147,10 +154,10 @@ def record_failure(root: Path, config: Config, error: str) -> Outcome:
             step = int(folder.status().get("step", 0))
         except RunError:
             step = 0
-        folder.write_status("failed", step, error=error)
+        folder.write_status("interrupted" if state == "unfinished" else state, step, error=error)
     except RunError:  # the disk is full: the run stays unfinished, which is true as well
         pass
-    return Outcome(config, "failed", error)
+    return Outcome(config, state, error)
 
 
 def _line(error: Exception, root: Path) -> str:
@@ -192,6 +199,19 @@ def worker_count(configs: Sequence[Config], wanted: int | None = None,
     return min(most, fits, len(configs))
 
 
+def tally(outcomes: Iterable[Outcome]) -> str:
+    """Say in one line how runs stand, and what does those that are not done.
+
+    ``"4 done, 2 failed (--retry-failed tries them again)"``
+    """
+    again = {"failed": "--retry-failed tries them again",
+             "diverged": "--retry-failed tries them again",
+             "unfinished": "--resume continues them", "missing": "--resume does them"}
+    counts = Counter(outcome.state for outcome in outcomes)
+    return ", ".join(f"{number} {state}" + (f" ({again[state]})" if state in again else "")
+                     for state, number in counts.items())
+
+
 def thread_environment(threads: int) -> dict[str, str]:
     """Environment variables that must be set before NumPy and Numba load in a worker."""
     return {name: str(threads) for name in
@@ -217,11 +237,18 @@ def processes(configs: Iterable[Config], root: Path, workers: int,
     A worker that is killed takes the others of its pool along. All runs that were on are then
     continued one at a time, so that the one that kills its process is found; only that one
     fails.
+
+    Raises
+    ------
+    RunError
+        A worker cannot load the script that asks for this: it starts processes while it is
+        imported, for want of ``if __name__ == "__main__":``.
     """
     waiting = deque(configs)
     if not waiting:
         return
-    with _environment(thread_environment(max(config.threads for config in waiting))):
+    threads = thread_environment(max(config.threads for config in waiting))
+    with _main_guard() as guard, _environment(threads | guard):
         while waiting and not stop():
             suspects = yield from _pool(waiting, root, workers, stop)
             for suspect in suspects:
@@ -229,6 +256,30 @@ def processes(configs: Iterable[Config], root: Path, workers: int,
                     return
                 if (yield from _pool(deque([suspect]), root, 1, stop)):
                     yield record_failure(root, suspect, KILLED)
+
+
+@contextmanager
+def _main_guard() -> Iterator[dict[str, str]]:
+    """Notice that workers run the whole script again instead of taking up runs.
+
+    A process that is spawned imports the script of its parent. Where that comes here once more,
+    the worker marks a file that the parent named in the environment yielded, and ends without a
+    word: Python's own message is a page for each worker.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        with suppress(KeyError, OSError):
+            Path(os.environ[GUARD]).write_text("met")
+        os._exit(1)
+    with tempfile.TemporaryDirectory(prefix="purify-") as place:
+        mark = Path(place) / "guard"
+        yield {GUARD: str(mark)}
+
+
+def _check_guard() -> None:
+    if Path(os.environ[GUARD]).exists():
+        raise RunError("sweep: expected the script to start runs below if __name__ == "
+                       "'__main__':, got one that starts them when it is imported: every worker "
+                       "process imports it")
 
 
 def _pool(waiting: deque[Config], root: Path, workers: int,
@@ -258,6 +309,8 @@ def _pool(waiting: deque[Config], root: Path, workers: int,
             lost.extend(running.values())
         finally:
             stopped.set()  # an error or a closed generator must not wait for whole runs
+    if lost:
+        _check_guard()
     return lost
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.checks import require_int
-from simulator.errors import Damaged, RunError
+from simulator.errors import Damaged, RunError, Unavailable
 from simulator.experiments import config_class, config_of
 from simulator.runs.config import Config, config_hash
 from simulator.runs.files import json_text, read_json, write_atomic
@@ -176,6 +176,8 @@ def shard_of(text: str) -> tuple[int, int]:
     if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
         raise ValueError(f"shard {text}: expected i/n, as in 0/4")
     index, count = map(int, parts)
+    if count < 1:
+        raise ValueError(f"shard {text}: expected at least 1 piece, got {count}")
     if index >= count:
         raise ValueError(f"shard {text}: expected i from 0 to n - 1 = {count - 1}, got {index}")
     return index, count
@@ -193,7 +195,7 @@ def save_plan(root: Path, plan: Plan) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{folder}: cannot be made: {error.strerror}") from None
+        raise Unavailable(f"{folder}: cannot be made: {error.strerror}") from None
     content = {"format": FORMAT, "swept": plan.swept,
                "runs": [config.to_dict() for config in plan.configs]}
     text = (json_text(content, indent=1) + "\n").encode()

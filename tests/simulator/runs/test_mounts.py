@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from simulator.errors import RunError
+from simulator.errors import RunError, Unavailable
 from simulator.runs import files
 from simulator.runs.folder import RunFolder
 
@@ -99,3 +99,11 @@ def test_no_mode_is_set_where_modes_cannot_be(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "chmod", forbid)
     files.write_json(tmp_path / "a.json", {"d": 3})
     assert json.loads((tmp_path / "a.json").read_text()) == {"d": 3}
+
+
+def test_a_place_that_cannot_be_looked_at_is_one_line(tmp_path):
+    too_long = tmp_path / ("a" * 300)
+    with pytest.raises(Unavailable, match="cannot be read: File name too long"):
+        RunFolder.create(too_long, small_config())
+    with pytest.raises(Unavailable, match="cannot be read: File name too long"):
+        RunFolder.existing(too_long)

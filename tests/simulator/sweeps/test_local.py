@@ -13,8 +13,9 @@ import pytest
 
 import simulator
 from scripts import sweep as command
-from simulator.errors import RunError
+from simulator.errors import RunError, Unavailable
 from simulator.experiments import preset
+from simulator.experiments.feature_purification import experiment as simulation
 from simulator.experiments.feature_purification.cost import cost
 from simulator.runs.files import locked, read_csv
 from simulator.runs.folder import RunFolder
@@ -114,17 +115,66 @@ def test_one_failing_run_loses_no_other(tmp_path, caplog):
     assert table.read_bytes() == before
 
 
-def test_an_unexpected_error_is_recorded_and_can_be_tried_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("trouble", [
+    MemoryError("no room\nat all"), OSError(28, "No space left on device"),
+    Unavailable("arrays.npz: cannot be written: No space left on device")])
+def test_trouble_of_the_node_is_tried_again_with_resume(tmp_path, monkeypatch, trouble):
     config = small_config(**TINY)
-    from simulator.experiments.feature_purification import experiment as simulation
 
     def fail(self, network):
-        raise MemoryError("no room\nat all")
+        raise trouble
 
     with monkeypatch.context() as patch:
         patch.setattr(simulation.Simulation, "evaluate", fail)
         (outcome,) = sweep.here([config], tmp_path)
-    assert (outcome.state, outcome.error) == ("failed", "MemoryError: no room")
+    assert outcome.state == "unfinished" and "no" in outcome.error.lower()
+    assert "\n" not in outcome.error and sweep.standing(tmp_path, config) == outcome
+    with pytest.raises(RunError, match="add --resume"):
+        sweep.left_to_do(tmp_path, [config])
+    todo, _ = sweep.left_to_do(tmp_path, [config], resume=True)
+    assert [again.state for again in sweep.here(todo, tmp_path)] == ["done"]
+
+
+def test_how_runs_stand_is_one_line_that_says_what_does_the_rest():
+    states = ["done", "failed", "done", "unfinished", "busy elsewhere"]
+    assert sweep.tally(sweep.Outcome(small_config(), state) for state in states) == (
+        "2 done, 1 failed (--retry-failed tries them again), "
+        "1 unfinished (--resume continues them), 1 busy elsewhere")
+
+
+NO_GUARD = """
+from pathlib import Path
+from small import small_config
+from simulator.errors import RunError
+from simulator.sweeps.local import processes
+
+try:
+    print([outcome.state for outcome in processes([small_config()], Path("runs"), 2)])
+except RunError as error:
+    print(error)
+"""
+
+
+def test_a_script_without_main_guard_is_one_line(tmp_path):
+    (tmp_path / "script.py").write_text(NO_GUARD)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, text=True,
+                          capture_output=True, env=os.environ | {
+                              "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"})
+    assert done.stdout.startswith("sweep: expected the script to start runs below if __name__")
+    assert done.stdout.count("\n") == 1 and done.stderr == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unexpected_error_is_recorded_and_can_be_tried_again(tmp_path, monkeypatch):
+    config = small_config(**TINY)
+
+    def fail(self, network):
+        raise ArithmeticError("no sense\nat all")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation.Simulation, "evaluate", fail)
+        (outcome,) = sweep.here([config], tmp_path)
+    assert (outcome.state, outcome.error) == ("failed", "ArithmeticError: no sense")
     assert sweep.standing(tmp_path, config) == outcome
     assert sweep.left_to_do(tmp_path, [config]) == ([], [outcome])
     todo, _ = sweep.left_to_do(tmp_path, [config], retry_failed=True)
@@ -144,7 +194,7 @@ def test_a_run_that_another_process_works_on_is_left_alone(tmp_path):
     folder = RunFolder.create(tmp_path, config)
     with locked(folder.path):
         (outcome,) = sweep.here([config], tmp_path)
-    assert outcome.state == "failed" and "another process is working" in outcome.error
+    assert (outcome.state, outcome.error) == ("busy elsewhere", "")
     assert sweep.standing(tmp_path, config).state == "unfinished"
 
 

@@ -86,7 +86,8 @@ def test_a_bad_axis_is_refused(text):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("4/4", "expected i from 0 to n - 1 = 3, got 4"), ("0/0", "got 0"),
+    ("4/4", "expected i from 0 to n - 1 = 3, got 4"), ("0/0", "expected at least 1 piece, got 0"),
+    ("1/0", "expected at least 1 piece, got 0"),
     ("1", "expected i/n"), ("-1/4", "expected i/n"), ("a/b", "expected i/n")])
 def test_a_bad_shard_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
