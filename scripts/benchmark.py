@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     LOG.setLevel(logging.INFO)
     from scripts.benchmarking.comparison import compare
-    from scripts.benchmarking.timing import BenchmarkError
+    from scripts.benchmarking.workers import BenchmarkError
     from simulator.errors import Diverged
     try:
         plan = _plan(arguments)
@@ -141,7 +141,7 @@ def _refuse(message: str, code: int) -> int:
 
 def table(found: dict[str, Any]) -> str:
     """Return what was found as text."""
-    from scripts.benchmarking.peers import IMPLEMENTATIONS
+    from scripts.benchmarking.peers.contract import IMPLEMENTATIONS
     machine, rows = found["machine"], found["rows"]
     lines = [_machine(machine), ""]
     for size in machine["gemm"]:
@@ -192,7 +192,7 @@ def _machine(machine: dict[str, Any]) -> str:
 
 
 def _line(case: str, weights: str, here: dict[str, Any]) -> str:
-    from scripts.benchmarking.peers import IMPLEMENTATIONS
+    from scripts.benchmarking.peers.contract import IMPLEMENTATIONS
     cells = []
     for name in IMPLEMENTATIONS:
         row = here.get(name)

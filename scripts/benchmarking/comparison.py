@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmarking.peers import IMPLEMENTATIONS, PACKAGES, installed
-from scripts.benchmarking.timing import Workers, check_agreement, median, spread
+from scripts.benchmarking.peers.contract import IMPLEMENTATIONS, PACKAGES, installed
 from scripts.benchmarking.weights import WEIGHTS, Stages
+from scripts.benchmarking.workers import Workers, check_agreement, median, spread
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.runs.folder import environment
 
@@ -114,7 +114,7 @@ class _Size:
                  machine: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         self.plan, self.stages, self.dtype, self.workers = plan, stages, dtype, workers
         self.machine, self.rows = machine, rows
-        self.config = dataclasses.replace(stages.config, dtype=dtype, threads=plan.threads)
+        self.config = stages.config.with_(dtype=dtype, threads=plan.threads)
         self.few = min(plan.repeats, max(3, plan.repeats // 3))
 
     def measure(self) -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from scripts import benchmark
-from scripts.benchmarking import comparison, peers, timing
+from scripts.benchmarking import comparison, workers
 from scripts.benchmarking.breakdown import CountingPasses, clocked_pieces
+from scripts.benchmarking.peers import contract, implementation
+from scripts.benchmarking.peers.ours import Ours
 from scripts.benchmarking.weights import Stages
 from scripts.options import settings_of
 from simulator.errors import Stopped
@@ -20,7 +22,7 @@ from simulator.runs.folder import RunFolder
 
 ROW = {"case", "weights", "d", "m", "n", "dtype", "implementation", "median_ms", "spread",
        "live_fraction"}
-HERE = [name for name in peers.IMPLEMENTATIONS if peers.installed(name)]
+HERE = [name for name in contract.IMPLEMENTATIONS if contract.installed(name)]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def test_every_implementation_is_measured_in_every_case(measured):
     machine = found["machine"]
     assert machine["threads"] == 1 and machine["gemm"][0]["gflops"] > 0.0
     assert machine["processor"] and "core_type" in machine
-    assert machine["absent"] == [name for name in peers.IMPLEMENTATIONS if name not in HERE]
+    assert machine["absent"] == [name for name in contract.IMPLEMENTATIONS if name not in HERE]
     assert machine["weights"][0]["clean_steps"] == 24
 
 
@@ -90,7 +92,7 @@ def test_the_table_names_what_is_absent(measured):
 
 def test_absent_peers_are_left_out(tmp_path, capsys, monkeypatch):
     missing = {"torch": "no_such_torch", "jax": "no_such_jax"}
-    monkeypatch.setattr(peers, "PACKAGES", missing)
+    monkeypatch.setattr(contract, "PACKAGES", missing)
     monkeypatch.setattr(comparison, "PACKAGES", missing)
     assert benchmark.main(["--quick", "--repeats", "1", "--dtype", "float32",
                            "--cases", "clean"]) == 0
@@ -99,14 +101,14 @@ def test_absent_peers_are_left_out(tmp_path, capsys, monkeypatch):
     assert "float32" in text and "float64" not in text
 
 
-@pytest.mark.parametrize("name", peers.IMPLEMENTATIONS[2:])
+@pytest.mark.parametrize("name", contract.IMPLEMENTATIONS[2:])
 def test_a_peer_steps_and_attacks_as_the_simulator_does(rng, name):
-    if not peers.installed(name):
+    if not contract.installed(name):
         pytest.skip("bench extra not installed")
     W, X = 0.1 * rng.standard_normal((30, 6)), rng.standard_normal((20, 6))
     y = np.where(rng.random(20) < 0.5, -1.0, 1.0)
     results = []
-    for one in (peers.Ours(), peers.implementation(name, 1)):
+    for one in (Ours(), implementation(name, 1)):
         one.load(W, 0.05, 0.01, 0.3)
         samples = one.hand(X, y)
         delta = np.asarray(one.pgd20(samples))
@@ -121,22 +123,24 @@ def test_a_peer_steps_and_attacks_as_the_simulator_does(rng, name):
 
 def test_different_mathematics_is_an_error():
     same = {"numpy": [1.0, 2.0], "ours": [1.0, 2.0 + 1e-12]}
-    timing.check_agreement(same, 1e-8, "here")
+    workers.check_agreement(same, 1e-8, "here")
     for wrong in (2.1, float("nan")):
-        with pytest.raises(timing.BenchmarkError, match="different mathematics"):
-            timing.check_agreement(same | {"ours": [1.0, wrong]}, 1e-8, "here")
+        with pytest.raises(workers.BenchmarkError, match="different mathematics"):
+            workers.check_agreement(same | {"ours": [1.0, wrong]}, 1e-8, "here")
 
 
 def test_a_worker_that_fails_or_dies_is_one_line(capsys, monkeypatch):
-    with timing.Workers(["numpy", "nonsense"], 1, 0.0) as workers:
-        with pytest.raises(timing.BenchmarkError, match="numpy: AttributeError: .*no attribute"):
-            workers.ask("numpy", "sing")
-        workers._processes["numpy"].kill()
-        with pytest.raises(timing.BenchmarkError, match="numpy: its process ended with code -9"):
-            workers.ask("numpy", "blas")
+    with workers.Workers(["numpy", "numpi"], 1, 0.0) as both:
+        for name, order, error in (("numpy", "sampla", "order sampla: unknown; did you mean"),
+                                   ("numpi", "blas", "implementation numpi: unknown; did you")):
+            with pytest.raises(workers.BenchmarkError, match=f"{name}: ValueError: {error}"):
+                both.ask(name, order)
+        both._processes["numpy"].kill()
+        with pytest.raises(workers.BenchmarkError, match="numpy: its process ended with code -9"):
+            both.ask("numpy", "blas")
 
     def disagree(*arguments):
-        raise timing.BenchmarkError("they differ")
+        raise workers.BenchmarkError("they differ")
     monkeypatch.setattr(comparison, "compare", disagree)
     assert benchmark.main(["--quick"]) == 1
     assert capsys.readouterr().err == "purify benchmark: error: they differ\n"

@@ -1,160 +1,41 @@
-"""Timing of implementations side by side: each in a process of its own, taking turns.
+"""One process of the benchmark: an implementation, and the arrays that it works on.
 
-Separate processes, because the threads of one library spin on for a while after their work and
-would slow the next one down. Turns, because a machine's speed drifts: what disturbs one
-implementation disturbs its neighbours too. Parent and worker speak JSON lines.
-
-A worker is ``python -m scripts.benchmarking.timing NAME THREADS``; it answers one order at a time.
+``python -m scripts.benchmarking.worker NAME THREADS`` reads orders as JSON lines, ``{"do": ...}``
+with the arguments of a method of :class:`Worker`, and answers each with a line; an error is an
+answer too. :class:`scripts.benchmarking.workers.Workers` is the other side.
 """
 
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["BenchmarkError", "Workers", "check_agreement", "main", "median", "spread"]
+from scripts.benchmarking.peers import implementation
+from scripts.benchmarking.peers.plain_numpy import Numpy
+from scripts.benchmarking.workers import median
+from simulator.names import require_known
+from simulator.runs.files import json_text
 
-ROOT = Path(__file__).resolve().parents[1]
+__all__ = ["ORDERS", "Worker", "main"]
+
 NO_STEP = 1e-12  # learning rate of a timed step: all the work, and the weights stay
-POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
-         "VECLIB_MAXIMUM_THREADS", "NPROC")  # NPROC: the pool of XLA
 
 
-class BenchmarkError(Exception):
-    """A worker failed, or the implementations disagree; the message is one line."""
-
-
-def median(values: Sequence[float]) -> float:
-    """Return the median."""
-    return float(np.median(values))
-
-
-def spread(values: Sequence[float]) -> float:
-    """Return the interquartile range."""
-    low, high = np.quantile(values, (0.25, 0.75))
-    return float(high - low)
-
-
-class Workers:
-    """One process for each implementation, alive in a ``with`` block.
+class Worker:
+    """One implementation and the arrays it works on.
 
     Parameters
     ----------
-    names : sequence of str
+    name : str
     threads : int
-        Threads of every pool in every process, and processors it may run on.
-    pause : float
-        Seconds before each turn, in which the threads of the last one fall asleep.
     """
-
-    def __init__(self, names: Sequence[str], threads: int, pause: float) -> None:
-        self.names, self.threads, self.pause = tuple(names), threads, pause
-        self._processes: dict[str, subprocess.Popen] = {}
-        self._errors: dict[str, Any] = {}
-
-    def __enter__(self) -> "Workers":
-        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-        environment = dict(os.environ, JAX_PLATFORMS="cpu",
-                           PYTHONPATH=os.pathsep.join(filter(None, paths)))
-        environment |= {pool: str(self.threads) for pool in POOLS}
-        for name in self.names:
-            self._errors[name] = tempfile.TemporaryFile("w+")
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "scripts.benchmarking.timing", name, str(self.threads)], text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors[name],
-                env=environment)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for name, process in self._processes.items():
-            process.kill()
-            process.communicate()
-            self._errors[name].close()
-
-    def ask(self, name: str, do: str, **order: Any) -> Any:
-        """Send an order to one worker and wait for its answer.
-
-        Raises
-        ------
-        BenchmarkError
-            The worker met an error or died.
-        """
-        self._send(name, do, order)
-        return self._answer(name)
-
-    def ask_all(self, do: str, **order: Any) -> dict[str, Any]:
-        """Send the same order to every worker at once: for what is not timed."""
-        for name in self.names:
-            self._send(name, do, order)
-        return {name: self._answer(name) for name in self.names}
-
-    def _send(self, name: str, do: str, order: dict[str, Any]) -> None:
-        pipe = self._processes[name].stdin
-        assert pipe is not None
-        try:
-            pipe.write(json.dumps({"do": do, **order}) + "\n")
-            pipe.flush()
-        except BrokenPipeError:
-            raise self._death(name) from None
-
-    def _answer(self, name: str) -> Any:
-        pipe = self._processes[name].stdout
-        assert pipe is not None
-        line = pipe.readline()
-        if not line:
-            raise self._death(name)
-        answer = json.loads(line)
-        if isinstance(answer, dict) and "error" in answer:
-            raise BenchmarkError(f"{name}: {answer['error']}")
-        return answer
-
-    def _death(self, name: str) -> BenchmarkError:
-        code = self._processes[name].wait()
-        self._errors[name].seek(0)
-        said = self._errors[name].read().strip().splitlines()
-        return BenchmarkError(f"{name}: its process ended with code {code}: "
-                              f"{said[-1] if said else 'out of memory?'}")
-
-    def turns(self, rounds: int, do: str, **order: Any) -> dict[str, list[Any]]:
-        """Send the same order to all in turn, round after round, each round from another one on."""
-        answers: dict[str, list[Any]] = {name: [] for name in self.names}
-        for turn in range(rounds):
-            first = turn % len(self.names)
-            for name in self.names[first:] + self.names[:first]:
-                time.sleep(self.pause)
-                answers[name].append(self.ask(name, do, **order))
-        return answers
-
-
-def check_agreement(found: dict[str, list[float]], tolerance: float, where: str) -> None:
-    """Compare what all implementations computed with what plain NumPy did.
-
-    Raises
-    ------
-    BenchmarkError
-        They differ by more than ``tolerance`` relatively: their times compare nothing.
-    """
-    expected = found["numpy"]
-    for name, values in found.items():
-        for i, (value, right) in enumerate(zip(values, expected, strict=True)):
-            if not abs(value - right) <= tolerance * abs(right):
-                raise BenchmarkError(f"{where}: {name} computes loss {value:.10g} where numpy has "
-                                     f"{right:.10g} (number {i + 1}, tolerance {tolerance:g}): "
-                                     "different mathematics must not be compared")
-
-
-class _Worker:
-    """The other side: one implementation and the arrays it works on."""
 
     def __init__(self, name: str, threads: int) -> None:
-        from scripts.benchmarking.peers import implementation
         self.one: Any = implementation(name, threads)
 
     def prepare(self, config: dict[str, Any], weights: str) -> dict[str, Any]:
@@ -181,7 +62,6 @@ class _Worker:
 
     def check(self) -> list[float]:
         """Return losses that only right gradients lead to: before and after real steps."""
-        from scripts.benchmarking.peers import Numpy
         eta = self.config.learning_rate
         losses = [self.one.clean(self.samples, eta), self.one.clean(self.samples, eta),
                   self.one.adversarial(self.samples, eta), self.one.clean(self.samples, eta)]
@@ -280,6 +160,13 @@ class _Worker:
         return [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
 
 
+# what the parent may ask for
+ORDERS: dict[str, Callable[..., Any]] = {
+    order.__name__: order for order in (
+        Worker.prepare, Worker.load, Worker.check, Worker.warm, Worker.time, Worker.run,
+        Worker.product, Worker.sampler, Worker.pieces, Worker.blas)}
+
+
 def _reset_peak() -> None:
     """Let the kernel forget the peak so far, where it can (Linux)."""
     try:
@@ -313,12 +200,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for line in sys.stdin:
         order = json.loads(line)
         try:
-            worker = worker or _Worker(name, int(threads))
-            answer = getattr(worker, order.pop("do"))(**order)
+            worker = worker or Worker(name, int(threads))
+            answer = ORDERS[require_known("order", order.pop("do"), ORDERS)](worker, **order)
         except Exception as error:
             first = (str(error).splitlines() or [""])[0]
             answer = {"error": f"{type(error).__name__}: {first}"}
-        print(json.dumps(answer), file=pipe, flush=True)
+        print(json_text(answer, None), file=pipe, flush=True)
     return 0
 
 
