@@ -7,17 +7,20 @@ m = 20 d, and k = 8 at every d (``--set "k=round(d**0.4)"`` changes that).
 """
 
 import argparse
-import json
 import logging
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from scripts.command import OK, guarded, ready, show
 from scripts.options import Parser, settings_of
 
-__all__ = ["main", "table"]
+if TYPE_CHECKING:
+    from scripts.benchmarking.comparison import Plan
+
+__all__ = ["main", "parser", "table"]
 
 LOG = logging.getLogger("purify")
 SIZES = (128, 512, 1024)
@@ -30,67 +33,61 @@ COMMON = {"norm": "l2", "smoothing": 0.0, "training_attack": "fgm", "bias_schedu
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure; return the exit code."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    LOG.setLevel(logging.INFO)
+    return guarded("purify benchmark", lambda: _benchmark(parser().parse_args(argv)),
+                   own=argv is None)
+
+
+def _benchmark(arguments: argparse.Namespace) -> int:
+    ready()
     from scripts.benchmarking.comparison import compare
     from scripts.benchmarking.workers import BenchmarkError
-    from simulator.errors import Diverged
-    try:
-        plan = _plan(arguments)
-        if arguments.out is not None:
-            arguments.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        return _refuse(f"{arguments.out}: cannot be written: {error.strerror}", 2)
-    except (TypeError, ValueError) as error:
-        return _refuse(str(error), 2)
+    from simulator.errors import RunError
+    from simulator.runs.files import json_text
+    plan = _plan(arguments)
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory() as scratch, _Bar() as bar:
             found = compare(plan, arguments.out or Path(scratch), bar)
-    except Diverged as error:
-        return _refuse(str(error), 3)
     except BenchmarkError as error:
-        return _refuse(str(error), 1)
-    except KeyboardInterrupt:
-        return _refuse("interrupted", 130)
-    text = json.dumps(found, indent=2)
+        raise RunError(str(error)) from None
+    text = json_text(found)
+    show(text if arguments.format == "json" else table(found))
     if arguments.out is not None:
         from theory.feature_purification.figures import draw_benchmark
         (arguments.out / "benchmark.json").write_text(text + "\n")
         draw_benchmark(found["rows"], arguments.out)
         LOG.info("figure and JSON: %s", arguments.out)
-    print(text if arguments.format == "json" else table(found))
-    return 0
+    return OK
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="purify benchmark", description=__doc__,
-                    formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
-                        help="a setting of the preset; d=512 restricts the sizes "
-                        f"(default: {', '.join(map(str, SIZES))})")
-    parser.add_argument("--dtype", choices=DTYPES, help="one dtype instead of both")
-    parser.add_argument("--threads", metavar="N", help="threads of everybody (default: 2)")
-    parser.add_argument("--seed", metavar="N", help="seed of the run")
-    parser.add_argument("--repeats", metavar="N", type=int,
-                        help="turns with a step, a third of it with longer cases (default: 9)")
-    parser.add_argument("--cases", metavar="LIST", default="clean,adversarial,pgd20,run",
-                        help="default: %(default)s")
-    parser.add_argument("--whole-run", action="store_true", help="do every step of the case run, "
-                        "instead of some in each of nine stretches of it")
-    parser.add_argument("--profile", action="store_true",
-                        help="print where the time of our step goes")
-    parser.add_argument("--quick", action="store_true", help="a tiny size, to see that it works")
-    parser.add_argument("--out", metavar="DIR", type=Path,
-                        help="keep JSON, figure and trained weights there")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-    parser.set_defaults(model="purification", preset="lottery", default_preset="lottery",
-                        config=None)
-    return parser
+def parser() -> Parser:
+    """Return the parser of the command."""
+    built = Parser(prog="purify benchmark", description=__doc__)
+    built.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
+                       help="a setting of the preset; d=512 restricts the sizes "
+                       f"(default: {', '.join(map(str, SIZES))})")
+    built.add_argument("--dtype", choices=DTYPES, help="one dtype instead of both")
+    built.add_argument("--threads", metavar="N", help="threads of everybody (default: 2)")
+    built.add_argument("--seed", metavar="N", help="seed of the run")
+    built.add_argument("--repeats", metavar="N", type=int,
+                       help="turns with a step, a third of it with longer cases (default: 9)")
+    built.add_argument("--cases", metavar="LIST", default="clean,adversarial,pgd20,run",
+                       help="default: %(default)s")
+    built.add_argument("--whole-run", action="store_true", help="do every step of the case run, "
+                       "instead of some in each of nine stretches of it")
+    built.add_argument("--profile", action="store_true",
+                       help="print where the time of our step goes")
+    built.add_argument("--quick", action="store_true", help="a tiny size, to see that it works")
+    built.add_argument("--out", metavar="DIR", type=Path,
+                       help="keep JSON, figure and trained weights there")
+    built.add_argument("--format", choices=("text", "json"), default="text")
+    built.set_defaults(paper="purification", preset="lottery", default_preset="lottery",
+                       config=None)
+    return built
 
 
-def _plan(arguments: argparse.Namespace) -> Any:
+def _plan(arguments: argparse.Namespace) -> "Plan":
     """Check everything before anything is computed."""
     from scripts.benchmarking.comparison import CASES, Plan, memory
     from simulator.checks import require_choice, require_int
@@ -132,11 +129,6 @@ def _plan(arguments: argparse.Namespace) -> Any:
                          "are no more processors")
     return Plan(configs, dtypes, cases, configs[0].threads, repeats,
                 0.0 if arguments.quick else 0.1, arguments.whole_run, arguments.profile)
-
-
-def _refuse(message: str, code: int) -> int:
-    print(f"purify benchmark: error: {message}", file=sys.stderr)
-    return code
 
 
 def table(found: dict[str, Any]) -> str:
@@ -231,8 +223,8 @@ class _Bar:
 
     def __enter__(self) -> "_Bar":
         from tqdm import tqdm
-        self.bar: Any = tqdm(unit="step", disable=not sys.stderr.isatty(), file=sys.stderr,
-                             leave=False)
+        self.bar: tqdm[NoReturn] = tqdm(unit="step", disable=not sys.stderr.isatty(),
+                                        file=sys.stderr, leave=False)
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -6,10 +6,14 @@ Exit codes: 0 ok, 1 a claim failed, 2 bad input, 3 diverged, 130 interrupted.
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from scripts.options import Parser
+from scripts.command import guarded, show
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from scripts.options import Parser
+
+__all__ = ["COMMANDS", "command", "main"]
 
 COMMANDS = {
     "simulate": "run clean then adversarial training and look at the network",
@@ -17,25 +21,44 @@ COMMANDS = {
     "verify": "confront the claims of the theory with runs; verdicts and a report",
     "plot": "redraw the figures of a run from its folder",
     "benchmark": "time our steps beside NumPy, PyTorch and JAX",
-    "info": "versions, processor, BLAS and threads",
+    "settings": "every setting of a run: type, meaning, value in each preset",
+    "info": "version, processor, BLAS, threads and caches",
+    "completion": "a script by which bash or zsh complete the commands",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; return the exit code."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    typed = list(sys.argv[1:] if argv is None else argv)
+    return guarded("purify", lambda: _dispatch(typed), own=argv is None)
+
+
+def command(name: str) -> "Parser":
+    """Return the parser of a subcommand."""
+    parser: Parser = importlib.import_module(f"scripts.{name}").parser()
+    return parser
+
+
+def _dispatch(argv: list[str]) -> int:
+    if argv and argv[0] in COMMANDS:
+        return int(importlib.import_module(f"scripts.{argv[0]}").main(argv[1:]))
+    if argv[:1] == ["--version"]:
+        from simulator import __version__
+        show(f"purify {__version__}")
+        return 0
+    from scripts.options import Parser
+    from simulator.names import hint
     parser = Parser(prog="purify", description="Simulate the theory of adversarial training: "
-                    "why adversarial examples exist and what adversarial training does.")
+                    "why adversarial examples exist and what adversarial training does.",
+                    epilog="purify COMMAND --help explains a command.")
+    parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND")
     for name, summary in COMMANDS.items():
         commands.add_parser(name, help=summary, add_help=False)
     if not argv or argv[0] in ("-h", "--help"):
         parser.print_help()
         return 0
-    if argv[0] not in COMMANDS:
-        parser.error(f"{argv[0]}: expected one of {', '.join(COMMANDS)}")
-    command = importlib.import_module(f"scripts.{argv[0]}")
-    return int(command.main(argv[1:]))
+    parser.error(f"{argv[0]}: expected a command; {hint(argv[0], COMMANDS)}")
 
 
 if __name__ == "__main__":

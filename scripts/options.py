@@ -1,39 +1,110 @@
 """Options shared by the commands: how preset, file and flags become one config."""
 
 import argparse
+import re
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from simulator.experiments import PAPERS, paper, preset, preset_names
+from simulator.experiments import PAPERS, Paper, paper, preset, preset_names
 
-__all__ = ["Parser", "add_config_options", "flat", "merged", "read_file", "require_memory",
-           "settings_of"]
+if TYPE_CHECKING:
+    from simulator.runs.config import Config
+
+__all__ = ["Parser", "add_config_options", "add_format_option", "add_out_option",
+           "add_paper_option", "add_workers_option", "flat", "given_paper", "merged", "plain",
+           "read_file", "require_memory", "require_word", "settings_of"]
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Help in paragraphs, as they were written."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(textwrap.fill(" ".join(part.split()), width, initial_indent=indent,
+                                         subsequent_indent=indent, break_on_hyphens=False,
+                                         break_long_words=False)
+                           for part in text.strip().split("\n\n"))
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line and whose help has no markup in it."""
+
+    def __init__(self, *, description: str | None = None, **options: Any) -> None:
+        text = re.sub(r"\A\s*purify[^:\n]*:\s*", "", plain(description or ""))  # the usage says it
+        super().__init__(description=text[:1].upper() + text[1:],
+                         **{"formatter_class": _Formatter, **options})
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with code 2."""
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        line = " ".join(message.split())
+        self.exit(2, f"{self.prog}: error: {line} (see {self.prog} --help)\n")
+
+
+def plain(text: str) -> str:
+    """Take the marks of reStructuredText out of a docstring."""
+    return re.sub(r"(?::\w+:)?`{1,2}~?([^`]*)`{1,2}", r"\1", text)
+
+
+def add_paper_option(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--paper``, which ``--model`` is another word for."""
+    parser.add_argument("--paper", "--model", metavar="NAME", dest="paper",
+                        help=f"{', '.join(entry.name for entry in PAPERS)}, or a short name of "
+                        f"one: {', '.join(map(_short, PAPERS))} (default: {default})")
+
+
+def _short(entry: Paper) -> str:
+    return (*entry.aliases, entry.model)[0]
+
+
+def given_paper(arguments: argparse.Namespace) -> Paper | None:
+    """Return the paper that was named on the command line, or None.
+
+    Raises
+    ------
+    ValueError
+        There is no such paper.
+    """
+    if arguments.paper is None:
+        return None
+    require_word("--paper", arguments.paper)
+    return paper(arguments.paper)
 
 
 def add_config_options(parser: argparse.ArgumentParser, default_preset: str = "desk") -> None:
     """Add the options that choose the settings of a run."""
-    parser.add_argument("--paper", "--model", metavar="NAME", dest="model",
-                        help=f"{', '.join(entry.name for entry in PAPERS)} (default: "
-                             f"{PAPERS[0].name})")
+    add_paper_option(parser, PAPERS[0].name)
     parser.add_argument("--preset", metavar="NAME",
-                        help=f"{', '.join(preset_names())} (default: "
-                             f"{default_preset}); every paper has smoke and desk")
+                        help=f"{', '.join(preset_names())} (default: {default_preset}); every "
+                        "paper has smoke and desk, purify settings lists all")
     parser.add_argument("--config", metavar="FILE", type=Path,
                         help="settings in TOML, or the config.json of a run")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
-                        help="one setting; numbers may be expressions, as in m=20*d")
+                        help="one setting, as listed by purify settings; numbers may be "
+                        "expressions, as in m=20*d")
     parser.add_argument("--seed", metavar="N", help="seed of every random stream")
     parser.add_argument("--dtype", metavar="TYPE", help="float64 or float32")
     parser.add_argument("--threads", metavar="N", help="BLAS and Numba threads")
     parser.set_defaults(default_preset=default_preset)
+
+
+def add_out_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--out``, the folder for runs."""
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs"),
+                        help="folder that holds the run folders (default: runs)")
+
+
+def add_format_option(parser: argparse.ArgumentParser, content: str) -> None:
+    """Add ``--format``; ``content`` is what json prints."""
+    parser.add_argument("--format", choices=("text", "json"), default="text",
+                        help=f"json prints {content} alone on stdout")
+
+
+def add_workers_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--workers``, the number of runs at once."""
+    parser.add_argument("--workers", metavar="N", type=int,
+                        help="runs at once; 1 does them in this process (default: one a core, "
+                        "fewer where memory is short)")
 
 
 def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -52,12 +123,11 @@ def merged(arguments: argparse.Namespace, stored: dict[str, Any]) -> dict[str, A
     base = stored.pop("preset", None)
     if base is not None and not isinstance(base, str):
         raise ValueError(f"{arguments.config}: preset: expected a name, got {base!r}")
-    name = arguments.preset or base or arguments.default_preset
-    model = stored.pop("model", None)
-    chosen = paper((model or PAPERS[0].name) if arguments.model is None else arguments.model)
-    if model and chosen.model != model:
-        raise ValueError(f"{arguments.config}: expected a run of model {chosen.model}, got one "
-                         f"of {model}")
+    chosen = _paper_of(arguments, stored)
+    if arguments.preset is not None:
+        require_word("--preset", arguments.preset)
+    name = next(entry for entry in (arguments.preset, base, arguments.default_preset)
+                if entry is not None)
     settings = preset(name, chosen.name) | stored
     for text in arguments.set:
         key, equals, value = text.partition("=")
@@ -68,6 +138,29 @@ def merged(arguments: argparse.Namespace, stored: dict[str, Any]) -> dict[str, A
         if getattr(arguments, flag) is not None:
             settings[flag] = getattr(arguments, flag)
     return settings
+
+
+def _paper_of(arguments: argparse.Namespace, stored: dict[str, Any]) -> Paper:
+    """Return the paper of flag and file, which must not name two."""
+    given = given_paper(arguments)
+    words = [str(word) for word in (stored.pop("paper", None), stored.pop("model", None))
+             if word is not None]
+    for word in words:
+        try:
+            if given is not None and paper(word) != given:
+                raise ValueError(f"expected a run of {given.name}, got one of "
+                                 f"{paper(word).name}")
+            given = paper(word)
+        except ValueError as error:
+            raise ValueError(f"{arguments.config}: {error}") from None
+    return given or PAPERS[0]
+
+
+def require_word(flag: str, text: str) -> None:
+    """Refuse what an empty shell variable leaves."""
+    if not text.strip():
+        raise ValueError(f"{flag}: expected a name, got {text!r}: leave the flag out for the "
+                         "default")
 
 
 def read_file(path: Path | None) -> dict[str, Any]:
@@ -84,17 +177,18 @@ def read_file(path: Path | None) -> dict[str, Any]:
     return read_settings(path)
 
 
-def require_memory(config: Any) -> None:
-    """Raise ValueError if a run of these settings does not fit into memory."""
+def require_memory(configs: "Iterable[Config]") -> None:
+    """Raise ValueError if a run of one of these settings does not fit into memory."""
     from simulator.experiments import experiment_module
     from simulator.runs.machine import physical_memory
-    need = experiment_module(config.MODEL).cost(config).memory
-    if need > physical_memory():
-        sizes = ", ".join(f"{name}={value}" for name, value in config.to_dict().items()
-                          if name in ("d", "m"))
-        raise ValueError(f"{sizes}: expected a run that fits into memory, got one of "
-                         f"{need / 2**30:.3g} GiB: this machine has "
-                         f"{physical_memory() / 2**30:.3g} GiB")
+    for config in configs:
+        need = experiment_module(config.MODEL).cost(config).memory
+        if need > physical_memory():
+            sizes = ", ".join(f"{name}={value}" for name, value in config.to_dict().items()
+                              if name in ("d", "m"))
+            raise ValueError(f"{sizes}: expected a run that fits into memory, got one of "
+                             f"{need / 2**30:.3g} GiB: this machine has "
+                             f"{physical_memory() / 2**30:.3g} GiB")
 
 
 def flat(path: Path | None, content: dict[str, Any]) -> dict[str, Any]:

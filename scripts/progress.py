@@ -5,7 +5,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from scripts.command import SIGNALS
+
+if TYPE_CHECKING:
+    from simulator.runs.config import Config
+    from simulator.sweeps.local import Outcome
 
 __all__ = ["Progress", "Stop", "shown"]
 
@@ -16,12 +23,12 @@ EVERY = 10.0  # seconds between lines where there is no bar
 class Progress:
     """A bar on a terminal, a line every few seconds elsewhere; stops a run on Ctrl-C.
 
-    The first SIGINT or SIGTERM stops the run after the current step, with a checkpoint.
+    The first SIGINT or SIGTERM stops the run where it can be resumed, with a checkpoint.
     """
 
     def __enter__(self) -> "Progress":
         from tqdm import tqdm
-        self.bar: Any = tqdm(unit="step", disable=not sys.stderr.isatty(), file=sys.stderr)
+        self.bar = tqdm(unit="step", disable=not sys.stderr.isatty(), file=sys.stderr)
         self.shown = time.monotonic()
         self.stop = Stop().__enter__()
         return self
@@ -32,26 +39,25 @@ class Progress:
 
     def __call__(self, step: int, total: int, what: str) -> None:
         from simulator.errors import Stopped
+        if self.stop():
+            raise Stopped
         self.bar.total = total
         self.bar.set_description(what, refresh=False)
         self.bar.update(step - self.bar.n)
         if self.bar.disable and time.monotonic() - self.shown > EVERY:
             self.shown = time.monotonic()
             LOG.info("step %d of %d, %s", step, total, what)
-        if self.stop():
-            raise Stopped
 
 
 class Stop:
-    """Answers whether SIGINT or SIGTERM has come; a second one kills."""
+    """Answers whether SIGINT or SIGTERM has come; a second one does what it did before."""
 
     def __enter__(self) -> "Stop":
         self.asked = False
-        self.before = {number: signal.signal(number, self._ask)
-                       for number in map(int, (signal.SIGINT, signal.SIGTERM))}
+        self.before = {number: signal.signal(number, self._ask) for number in SIGNALS}
         return self
 
-    def _ask(self, number: int, frame: Any) -> None:
+    def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
         signal.signal(number, self.before[number])
 
@@ -63,8 +69,8 @@ class Stop:
         return self.asked
 
 
-def shown(total: int, settled: int, outcomes: Iterable[Any],
-          describe: Callable[[Any], str]) -> Iterator[Any]:
+def shown(total: int, settled: int, outcomes: "Iterable[Outcome]",
+          describe: "Callable[[Config], str]") -> "Iterator[Outcome]":
     """Pass the outcomes of runs on and show how far they are: a bar, or lines now and then."""
     from tqdm import tqdm
     told, count = 0.0, settled
@@ -75,9 +81,8 @@ def shown(total: int, settled: int, outcomes: Iterable[Any],
             count += outcome.state != "unfinished"
             bar.update(outcome.state != "unfinished")
             what = describe(outcome.config)
-            if outcome.state in ("diverged", "failed"):
-                with tqdm.external_write_mode(sys.stderr):
-                    LOG.warning("%s: %s: %s", what, outcome.state, outcome.error)
+            if outcome.error:
+                LOG.warning("%s: %s: %s", what, outcome.state, outcome.error)
             elif bar.disable and (time.monotonic() - told > EVERY or count == total):
                 told = time.monotonic()
                 LOG.info("%d of %d, last %s: %s", count, total, what, outcome.state)

@@ -7,68 +7,73 @@ table goes to stdout, progress and messages to stderr.
 import argparse
 import logging
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from scripts.options import Parser, add_config_options, flat, merged, read_file, require_memory
+from scripts.command import DIVERGED, INTERRUPTED, OK, guarded, ready, show, tell
+from scripts.options import (Parser, add_config_options, add_out_option, add_workers_option, flat,
+                             merged, read_file, require_memory)
 from scripts.progress import Stop, shown
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from simulator.runs.config import Config
+    from simulator.sweeps.local import Outcome
+    from simulator.sweeps.plan import Plan
+
+__all__ = ["main", "parser"]
 
 LOG = logging.getLogger("purify")
+BUSY = "busy elsewhere"  # another process does it, and tells its end
 EPILOG = """purify sweep merge DIR writes the table of a sweep from its run folders. Exit codes: 0
 all runs are done, 2 bad input, 3 some run diverged or failed, 130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sweep or merge one; return the exit code."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    LOG.setLevel(logging.INFO)
-    if argv[:1] == ["merge"]:
-        parser = Parser(prog="purify sweep merge",
-                        description="Write the table of a sweep from its run folders.")
-        parser.add_argument("folder", metavar="DIR", type=Path,
-                            help="the sweep's folder, or the folder for runs around it")
-        command, arguments = _merge, parser.parse_args(argv[1:])
-    else:
-        command, arguments = _sweep, _parser().parse_args(argv)
-    from simulator.errors import RunError
-    try:
-        return command(arguments)
-    except (RunError, TypeError, ValueError) as error:
-        print(f"purify sweep: error: {error}", file=sys.stderr)
-        return 2
+    typed = list(sys.argv[1:] if argv is None else argv)
+
+    def work() -> int:
+        if typed[:1] == ["merge"]:
+            return _merge(_merge_parser().parse_args(typed[1:]))
+        return _sweep(parser().parse_args(typed))
+
+    return guarded("purify sweep", work, own=argv is None)
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="purify sweep", description=__doc__, epilog=EPILOG)
-    add_config_options(parser)
-    parser.add_argument("--grid", metavar="KEY=V,V", action="append", default=[],
-                        help="values of a setting, as in d=64,128 or k=round(d**0.45)")
-    parser.add_argument("--seeds", metavar="N", type=int,
-                        help="seeds of each combination, from --seed on (default: 1)")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs"),
-                        help="folder that holds the run folders (default: runs)")
-    parser.add_argument("--resume", action="store_true", help="continue unfinished runs")
-    parser.add_argument("--retry-failed", action="store_true",
-                        help="try diverged and failed runs again")
-    parser.add_argument("--workers", metavar="N", type=int,
-                        help="runs at once; 1 does them in this process (default: one a core, "
-                             "fewer where memory is short)")
-    where = parser.add_mutually_exclusive_group()
+def parser() -> Parser:
+    """Return the parser of the command."""
+    built = Parser(prog="purify sweep", description=__doc__, epilog=EPILOG)
+    add_config_options(built)
+    built.add_argument("--grid", metavar="KEY=V,V", action="append", default=[],
+                       help="values of a setting, as in d=64,128 or k=round(d**0.45)")
+    built.add_argument("--seeds", metavar="N", type=int,
+                       help="seeds of each combination, from --seed on (default: 1)")
+    add_out_option(built)
+    built.add_argument("--resume", action="store_true", help="continue unfinished runs")
+    built.add_argument("--retry-failed", action="store_true",
+                       help="try diverged and failed runs again")
+    add_workers_option(built)
+    where = built.add_mutually_exclusive_group()
     where.add_argument("--shard", metavar="I/N",
                        help="do piece I of N, from 0; afterwards purify sweep merge")
     where.add_argument("--dask", metavar="ADDRESS",
                        help="do the runs on a Dask scheduler, or local for one on this machine")
-    parser.add_argument("--dry-run", action="store_true",
-                        help="list the runs with memory and time, and do nothing")
-    return parser
+    built.add_argument("--dry-run", action="store_true",
+                       help="list the runs with memory, disk and time, and do nothing")
+    return built
 
 
-def _plan(arguments: argparse.Namespace) -> Any:
+def _merge_parser() -> Parser:
+    built = Parser(prog="purify sweep merge",
+                   description="Write the table of a sweep from its run folders.")
+    built.add_argument("folder", metavar="DIR", type=Path,
+                       help="the sweep's folder, or the folder for runs around it")
+    return built
+
+
+def _plan(arguments: argparse.Namespace) -> "Plan":
     """Put file and flags together: --grid replaces the file's values of the same setting."""
     from simulator.sweeps.plan import grid_axis, plan_runs
     content = read_file(arguments.config)
@@ -95,19 +100,20 @@ def _plan(arguments: argparse.Namespace) -> Any:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
+    ready()
     from simulator.checks import require_int
     from simulator.sweeps.local import left_to_do, write_summary
     from simulator.sweeps.plan import describe, save_plan, shard_of
-    plan = _plan(arguments)
-    configs = plan.configs
     if arguments.workers is not None:
-        require_int("workers", arguments.workers, low=1)
-    if arguments.shard:
-        configs = plan.shard(*shard_of(arguments.shard))
-        if not configs:
-            raise ValueError(f"shard {arguments.shard}: expected at most {len(plan.configs)} "
-                             "pieces, one run each: this one would be empty")
-    _check_runs(configs)
+        require_int("--workers", arguments.workers, low=1)
+    piece = shard_of(arguments.shard) if arguments.shard is not None else None
+    plan = _plan(arguments)
+    _check_runs(plan.configs)
+    configs = plan.configs if piece is None else plan.shard(*piece)
+    if not configs:
+        LOG.info("nothing to do for shard %s: there are %d runs, one to a piece", arguments.shard,
+                 len(plan.configs))
+        return OK
     if arguments.dry_run:
         return _list(plan, configs, arguments)
     todo, settled = left_to_do(arguments.out, configs, arguments.resume, arguments.retry_failed)
@@ -121,27 +127,31 @@ def _sweep(arguments: argparse.Namespace) -> int:
         for outcome in shown(len(configs), len(settled), _engine(arguments, todo, stop),
                              lambda config: describe(plan, config)):
             settled.append(outcome)
-    if arguments.shard:
+    busy = {outcome.config for outcome in settled if outcome.state == BUSY}
+    if piece is not None:
         LOG.info("when every piece is done: purify sweep merge %s", folder)
     else:
         path, settled = write_summary(folder, plan)
-        print(path)
+        show(str(path))
     if stop():
-        print(f"purify sweep: interrupted; add --resume to continue {folder}", file=sys.stderr)
-        return 130
-    return _closing(settled)
+        tell(f"purify sweep: interrupted; add --resume to continue {folder}")
+        return INTERRUPTED
+    return _closing([replace(outcome, state=BUSY)
+                     if outcome.config in busy and outcome.state != "done" else outcome
+                     for outcome in settled])
 
 
-def _check_runs(configs: Iterable[Any]) -> None:
+def _check_runs(configs: "Sequence[Config]") -> None:
     """Refuse, before anything is done, settings that no run could be made of."""
     from simulator.experiments import experiment_module
     from simulator.sweeps.plan import distinct
+    require_memory(distinct(configs))
     for config in distinct(configs):
-        require_memory(config)
         experiment_module(config.MODEL).check(config)
 
 
-def _engine(arguments: argparse.Namespace, todo: list[Any], stop: Stop) -> Iterator[Any]:
+def _engine(arguments: argparse.Namespace, todo: "list[Config]",
+            stop: Stop) -> "Iterator[Outcome]":
     """Return the iterator that does the runs."""
     from simulator.sweeps.local import here, processes, worker_count
     if arguments.dask:
@@ -156,42 +166,27 @@ def _engine(arguments: argparse.Namespace, todo: list[Any], stop: Stop) -> Itera
 
 
 def _merge(arguments: argparse.Namespace) -> int:
+    ready()
     from simulator.sweeps.local import merge
     path, outcomes = merge(arguments.folder)
-    print(path)
+    show(str(path))
     return _closing(outcomes)
 
 
-def _closing(outcomes: Sequence[Any]) -> int:
+def _closing(outcomes: "Sequence[Outcome]") -> int:
     """Say how the runs stand; return the exit code."""
-    counts = Counter(outcome.state for outcome in outcomes)
-    LOG.info("%s", ", ".join(f"{number} {state}" for state, number in counts.items()))
-    return 0 if set(counts) <= {"done"} else 3
+    from simulator.sweeps.local import tally
+    LOG.info("%s", tally(outcomes))
+    return OK if {outcome.state for outcome in outcomes} <= {"done", BUSY} else DIVERGED
 
 
-def _list(plan: Any, configs: Sequence[Any], arguments: argparse.Namespace) -> int:
+def _list(plan: "Plan", configs: "Sequence[Config]", arguments: argparse.Namespace) -> int:
     """Print the runs with what they will cost."""
-    from simulator.experiments import experiment_module
-    from simulator.runs.config import config_hash
-    from simulator.runs.cost import duration, gemm_rate, seconds
-    from simulator.sweeps.local import standing, worker_count
+    from scripts.costs import cost_lines
     from simulator.sweeps.plan import describe
-    left, most, rates = 0.0, 0.0, {}
-    for config in configs:
-        need = experiment_module(config.MODEL).cost(config)
-        state = standing(arguments.out, config).state
-        size = (need.product, config.dtype, config.threads)
-        if size not in rates:
-            rates[size] = gemm_rate(*size)
-        time_needed = seconds(need, rates[size])
-        most = max(most, need.memory)
-        left += time_needed if state in ("missing", "unfinished") else 0.0
-        print(f"{config_hash(config)}  {need.memory / 2**20:6.0f} MiB  "
-              f"{duration(time_needed):>8}  {state:10}  {describe(plan, config)}")
-    workers = worker_count(configs, arguments.workers)
-    print(f"{len(configs)} runs, {workers} at once: about {most * workers / 2**20:.0f} MiB and "
-          f"{duration(left / workers)} (estimates; time from a product timed just now)")
-    return 0
+    show("\n".join(cost_lines(configs, arguments.out, arguments.workers,
+                              lambda config: describe(plan, config))))
+    return OK
 
 
 if __name__ == "__main__":

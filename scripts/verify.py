@@ -1,129 +1,174 @@
 """``purify verify``: run what the claims need, confront them, and write a report.
 
 Runs are ordinary run folders in --out: finished ones are found again, so the same command
-continues where it was stopped. The verdicts go to stdout and, with figures and one HTML page,
-to <out>/verify-<preset>/ (verify-<paper>-<preset>/ for a companion paper).
+continues where it was stopped. The verdicts go to stdout and, with figures and one HTML page, to
+a folder verify-PRESET in --out; another paper than the first has its name in it, and some claims
+of a paper have theirs.
+
+A theorem need not be of this package: --claims-from takes a file with CLAIM, RUNS and
+confront(runs), like those in theory/feature_purification.
 """
 
 import argparse
-import json
 import logging
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from scripts.options import Parser
+from scripts.command import DIVERGED, FAILED, INTERRUPTED, OK, explained, guarded, ready, show, tell
+from scripts.options import (Parser, add_format_option, add_out_option, add_paper_option,
+                             add_workers_option, given_paper, require_memory, require_word)
 from scripts.progress import Stop, shown
-from simulator.experiments import PAPERS, paper
+from simulator.experiments import PAPERS, Paper
 from simulator.names import hint
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from simulator.runs.config import Config
+    from simulator.sweeps.local import Outcome
+    from theory.claim import Finding, Theorem
+
+__all__ = ["main", "parser", "table"]
 
 LOG = logging.getLogger("purify")
+WIDTH = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Verify claims; return the exit code, 1 if one fails."""
-    parser = Parser(prog="purify verify", description=__doc__)
-    parser.add_argument("--preset", metavar="NAME", default="desk",
-                        help="smoke, desk, phase, paper (default: desk): under a minute, up to 20 "
-                        "minutes, an hour (claim R1), many hours")
-    parser.add_argument("--paper", metavar="NAME", help="the paper of the claims "
-                        "(default: that of --claims, or purification)")
-    parser.add_argument("--claims", metavar="IDS", help="some claims of a paper, as in A2,A6")
-    parser.add_argument("--seeds", metavar="N", type=int, help="seeds 0 to N-1 of every size")
-    parser.add_argument("--workers", metavar="N", type=int,
-                        help="runs at once (default: one a core, fewer where memory is short)")
-    parser.add_argument("--shard", metavar="I/N", help="only do piece I of N of the runs; when "
-                        "all are in --out, the command without --shard confronts them")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs"),
-                        help="folder that holds the run folders (default: runs)")
-    parser.add_argument("--dry-run", action="store_true", help="list the runs, and do nothing")
-    parser.add_argument("--format", choices=("text", "json"), default="text",
-                        help="json prints the findings alone on stdout")
-    arguments = parser.parse_args(argv)
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    LOG.setLevel(logging.INFO)
-    from simulator.errors import RunError
-    try:
-        return _verify(arguments, list(sys.argv[1:] if argv is None else argv))
-    except (RunError, TypeError, ValueError) as error:
-        print(f"purify verify: error: {error}", file=sys.stderr)
-        return 2
+    typed = list(sys.argv[1:] if argv is None else argv)
+    return guarded("purify verify", lambda: _verify(parser().parse_args(typed), typed),
+                   own=argv is None)
+
+
+def parser() -> Parser:
+    """Return the parser of the command."""
+    built = Parser(prog="purify verify", description=__doc__)
+    built.add_argument("--preset", metavar="NAME", default="desk",
+                       help="smoke, desk, paper, and for claim R1 phase (default: desk): under a "
+                       "minute, up to 20 minutes, many hours, 40 minutes")
+    add_paper_option(built, f"that of --claims, or {PAPERS[0].name}")
+    built.add_argument("--claims", metavar="IDS", help="some claims of a paper, as in A2,A6")
+    built.add_argument("--claims-from", metavar="FILE", type=Path, action="append", default=[],
+                       help="a theorem of your own; may be given again")
+    built.add_argument("--seeds", metavar="N", type=int, help="seeds 0 to N-1 of every size")
+    add_workers_option(built)
+    built.add_argument("--shard", metavar="I/N", help="only do piece I of N of the runs; when "
+                       "all are in --out, the command without --shard confronts them")
+    add_out_option(built)
+    built.add_argument("--dry-run", action="store_true",
+                       help="list the runs with memory, disk and time, and do nothing")
+    add_format_option(built, "the findings")
+    return built
 
 
 def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
+    """Choose claims, do the runs they need, confront them."""
+    require_word("--preset", arguments.preset)
+    entry = _paper(arguments)
+    ready()
     from simulator.checks import require_int
-    from simulator.experiments import config_of
     from simulator.sweeps.plan import shard_of
-    from theory.plans import plan, plan_settings
     for flag in ("seeds", "workers"):
         if getattr(arguments, flag) is not None:
             require_int(f"--{flag}", getattr(arguments, flag), low=1)
-    module, name = _paper(arguments)
-    chosen = plan(arguments.preset, name)
-    theorems = _chosen(module, arguments.claims, chosen.get("claims", ()))
-
-    def configs_for(claims: list[str]) -> list[Any]:
-        return [config_of(settings) for settings in plan_settings(chosen, claims, arguments.seeds,
-                                                                  name)]
-
-    configs = configs_for([theorem.claim.id for theorem in theorems])
-    if arguments.shard is not None:
-        index, count = shard_of(arguments.shard)
-        configs = configs[index::count]
+    piece = shard_of(arguments.shard) if arguments.shard is not None else None
+    task = _task(arguments, entry)
+    configs = list(task.configs)
+    if piece is not None:
+        configs = configs[piece[0]::piece[1]]
+        if not configs:
+            LOG.info("nothing to do for shard %s: there are %d runs, one to a piece",
+                     arguments.shard, len(task.configs))
+            return OK
+    require_memory(configs)
     if arguments.dry_run:
-        for config in configs:
-            print(_described(config))
-        return 0
+        from scripts.costs import cost_lines
+        show("\n".join(cost_lines(configs, arguments.out, arguments.workers, _described)))
+        return OK
     code = _complete(configs, arguments)
-    if code != 0:
-        return code
-    if arguments.shard is not None:
+    if code == OK and piece is None:
+        return _conclude(arguments, task, "purify verify " + " ".join(typed))
+    if code == OK:
         LOG.info("%d runs done; with all pieces in %s, the command without --shard confronts them",
                  len(configs), arguments.out)
-        return 0
-    made_for = {theorem: set(configs_for([theorem.claim.id])) for theorem in theorems}
-    return _conclude(arguments, name, "purify verify " + " ".join(typed), module.TITLE, made_for,
-                     configs)
+    return code
 
 
-def _paper(arguments: argparse.Namespace) -> tuple[ModuleType, str]:
-    """Return the module and the name of the paper: the one named, or that of the claims."""
-    from theory.papers import paper as module_of
+class _Task(NamedTuple):
+    """What is verified: claims with the runs made for each, and where the report goes."""
+
+    title: str
+    folder: str
+    made_for: "dict[Theorem, frozenset[Config]]"
+    configs: "tuple[Config, ...]"
+
+
+def _task(arguments: argparse.Namespace, entry: Paper) -> _Task:
+    """Return the claims that were asked for, each with runs.
+
+    Raises
+    ------
+    ValueError
+        An unknown claim or preset, or a claim that was asked for and has no runs in the preset.
+    """
+    from simulator.experiments import config_of
+    from theory.papers import paper
+    from theory.plans import plan, plan_names, plan_settings
+    module = paper(entry.name)
+    chosen = plan(arguments.preset, entry.name)
+    default = [theorem for theorem in module.CLAIMS
+               if theorem.claim.id in chosen.get("claims", (theorem.claim.id,))]
+    theorems = _named(module.CLAIMS, arguments.claims) if arguments.claims is not None else default
+
+    def runs(claims: list[str], name: str = arguments.preset) -> "list[Config]":
+        return [config_of(settings) for settings in
+                plan_settings(plan(name, entry.name), claims, arguments.seeds, entry.name)]
+
+    made_for = {theorem: frozenset(runs([theorem.claim.id])) for theorem in theorems}
+    for theorem, made in made_for.items():
+        if not made:
+            homes = [name for name in plan_names(entry.name) if runs([theorem.claim.id], name)]
+            words = (f"{theorem.claim.id}: preset {arguments.preset} has no runs for it, "
+                     f"{' and '.join(homes) or 'nor has another'} "
+                     f"{'has' if len(homes) == 1 else 'have'}")
+            if arguments.claims is not None:
+                raise ValueError(words)
+            LOG.info("%s", words)
+    which = [theorem.claim.id for theorem in theorems] if theorems != default else []
+    name = [] if entry == PAPERS[0] else [entry.name]
+    return _Task(module.TITLE, "-".join(["verify", *name, arguments.preset, *which]), made_for,
+                 tuple(runs([theorem.claim.id for theorem in theorems])))
+
+
+def _paper(arguments: argparse.Namespace) -> Paper:
+    """Return the paper that is named, or that of the claims, or the first."""
     letter = (arguments.claims or "").strip()[:1].upper()
-    if arguments.paper is not None:
-        chosen = paper(arguments.paper)
-    else:
-        chosen = next((entry for entry in PAPERS if letter and letter in entry.letters), PAPERS[0])
-    return module_of(chosen.name), chosen.name
+    of_claims = next((entry for entry in PAPERS if letter and letter in entry.letters), PAPERS[0])
+    return given_paper(arguments) or of_claims
 
 
-def _chosen(module: ModuleType, text: str | None, default: Sequence[str]) -> tuple[Any, ...]:
-    """The claims named, in the order of the paper; without names the plan's, or all."""
-    if text is None:
-        return tuple(theorem for theorem in module.CLAIMS
-                     if not default or theorem.claim.id in default)
-    known = {theorem.claim.id: theorem for theorem in module.CLAIMS}
+def _named(known: "Sequence[Theorem]", text: str) -> "list[Theorem]":
+    """The claims named, in the order of the paper."""
+    ids = [theorem.claim.id for theorem in known]
     wanted = [name.strip() for name in text.split(",")]
     for name in wanted:
-        if name not in known:
-            raise ValueError(f"--claims {name}: unknown; {hint(name.upper(), known)}")
-    return tuple(theorem for name, theorem in known.items() if name in wanted)
+        if name not in ids:
+            raise ValueError(f"--claims {name}: unknown; {hint(name.upper(), ids)}")
+    return [theorem for theorem in known if theorem.claim.id in wanted]
 
 
-def _described(config: Any) -> str:
+def _described(config: "Config") -> str:
     settings = config.to_dict()
     shown = " ".join(f"{key}={settings[key]}" for key in ("d", "k", "m", "seed") if key in settings)
     return f"{config.name:<8} {shown}"
 
 
-def _complete(configs: Sequence[Any], arguments: argparse.Namespace) -> int:
+def _complete(configs: "Sequence[Config]", arguments: argparse.Namespace) -> int:
     """Do the runs that are not done yet; return an exit code, 0 if all are done."""
     from simulator.errors import RunError
-    from simulator.sweeps.local import CHANGED, left_to_do
+    from simulator.sweeps.local import CHANGED, left_to_do, tally
     todo, settled = left_to_do(arguments.out, configs, resume=True)
     again = []  # one that diverged or failed is tried again: the reason may be gone
     for outcome in settled:
@@ -137,16 +182,16 @@ def _complete(configs: Sequence[Any], arguments: argparse.Namespace) -> int:
         outcomes = list(shown(len(configs), len(configs) - len(todo),
                               _engine(todo, arguments, stop), _described))
     if stop():
-        print("purify verify: interrupted; the same command continues", file=sys.stderr)
-        return 130
-    bad = [outcome for outcome in outcomes if outcome.state != "done"]
-    for outcome in bad:
-        print(f"purify verify: {_described(outcome.config)}: {outcome.state}: {outcome.error}",
-              file=sys.stderr)
-    return 3 if bad else 0
+        tell("purify verify: interrupted; the same command continues")
+        return INTERRUPTED
+    if any(outcome.state != "done" for outcome in outcomes):
+        tell(f"purify verify: nothing confronted: {tally(outcomes)}")
+        return DIVERGED
+    return OK
 
 
-def _engine(todo: list[Any], arguments: argparse.Namespace, stop: Stop) -> Iterator[Any]:
+def _engine(todo: "list[Config]", arguments: argparse.Namespace,
+            stop: Stop) -> "Iterator[Outcome]":
     """Return the iterator that does the runs."""
     from simulator.sweeps.local import here, processes, worker_count
     workers = worker_count(todo, arguments.workers)
@@ -155,38 +200,51 @@ def _engine(todo: list[Any], arguments: argparse.Namespace, stop: Stop) -> Itera
     return processes(todo, arguments.out, workers, stop)
 
 
-def _conclude(arguments: argparse.Namespace, name: str, command: str, title: str,
-              made_for: dict[Any, set[Any]], configs: Sequence[Any]) -> int:
+def _conclude(arguments: argparse.Namespace, task: _Task, command: str) -> int:
     """Confront each claim with the runs made for it, and write what came of it."""
-    from simulator.runs.folder import RunFolder, environment, write_atomic
+    from simulator.runs.environment import environment
+    from simulator.runs.files import json_text, write_atomic
+    from simulator.runs.folder import RunFolder
     from theory.claim import FAILS, Run, confront_all
     from theory.drawing.claims import draw_findings
     from theory.report import html_report
-    runs = [Run.stored(RunFolder.of(arguments.out, config)) for config in configs]
-    LOG.info("confronting %d claims with %d runs", len(made_for), len(runs))
-    findings = confront_all(runs, list(made_for),
-                            lambda theorem, run: run.config in made_for[theorem])
-    which = arguments.preset if name == PAPERS[0].name else f"{name}-{arguments.preset}"
-    folder = arguments.out / f"verify-{which}"
-    draw_findings(findings, folder / "figures")
-    content = json.dumps({"findings": [finding.to_dict() for finding in findings]}, indent=2)
+    runs = [Run.stored(RunFolder.of(arguments.out, config)) for config in task.configs]
+    LOG.info("confronting %d claims with %d runs", len(task.made_for), len(runs))
+    findings = confront_all(runs, list(task.made_for),
+                            lambda theorem, run: run.config in task.made_for[theorem])
+    code = FAILED if any(finding.verdict == FAILS for finding in findings) else OK
+    folder = arguments.out / task.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    content = json_text({"findings": [finding.to_dict() for finding in findings]})
     write_atomic(folder / "findings.json", f"{content}\n".encode())
-    page = html_report(findings, runs, command, environment(runs[0].config.threads), title)
-    write_atomic(folder / "report.html", page.encode())
-    print(content if arguments.format == "json" else _table(findings))
-    LOG.info("report: %s", folder / "report.html")
-    return 1 if any(finding.verdict == FAILS for finding in findings) else 0
+    show(content if arguments.format == "json" else table(findings))
+    try:
+        draw_findings(findings, folder / "figures")
+        page = html_report(findings, runs, command, environment(runs[0].config.threads),
+                           task.title)
+    except Exception as error:  # whatever Matplotlib or its settings do: the verdicts stand
+        LOG.warning("warning: no report: %s", explained(error)[1])
+    else:
+        write_atomic(folder / "report.html", page.encode())
+        LOG.info("report: %s", folder / "report.html")
+    return code
 
 
-def _table(findings: Sequence[Any]) -> str:
+def table(findings: "Sequence[Finding]") -> str:
+    """Return the findings as text: numbers and verdict, then the claim and what to know of it."""
+    from theory.claim import accepted_range
     from theory.report import number
-    lines = [f"{'':4}{'verdict':<20}{'measured':>9}  {'95 % interval':<18}{'expected':>9}  claim"]
+    lines = [f"{'':5}{'verdict':<20}{'measured':>9}  {'95 % interval':<18}accepted"]
     for finding in findings:
-        interval = (f"[{number(finding.low)}, {number(finding.high)}]" if finding.measurements
-                    else "")
-        lines.append(f"{finding.id:<4}{finding.verdict:<20}{number(finding.measured):>9}  "
-                     f"{interval:<18}{number(finding.claim.expected):>9}  {finding.claim.title}")
-        lines += [f"      {caveat}" for caveat in finding.caveats]
+        interval = accepted = ""
+        if finding.measurements:
+            interval = f"[{number(finding.low)}, {number(finding.high)}]"
+            accepted = accepted_range(finding.measurements[0])
+        lines.append(f"{finding.id:<5}{finding.verdict:<20}{number(finding.measured):>9}  "
+                     f"{interval:<18}{accepted}".rstrip())
+        for text, indent in ((finding.claim.title, 5), *((note, 7) for note in finding.caveats)):
+            lines += textwrap.wrap(text, WIDTH, initial_indent=" " * indent,
+                                   subsequent_indent=" " * indent)
     return "\n".join(lines)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from simulator.runs.folder import RunFolder
 
 __all__ = ["PAPERS", "Paper", "config_class", "config_of", "experiment_module", "paper", "preset",
-           "preset_names", "presets", "stored_config"]
+           "preset_names", "presets", "stored_config", "summary_module"]
 
 
 class Paper(NamedTuple):
@@ -82,6 +82,11 @@ def paper(word: str) -> Paper:
 def experiment_module(word: str) -> ModuleType:
     """Return the module that does the runs of a paper: CONFIG, check, cost, simulate."""
     return _module(word, "run")
+
+
+def summary_module(word: str) -> ModuleType:
+    """Return the module that knows the summaries of a paper's runs: tables(config, summary)."""
+    return _module(word, "summary")
 
 
 def config_class(settings: Mapping[str, Any]) -> "type[Config]":

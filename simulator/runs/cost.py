@@ -14,6 +14,8 @@ TRAINING_SLOWER = 1.5  # gates, draws and losses beside the products
 EVALUATION_SLOWER = 2.1
 STEP_SECONDS = 1e-3  # what a step costs however small it is
 START_SECONDS = 2.0  # imports
+DISK_BYTES = 0.7 * 2**20  # of a run folder: figures and tables
+DISK_WEIGHTS = 8  # (m, d) arrays in it: results and two checkpoints, in float64
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ class Cost:
     evaluation_flops: float
     product: tuple[int, int, int]
     steps: int
+
+    @property
+    def disk(self) -> float:
+        """Bytes of the run folder at its largest, roughly."""
+        _, m, d = self.product
+        return DISK_BYTES + DISK_WEIGHTS * 8.0 * m * d
 
 
 def gemm_rate(product: tuple[int, int, int], dtype: str, threads: int,

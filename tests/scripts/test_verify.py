@@ -49,7 +49,7 @@ def test_json_stands_alone_on_stdout_and_equals_the_file(tmp_path, capsys):
     command = [*SMOKE, "--out", str(tmp_path), "--format", "json", "--claims", "A2,A6"]
     assert verify.main(command) == 0
     shown = capsys.readouterr().out
-    assert shown == (tmp_path / "verify-smoke" / "findings.json").read_text()
+    assert shown == (tmp_path / "verify-smoke-A2-A6" / "findings.json").read_text()
     assert [entry["id"] for entry in json.loads(shown)["findings"]] == ["A2", "A6"]
     assert [entry["verdict"] for entry in json.loads(shown)["findings"]] == [
         "outside the regime"] * 2
@@ -129,7 +129,7 @@ def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
 
 def test_a_dry_run_lists_the_runs_and_writes_nothing(tmp_path, capsys):
     assert cli.main(["verify", "--preset", "desk", "--out", str(tmp_path), "--dry-run"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 5 * (6 + 2) + 3
+    assert len(capsys.readouterr().out.splitlines()) == 5 * (6 + 2) + 3 + 1
     assert list(tmp_path.iterdir()) == []
 
 

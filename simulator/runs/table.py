@@ -1,0 +1,50 @@
+"""A table as plain data: what a summary shows, before anybody prints it.
+
+Libraries return and scripts print: the summary of each paper knows its keys, their words and
+their order (``tables`` in ``simulator/experiments/<paper>/summary.py``), a command the width of
+the terminal.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+__all__ = ["Cell", "Table", "by_network"]
+
+Cell = float | int | str | None
+
+
+class Table(NamedTuple):
+    """Rows of numbers under named columns.
+
+    Attributes
+    ----------
+    title : str
+        One line above it.
+    columns : tuple of str
+        Heads of the columns, without that of the labels.
+    rows : tuple of (str, tuple)
+        The label of each row, and a cell for each column; None was not measured.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+def by_network(title: str, networks: Mapping[str, Mapping[str, Any]],
+               labels: Mapping[str, str]) -> Table:
+    """Return a table with a column for each network and a row for each quantity.
+
+    Parameters
+    ----------
+    title : str
+    networks : mapping of str to mapping
+        Numbers of each network, by the head of its column.
+    labels : mapping of str to str
+        Key and words of every quantity that is shown, in order; one that no network has is
+        left out.
+    """
+    shown: Sequence[str] = [key for key in labels
+                            if any(key in numbers for numbers in networks.values())]
+    return Table(title, tuple(networks), tuple(
+        (labels[key], tuple(numbers.get(key) for numbers in networks.values())) for key in shown))

@@ -1,0 +1,68 @@
+"""The command ``purify``: it dispatches, explains itself, and loads nothing to do so."""
+
+import subprocess
+import sys
+
+import pytest
+
+from scripts import cli
+from simulator import __version__
+
+HEAVY = ("numpy", "numba", "scipy", "matplotlib", "tqdm", "theory.claim")
+LOADED = """
+import sys
+from scripts import cli
+try:
+    code = cli.main(sys.argv[1:])
+except SystemExit as leaving:
+    code = leaving.code
+print(*(name for name in {heavy} if name in sys.modules), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *(
+    [command, "--help"] for command in cli.COMMANDS)], ids=" ".join)
+def test_help_loads_nothing_that_computes_or_draws(arguments):
+    process = subprocess.run([sys.executable, "-c", LOADED.format(heavy=HEAVY), *arguments],
+                             capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "\n")
+    assert process.stdout
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_is_free_of_markup_and_narrow(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = cli.command(command).format_help()
+    assert "`" not in text and ":mod:" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.startswith(f"usage: purify {command}")
+
+
+def test_without_a_command_it_says_what_there_is(capsys):
+    assert cli.main([]) == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in cli.COMMANDS)
+
+
+def test_the_version_is_printed(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"purify {__version__}\n"
+
+
+def test_a_command_gets_the_rest(capsys):
+    assert cli.main(["info", "--format", "json"]) == 0
+    assert capsys.readouterr().out.startswith("{")
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["simulat"], "simulat: expected a command; did you mean simulate?"),
+    (["--verbose"], "--verbose: expected a command"),
+    (["simulate", "--nonsense"], "purify simulate: error: unrecognized arguments: --nonsense"),
+    (["plot"], "purify plot: error: the following arguments are required: RUN")], ids=str)
+def test_what_is_mistyped_is_one_line_with_exit_code_2(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
