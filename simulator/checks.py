@@ -4,6 +4,7 @@ Numba kernels do no bounds check: every public function calls these before it ca
 """
 
 import math
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -16,6 +17,7 @@ __all__ = [
     "require_int",
     "require_labels",
     "require_orthonormal",
+    "require_radii",
     "require_real",
 ]
 
@@ -78,6 +80,18 @@ def require_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
     return str(value)
+
+
+def require_radii(name: str, radii: Any) -> list[float]:
+    """Return radii as strictly ascending floats from 0 on, or raise TypeError / ValueError."""
+    if isinstance(radii, Real) or not isinstance(radii, Iterable):
+        raise TypeError(f"{name}: expected a sequence of radii such as [0.1, 0.2], got {radii!r}")
+    radii = [require_real(name, radius, low=0.0) for radius in radii]
+    if not radii:
+        raise ValueError(f"{name}: expected at least one radius, got none")
+    if sorted(set(radii)) != radii:
+        raise ValueError(f"{name}: expected ascending order, got {radii}")
+    return radii
 
 
 def require_array(name: str, value: Any, shape: tuple[int | None, ...], why: str = "",

@@ -1,4 +1,4 @@
-"""The one Numba decorator.
+"""The one Numba decorator, and how many threads compute.
 
 A kernel takes arrays and scalars, checks nothing and draws no random number; the public
 function above it does. ``fastmath`` is off everywhere: it lets the compiler assume that no
@@ -17,9 +17,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import numba
+import threadpoolctl
 from numba.core.caching import FunctionCache
 
-__all__ = ["kernel"]
+__all__ = ["fixed_threads", "kernel"]
 
 LOG = logging.getLogger("purify")
 
@@ -32,6 +33,19 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
             dispatcher.enable_caching()
             dispatcher._cache = _SturdyCache(function)
     return dispatcher  # type: ignore[no-any-return]
+
+
+@contextmanager
+def fixed_threads(threads: int) -> Iterator[None]:
+    """Use this many BLAS threads, and as many Numba threads as there are up to it."""
+    before = numba.get_num_threads()
+    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    numba.set_num_threads(min(threads, most))
+    try:
+        with threadpoolctl.threadpool_limits(threads):
+            yield
+    finally:
+        numba.set_num_threads(before)
 
 
 class _SturdyCache(FunctionCache):  # type: ignore[misc]

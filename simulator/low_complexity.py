@@ -16,22 +16,25 @@ accuracy: an unfair advantage of the learner, not of the network it is held agai
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from simulator.attacks.gradient import FGM, PGD, Universal, worst_case
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.directions import Universal
+from simulator.attacks.gradient import FGM, PGD
+from simulator.attacks.suites import standard_attacks
+from simulator.attacks.through import ThroughSmoothedGates
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball, LinfBall
 from simulator.checks import require_int, require_real
 from simulator.errors import Diverged
 from simulator.networks.linear import LinearClassifier, robust_linear
-from simulator.networks.linearized import LinearizedReLU, ThroughSmoothedGates
+from simulator.networks.linearized import LinearizedReLU
 from simulator.networks.polynomials import Polynomial, SymmetricCubic
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.protocols import Attack, Ball, Batch, Batches, Network
-from simulator.randomness import Role, stream
-from simulator.robustness.accuracy import standard_attacks
+from simulator.protocols import Attack, Batch, Batches, Network
 from simulator.training import train
 
 __all__ = ["GRID", "RADII", "TRAINING_RADII", "Found", "Learner", "LearnerTask",
@@ -215,17 +218,18 @@ def _trained(learner: Learner, task: LearnerTask,
     """Yield the models of the grid, with their hyper-parameters in words."""
     unit = _curvature(learner, task)
     for share in shares:
-        ball = task.ball.with_radius(share * task.ball.radius) if share > 0.0 else None
+        adversary = Adversary(task.ball.with_radius(share * task.ball.radius),
+                              learner.training_attack) if share > 0.0 else None
         for rate, decay in GRID:
             network = learner.make()
             try:
                 with np.errstate(over="ignore", invalid="ignore"):  # told by Diverged
-                    train(network, task.batches, rate / unit, 0, task.steps, decay * unit,
-                          task.seed, attack=learner.training_attack if ball else None, ball=ball)
+                    train(network, task.batches, learning_rate=rate / unit, steps=task.steps,
+                          weight_decay=decay * unit, seed=task.seed, adversary=adversary)
             except Diverged:
                 continue
             words = f"rate {rate / unit:.3g}, decay {decay * unit:.3g}"
-            yield words + (f", radius {share:g} tau" if ball else ""), network
+            yield words + (f", radius {share:g} tau" if adversary else ""), network
 
 
 def _curvature(learner: Learner, task: LearnerTask) -> float:
@@ -248,19 +252,15 @@ def _best(learner: Learner, training: str, named: Sequence[tuple[str, Network]],
     quick["pgd"] = PGD(10)
     found = Found(learner.name, training, [], [], [])
     for index, radius in enumerate(task.radii):
-        ball = task.ball.with_radius(radius)
-        scores = [_accuracies(network, task.validation, ball, quick, task, index)[1]
+        adversary = Adversary(task.ball.with_radius(radius), learner.attacks, seed=task.seed,
+                              chunk=task.chunk)
+        chooser = replace(adversary, attacks=quick)
+        scores = [worst_case(network, task.validation, chooser, key=index).accuracy()
                   for _, network in named]
         words, network = named[int(np.argmax(scores))]
-        clean, attacked = _accuracies(network, task.test, ball, learner.attacks, task, index)
+        result = worst_case(network, task.test, adversary, key=index)
+        clean, attacked = result.accuracy("clean"), result.accuracy()
         found.accuracy.append(clean)
         found.attacked.append(attacked)
         found.best.append(words)
     return found
-
-
-def _accuracies(network: Network, batch: Batch, ball: Ball, attacks: Mapping[str, Attack],
-                task: LearnerTask, index: int) -> tuple[float, float]:
-    found = worst_case(network, batch.X, batch.y, ball, attacks,
-                       stream(task.seed, Role.EVALUATION_ATTACK, index), task.chunk)
-    return found.accuracy("clean"), found.accuracy()

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-__all__ = ["Attack", "Ball", "Batch", "Batches", "DataModel", "Network", "Perturbation"]
+__all__ = ["Attack", "Ball", "Batch", "Batches", "BiasSchedule", "DataModel", "Network",
+           "Perturbation"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,14 @@ class Network(Protocol):
                       weight_decay: float = 0.0,
                       rng: np.random.Generator | None = None) -> float:
         """Take one step of gradient descent on that loss, in place; return the loss before."""
+        ...
+
+
+class BiasSchedule(Protocol):
+    """The bias of a network as training goes on; the loop asks it before every step."""
+
+    def bias(self, step: int, network: Network) -> float:
+        """Return b for a step."""
         ...
 
 

@@ -6,12 +6,16 @@ Kernels never draw: numbers are made in Python and handed to them.
 """
 
 from enum import IntEnum
+from numbers import Integral
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from simulator.checks import require_int
 
-__all__ = ["Role", "stream"]
+__all__ = ["Rng", "Role", "require_generator", "stream"]
+
+Rng: TypeAlias = np.random.Generator | int
 
 
 class Role(IntEnum):
@@ -49,3 +53,15 @@ def stream(seed: int, role: Role, step: int = 0) -> np.random.Generator:
     require_int("seed", seed, low=0)
     require_int("step", step, low=0)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(role), step)))
+
+
+def require_generator(name: str, rng: Any) -> np.random.Generator:
+    """Return ``rng`` if it is a generator, a new one of an integer seed, or raise TypeError.
+
+    A seed gives the generator of ``numpy.random.default_rng(seed)``.
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, bool) or not isinstance(rng, Integral):
+        raise TypeError(f"{name}: expected a seed or a numpy Generator, got {rng!r}")
+    return np.random.default_rng(require_int(name, rng, low=0))

@@ -14,14 +14,16 @@ as neurons fall silent, so no single place stands for the run.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from simulator.attacks.adversary import Adversary
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.jit import fixed_threads
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.runs.config import config_hash
-from simulator.runs.stages import fixed_threads
 from simulator.training import train
 
 __all__ = ["WEIGHTS", "Stages", "Stretch"]
@@ -95,11 +97,13 @@ class Stages:
 
         keep(0, 0.0)
         with fixed_threads(config.threads):
-            train(network, simulation.batches, config.learning_rate, 0, config.clean_steps,
-                  config.weight_decay, config.seed, simulation.schedule, after_step=keep)
-            train(network, simulation.batches, config.learning_rate, config.clean_steps,
-                  self.steps, config.weight_decay, config.seed,
-                  attack=simulation.training_attack, ball=simulation.ball, after_step=keep)
+            common: dict[str, Any] = {
+                "learning_rate": config.learning_rate, "weight_decay": config.weight_decay,
+                "seed": config.seed, "after_step": keep}
+            train(network, simulation.batches, stop=config.clean_steps,
+                  schedule=simulation.schedule, **common)
+            train(network, simulation.batches, start=config.clean_steps, stop=self.steps,
+                  adversary=Adversary(simulation.ball, simulation.training_attack), **common)
         arrays = {name: kept[step] for name, step in self.step_of.items()}
         arrays |= {f"step{place}": kept[place] for place, _ in self._places()}
         partial = self.path.with_suffix(".part")

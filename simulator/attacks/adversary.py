@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from simulator.attacks.gradient import FGM, PGD, WorstCase, worst_case
+from simulator.attacks.suites import gradient_attacks
+from simulator.attacks.worst_case import WorstCase, worst_case
 from simulator.checks import require_int
 from simulator.protocols import Attack, Ball, Batch, Network
 from simulator.randomness import Role, stream
@@ -50,13 +51,16 @@ class Adversary:
             raise TypeError(f"attacks: expected an attack, got the class {attacks.__name__}: "
                             f"write {attacks.__name__}()")
         if attacks is None:
-            attacks = {"fgm": FGM(), "pgd": PGD(20, ("zero", "random"))}
+            attacks = gradient_attacks()
         elif hasattr(attacks, "perturb"):
             attacks = {type(attacks).__name__.lower(): attacks}
         for name, named in (("attacks", attacks), ("strong", self.strong)):
             if not isinstance(named, Mapping):
                 raise TypeError(f"{name}: expected an attack, or attacks by name such as "
                                 f"{{'fgm': FGM()}}, got {named!r}")
+            if "clean" in named:
+                raise ValueError(f'{name}: expected other names, got "clean": it names the input '
+                                 "itself")
             for word, attack in named.items():
                 if not hasattr(attack, "perturb"):
                     raise TypeError(f"{name}: expected {word!r} to have a method perturb, "
@@ -83,5 +87,4 @@ class Adversary:
 
     def worst_case(self, network: Network, batch: Batch, key: int = 0) -> WorstCase:
         """Return what the attacks found together; see :func:`worst_case`."""
-        return worst_case(network, batch.X, batch.y, self.ball, self.attacks, self.stream(key),
-                          self.chunk)
+        return worst_case(network, batch, self, key=key)

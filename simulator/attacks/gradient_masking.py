@@ -25,18 +25,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.attacks.gradient import PGD, RandomSearch
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient import PGD
+from simulator.attacks.search import RandomSearch
+from simulator.attacks.worst_case import require_adversary, require_samples
 from simulator.checks import require_int
 from simulator.protocols import Ball, Batch, Network
-from simulator.randomness import Role, stream
 
-__all__ = ["Masking", "masking"]
+__all__ = ["MaskingSigns", "gradient_masking"]
 
 LIMITS = {"zero_gradients": 0.01, "gradient_free": 0.10, "stalled": 0.20, "spread": 0.50}
 
 
 @dataclass(frozen=True)
-class Masking:
+class MaskingSigns:
     """The signs as measured; all are over the samples that the network gets right.
 
     Attributes
@@ -67,17 +69,18 @@ class Masking:
         return tuple(name for name, limit in LIMITS.items() if getattr(self, name) > limit)
 
 
-def masking(network: Network, batch: Batch, ball: Ball, seed: int,
-            steps: tuple[int, ...] = (1, 5, 20, 40), restarts: int = 4) -> Masking:
+def gradient_masking(network: Network, batch: Batch, adversary: Adversary, *,
+                     steps: tuple[int, ...] = (1, 5, 20, 40), restarts: int = 4) -> MaskingSigns:
     """Look for signs of masked gradients at one radius.
 
     Parameters
     ----------
     network : Network
     batch : Batch
-    ball : Ball
-        Radius above 0. At a radius that breaks about half of the samples the signs say most.
-    seed : int
+    adversary : Adversary
+        Its ball, of radius above 0, and its seed; the attacks here are gradient descent and
+        random search whatever its own are. At a radius that breaks about half of the samples
+        the signs say most.
     steps : tuple of int
         Ascending; the last two are compared for the sign "stalled".
     restarts : int
@@ -85,23 +88,25 @@ def masking(network: Network, batch: Batch, ball: Ball, seed: int,
 
     Raises
     ------
-    ValueError
-        No sample is classified rightly, or the radius is 0.
+    TypeError, ValueError
+        No sample is classified rightly, the radius is 0, or no Adversary.
     """
+    require_adversary(adversary)
     require_int("restarts", restarts, low=2)
     if len(steps) < 2 or list(steps) != sorted(set(steps)):
         raise ValueError(f"steps: expected at least two, ascending, got {steps}")
+    ball = adversary.ball
     if ball.radius == 0.0:
         raise ValueError("ball: expected a radius above 0, got 0: nothing can be masked there")
-    clean = network.margins(batch.X, batch.y)
+    X, y = require_samples(batch)
+    clean = network.margins(X, y)
     right = clean > 0.0
     if not right.any():
         raise ValueError("batch: expected samples that the network gets right, got none")
-    X, y, clean = batch.X[right], batch.y[right], clean[right]
+    X, y, clean = X[right], y[right], clean[right]
 
-    def margins(attack: PGD | RandomSearch, step: int) -> tuple[np.ndarray, np.ndarray]:
-        delta = ball.project(attack.perturb(network, X, y, ball, stream(
-            seed, Role.EVALUATION_ATTACK, step)).delta)
+    def margins(attack: PGD | RandomSearch, key: int) -> tuple[np.ndarray, np.ndarray]:
+        delta = ball.project(attack.perturb(network, X, y, ball, adversary.stream(key)).delta)
         return network.margins(X + delta, y), delta
 
     gradient = network.margin_gradient(X, y).reshape(len(X), -1)
@@ -114,7 +119,7 @@ def masking(network: Network, batch: Batch, ball: Ball, seed: int,
     falls = np.maximum(clean - ends, 0.0)
     best = falls.max(axis=0)
     spread = np.divide(np.ptp(falls, axis=0), best, out=np.ones_like(best), where=best > 0.0)
-    return Masking(
+    return MaskingSigns(
         zero_gradients=float(np.mean(~gradient.any(axis=1))),
         gradient_free=float(np.mean(clean - random > 1.1 * (clean - white) + 1e-9 * clean)),
         stalled=float(np.mean((earlier - white_box < 0.01 * clean)

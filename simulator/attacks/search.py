@@ -1,107 +1,51 @@
-"""Stronger attacks, for where "attacked accuracy" should be close to the truth.
+"""Searches beside the gradient: random points, and few features.
 
-    AdaptivePGD     momentum and a step that halves where it stops helping, per sample
-                    (in the spirit of APGD, Croce & Hein, arXiv 2003.01690), on the margin
+    RandomSearch    margins only, no gradient (a check for masked gradients)
     FeatureGreedy   puts the whole budget on a few dictionary features, chosen one by one: the
                     natural adversary of a purified network, which leaves nothing else to attack
 
 The sharpest of all are the minimisers of a certificate's relaxation
-(:mod:`simulator.certificates.branch_and_bound`); :func:`simulator.robustness.accuracy.bracket` uses all of them.
+(:mod:`simulator.certificates.branch_and_bound`); :func:`simulator.robustness.bracket.bracket`
+uses all of them.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.attacks.gradient import (PGD, BestFound, RandomSearch, require_starts,
-                                        starting_points, zero_rows)
+from simulator.attacks.worst_case import BestFound
 from simulator.checks import require_array, require_int
-from simulator.protocols import Attack, Ball, Network, Perturbation
+from simulator.protocols import Ball, Network, Perturbation
+from simulator.randomness import Rng, require_generator
 
-__all__ = ["AdaptivePGD", "FeatureGreedy", "strong_attacks"]
-
-MOMENTUM = 0.75  # weight of the new step against the last move
-PROGRESS = 0.75  # share of steps since the last check that must have helped
+__all__ = ["FeatureGreedy", "RandomSearch"]
 
 
 @dataclass(frozen=True)
-class AdaptivePGD:
-    """Projected gradient descent on the margin with a step of its own for each sample.
+class RandomSearch:
+    """Accept-if-better random steps: sees margins, never a gradient.
 
-    The step starts at twice the radius. At growing intervals a sample whose margin fell in
-    fewer than 3/4 of the steps, or that found nothing better at the same step size, halves its
-    step and goes back to its best point.
-
-    Attributes
-    ----------
-    steps : int
-        Gradient steps for each start.
-    starts : tuple of "zero", "random", "universal"
-    restarts : int
-        How many random starts "random" stands for.
-    direction : ndarray, shape (d,), or None
-        Direction of the universal start.
+    Half of the trials are fresh points of the sphere; the others move the best point by a
+    random step whose length shrinks from the radius to a tenth of it.
     """
 
-    steps: int = 100
-    starts: tuple[str, ...] = ("zero", "random")
-    restarts: int = 1
-    direction: np.ndarray | None = None
+    trials: int = 40
 
     def __post_init__(self) -> None:
-        require_int("steps", self.steps, low=1)
-        require_starts(self.starts, self.restarts, self.direction)
+        require_int("trials", self.trials, low=1)
 
     def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
-                rng: np.random.Generator) -> Perturbation:
-        """Return the perturbation with the smallest margin over all starts and steps."""
+                rng: Rng) -> Perturbation:
+        """Return the best of ``trials`` random points."""
+        rng = require_generator("rng", rng)
         best = BestFound(network, X, y)
-        zero_gradients = 0
-        for delta in starting_points(self.starts, self.restarts, self.direction, best.X, best.y,
-                                     ball, rng):
-            zero_gradients = max(zero_gradients, self._search(best, delta, ball))
-        return Perturbation(best.delta, zero_gradients)
-
-    def _search(self, best: BestFound, delta: np.ndarray, ball: Ball) -> int:
-        shape = (-1,) + (1,) * (best.X.ndim - 1)
-        checks = _checkpoints(self.steps)
-        size = np.full(len(best.X), 2.0, best.X.dtype)
-        own = BestFound(best.network, best.X, best.y)  # of this start alone
-        last = own.offer(delta)
-        move = np.zeros_like(delta)
-        helped = np.zeros(len(best.X))
-        at_check, resized, before, blind = own.margins.copy(), np.ones(len(size), bool), 0, 0
-        for step in range(self.steps):
-            gradient = best.network.margin_gradient(best.X + delta, best.y)
-            if step == 0:
-                blind = zero_rows(gradient)
-            ahead = ball.project(delta + size.reshape(shape) * ball.steepest(-gradient))
-            weight = MOMENTUM if step else 1.0
-            moved = ball.project(delta + weight * (ahead - delta) + (1.0 - weight) * move)
-            move, delta = moved - delta, moved
-            margins = own.offer(delta)
-            helped += margins < last
-            last = margins
-            if step + 1 in checks:
-                stalled = (helped < PROGRESS * (step + 1 - before)) | (
-                    ~resized & (own.margins >= at_check))
-                size[stalled] *= 0.5
-                delta[stalled], last[stalled] = own.delta[stalled], own.margins[stalled]
-                move[stalled] = 0.0
-                at_check, resized, before = own.margins.copy(), stalled, step + 1
-                helped[:] = 0.0
-        best.offer(own.delta)
-        return blind
-
-
-def _checkpoints(steps: int) -> set[int]:
-    """Steps at which progress is judged: intervals that shrink from 22 % to 6 % of all."""
-    found, share, width = set(), 0.0, 0.22
-    while share < 1.0:
-        share += width
-        found.add(int(np.ceil(share * steps)))
-        width = max(width - 0.03, 0.06)
-    return found
+        for trial in range(self.trials):
+            move = ball.draw(rng, best.X.shape, best.X.dtype)
+            if trial % 2:
+                length = 10.0 ** (-trial / self.trials)
+                move = ball.project(best.delta + length * move)
+            best.offer(move)
+        return Perturbation(best.delta, 0)
 
 
 @dataclass(frozen=True)
@@ -135,7 +79,7 @@ class FeatureGreedy:
         require_int("descents", self.descents, low=0)
 
     def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
-                rng: np.random.Generator) -> Perturbation:
+                rng: Rng | None = None) -> Perturbation:
         """Return the best perturbation of few features; ``rng`` is not used."""
         best = BestFound(network, X, y)
         n, d = best.X.shape
@@ -182,24 +126,3 @@ class FeatureGreedy:
             gradient = best.network.margin_gradient(best.X + delta, best.y)
             towards = -np.where(support, gradient @ M, 0.0) @ M.T
         best.offer(ball.project(ball.steepest(towards)))
-
-
-def strong_attacks(direction: np.ndarray, dictionary: np.ndarray | None = None,
-                   steps: int = 100, restarts: int = 2) -> dict[str, Attack]:
-    """Return the attacks for the samples that the standard ones did not break.
-
-    Parameters
-    ----------
-    direction : ndarray, shape (d,)
-        The universal direction ``M w*``.
-    dictionary : ndarray, shape (d, d), or None
-        None is the identity.
-    steps : int
-        Steps for each start of the two gradient attacks.
-    restarts : int
-        Random starts of each.
-    """
-    starts = ("zero", "random", "universal")
-    return {"pgd-long": PGD(steps, starts, restarts, direction),
-            "adaptive": AdaptivePGD(steps, starts, restarts, direction),
-            "features": FeatureGreedy(dictionary), "random-long": RandomSearch(4 * steps)}

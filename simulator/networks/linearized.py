@@ -19,18 +19,14 @@ support. Then ``df/dx = sum_i g_i a_i + g_i'(u_i) <dw_i, x> w_i(t)``. (The shape
 this project; unlike the normal distribution's it leaves most gates exactly zero.)
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from simulator.attacks.gradient import BestFound
 from simulator.checks import require_array, require_labels, require_real
 from simulator.jit import kernel
 from simulator.networks.screening import Buffers
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.protocols import Attack, Ball, Network, Perturbation
 
-__all__ = ["LinearizedReLU", "ThroughSmoothedGates"]
+__all__ = ["LinearizedReLU"]
 
 DENSE_GATES = 0.07  # above this share of open gates BLAS beats sums over the open ones (measured)
 
@@ -199,45 +195,6 @@ class LinearizedReLU:
         d = self._frozen.shape[1]
         return require_array("X", X, (None, d), why=f"the network reads d = {d} coordinates",
                              dtype=self._frozen.dtype)
-
-
-@dataclass(frozen=True)
-class ThroughSmoothedGates:
-    """An attack that also searches linearised networks through smoothed gates.
-
-    It keeps, per sample, what is worst for the true network. Any other network it attacks
-    plainly.
-
-    Attributes
-    ----------
-    attack : Attack
-        How each of the networks is searched.
-    widths : tuple of float
-        Half-widths of the smoothed gates as multiples of the bias; 0 is the true network.
-    """
-
-    attack: Attack
-    widths: tuple[float, ...] = (0.0, 0.5, 1.0)
-
-    def __post_init__(self) -> None:
-        if not self.widths:
-            raise ValueError("widths: expected at least one, got none")
-        for width in self.widths:
-            require_real("widths", width, low=0.0)
-
-    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
-                rng: np.random.Generator) -> Perturbation:
-        """Return the perturbation with the smallest true margin over all widths."""
-        if not isinstance(network, LinearizedReLU):
-            return self.attack.perturb(network, X, y, ball, rng)
-        best = BestFound(network, X, y)
-        blind = []
-        for width in self.widths:
-            seen = network.smoothed(width * network.bias)
-            found = self.attack.perturb(seen, best.X, best.y, ball, rng)
-            best.offer(ball.project(found.delta))
-            blind.append(found.zero_gradients)
-        return Perturbation(best.delta, min(blind))
 
 
 # Comparisons below are written so that NaN counts as an open gate: a NaN weight must reach

@@ -15,18 +15,17 @@ sample. All is done in float64 on the weights as they are.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import binomtest
 
-from simulator.attacks.gradient import FGM, PGD, worst_case
-from simulator.balls import L2Ball, LinfBall
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.worst_case import require_adversary, worst_case
 from simulator.certificates.margins import certify
-from simulator.checks import require_array, require_labels, require_real
+from simulator.checks import require_array, require_int, require_labels, require_radii, require_real
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.protocols import Attack, Batch
-from simulator.randomness import Role, stream
+from simulator.protocols import Batch
 
 __all__ = ["Bracket", "bracket", "in_double"]
 
@@ -72,10 +71,9 @@ class Bracket:
                                                        "high", "samples")}
 
 
-def bracket(network: SymmetricReLU, batch: Batch, radii: Sequence[float],
-            ball: L2Ball | LinfBall, attacks: Mapping[str, Attack] | None = None, seed: int = 0,
-            strong: Mapping[str, Attack] | None = None, nodes: int = 100,
-            seconds: float = float("inf"), steps: int = 300, root_steps: int = 2000,
+def bracket(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
+            radii: Sequence[float], boxes: int = 100, seconds: float = float("inf"),
+            steps: int = 300, root_steps: int = 2000,
             confidence: float = 0.95) -> tuple[Bracket, ...]:
     """Bound robust accuracy from both sides at every radius.
 
@@ -84,18 +82,13 @@ def bracket(network: SymmetricReLU, batch: Batch, radii: Sequence[float],
     network : SymmetricReLU
         Without smoothing.
     batch : Batch
+    adversary : Adversary
+        In an L2Ball or a LinfBall, whose own radius is not used. Its attacks run on every
+        sample, its strong ones on those that are still undecided; see
+        :mod:`simulator.attacks.suites`.
     radii : sequence of float
         Ascending, at least 0.
-    ball : L2Ball or LinfBall
-        The norm; its own radius is not used.
-    attacks : mapping of str to Attack, or None
-        Run on every sample; see :func:`simulator.robustness.accuracy.standard_attacks`. None takes FGM
-        and PGD, which need no universal direction.
-    seed : int
-    strong : mapping of str to Attack, or None
-        Run on the samples that are still undecided; see
-        :func:`simulator.attacks.search.strong_attacks`.
-    nodes : int
+    boxes : int
         Boxes of branch and bound for each undecided sample and radius. The same number gives
         the same bits.
     seconds : float
@@ -116,13 +109,12 @@ def bracket(network: SymmetricReLU, batch: Batch, radii: Sequence[float],
         A smoothed network (the bounds are for the plain soft threshold), no samples, radii that
         do not ascend.
     """
-    radii = [require_real("radii", radius, low=0.0) for radius in radii]
-    if sorted(set(radii)) != radii:
-        raise ValueError(f"radii: expected ascending order, got {radii}")
+    require_adversary(adversary)
+    radii = require_radii("radii", radii)
     require_real("confidence", confidence, low=0.0, high=1.0)
+    require_int("boxes", boxes, low=1)
     plain, X, y = in_double(network, batch)
-    if attacks is None:
-        attacks = {"fgm": FGM(), "pgd": PGD(20, ("zero", "random"))}
+    strong = replace(adversary, attacks=adversary.strong) if adversary.strong else None
     n = len(X)
     broken = np.full((len(radii), n), "", dtype="<U40")  # by which attack
     certified = np.full((len(radii), n), "", dtype="<U40")  # by which method
@@ -133,21 +125,20 @@ def bracket(network: SymmetricReLU, batch: Batch, radii: Sequence[float],
             broken[index] = broken[index - 1]
         alive = np.flatnonzero(broken[index] == "")
         if len(alive):
-            found = worst_case(plain, X[alive], y[alive], ball.with_radius(radius), attacks,
-                               stream(seed, Role.EVALUATION_ATTACK, index))
+            found = worst_case(plain, Batch(X[alive], y[alive]), adversary.at(radius), key=index)
             starts[index, alive] = found.delta
             broken[index, alive] = _who_broke(found.margins_of)
         spent[index] = time.perf_counter() - began
     for index in reversed(range(len(radii))):
         began = time.perf_counter()
-        here = ball.with_radius(radii[index])
+        here = adversary.ball.with_radius(radii[index])
         for methods in (("quadratic",), ("branching",)):
             rows = np.flatnonzero((broken[index] == "") & (certified[index] == ""))
             if len(rows) == 0:
                 break
             if methods == ("branching",) and strong:
-                found = worst_case(plain, X[rows], y[rows], here, strong,
-                                   stream(seed, Role.EVALUATION_ATTACK, index))
+                found = worst_case(plain, Batch(X[rows], y[rows]), strong.at(radii[index]),
+                                   key=index)
                 names = _who_broke(found.margins_of)
                 _pass_on(broken[index:], rows, names)
                 better = found.margins < plain.margins(X[rows] + starts[index, rows], y[rows])
@@ -156,7 +147,7 @@ def bracket(network: SymmetricReLU, batch: Batch, radii: Sequence[float],
                 if len(rows) == 0:
                     break
             bounds = certify(plain, X[rows], y[rows], here, starts[index, rows], methods,
-                             nodes=nodes, seconds=seconds, steps=steps, root_steps=root_steps)
+                             nodes=boxes, seconds=seconds, steps=steps, root_steps=root_steps)
             starts[index, rows] = here.project(bounds.delta)
             reached = plain.margins(X[rows] + starts[index, rows], y[rows])
             _pass_on(broken[index:], rows, np.where(reached <= 0.0, "search", ""))
@@ -169,6 +160,9 @@ def bracket(network: SymmetricReLU, batch: Batch, radii: Sequence[float],
 def in_double(network: SymmetricReLU,
               batch: Batch) -> tuple[SymmetricReLU, np.ndarray, np.ndarray]:
     """Return network, X and y in float64, or raise ValueError where no certificate applies."""
+    if not isinstance(network, SymmetricReLU):
+        raise TypeError(f"network: expected a SymmetricReLU, got a {type(network).__name__}: the "
+                        "certificates bound its soft threshold")
     if network.smoothing > 0.0:
         raise ValueError(f"network: expected no smoothing, got {network.smoothing}: "
                          "the certificates are for the plain soft threshold")

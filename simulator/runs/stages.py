@@ -10,34 +10,27 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
-import threadpoolctl
 
 from simulator.errors import Diverged, Stopped
+from simulator.jit import fixed_threads
 from simulator.runs.config import Config
 from simulator.runs.folder import RunFolder
 from simulator.runs.machine import warn_of_threads
 
-__all__ = ["Arrays", "Progress", "Result", "Stage", "fixed_threads", "run_stages",
-           "silent", "stored_result", "write_result"]
+__all__ = ["Arrays", "Progress", "Result", "Stage", "run_stages", "run_threads", "silent",
+           "stored_result", "write_result"]
 
 Arrays = dict[str, np.ndarray]
 Progress = Callable[[int, int, str], None]
 
 
 @contextmanager
-def fixed_threads(threads: int) -> Iterator[None]:
-    """Use this many BLAS threads, and as many Numba threads as there are up to it."""
+def run_threads(threads: int) -> Iterator[None]:
+    """Limit the threads of a run; say once where fewer processors are free."""
     warn_of_threads(threads)
-    before = numba.get_num_threads()
-    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    numba.set_num_threads(min(threads, most))
-    try:
-        with threadpoolctl.threadpool_limits(threads):
-            yield
-    finally:
-        numba.set_num_threads(before)
+    with fixed_threads(threads):
+        yield
 
 
 @dataclass
@@ -101,7 +94,7 @@ def run_stages(config: Config, stages: Sequence[Stage], folder: RunFolder | None
         Another process works in the folder, no checkpoint is whole, or the disk is full.
     """
     total = sum(stage.steps for stage in stages)
-    with fixed_threads(config.threads), folder.locked() if folder else nullcontext():
+    with run_threads(config.threads), folder.locked() if folder else nullcontext():
         done = _finished(folder.load_checkpoint(config) if folder else None)
         before = 0
         for stage in stages:

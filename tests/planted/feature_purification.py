@@ -9,13 +9,13 @@ import itertools
 
 import numpy as np
 
-from simulator.attacks.gradient import worst_case
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.worst_case import worst_case
 from simulator.experiments import preset
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.features import decompose, purification
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.randomness import Role, stream
 from simulator.runs.stages import Result
 from theory.claim import Run
 from theory.feature_purification import phase_picture
@@ -71,9 +71,8 @@ def planted_run(d, k, seed, before=0.25, after=0.01, weights=None, **changes):
         network = SymmetricReLU(matrix, BIAS)
         summary[phase] = simulation.evaluate(network)
         test = simulation.test_set
-        arrays[f"perturbation_{phase}"] = worst_case(
-            network, test.X[:SHOWN], test.y[:SHOWN], simulation.ball, simulation.attacks,
-            stream(seed, Role.EVALUATION_ATTACK)).delta
+        adversary = Adversary(simulation.ball, simulation.attacks, seed=seed)
+        arrays[f"perturbation_{phase}"] = worst_case(network, test[:SHOWN], adversary).delta
     marked = decompose(clean, None, labeler).is_feature_neuron
     history = [{"step": 0, "phase": "adversarial", **purification(clean, robust, marked)}]
     return Run.of(config, Result(summary, history, arrays))

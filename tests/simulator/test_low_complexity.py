@@ -8,6 +8,8 @@ import pytest
 from scripts.simulate import main
 from simulator import low_complexity as learners
 from simulator.attacks.gradient import FGM
+from simulator.attacks.suites import standard_attacks
+from simulator.attacks.through import ThroughSmoothedGates
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
@@ -16,10 +18,8 @@ from simulator.experiments.feature_purification.experiment import Simulation, si
 from simulator.low_complexity import (GRID, RADII, Learner, LearnerTask, learners_of, measure,
                                       measure_all)
 from simulator.networks.linear import LinearClassifier
-from simulator.networks.linearized import ThroughSmoothedGates
 from simulator.networks.polynomials import Polynomial
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.robustness.accuracy import standard_attacks
 from simulator.runs.config import config_hash
 from simulator.runs.folder import RunFolder
 from theory.plans import plan, plan_settings

@@ -5,16 +5,18 @@ import math
 import numpy as np
 import pytest
 
+from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import FGM, PGD
 from simulator.balls import L2Ball, LinfBall
+from simulator.bias_schedules import LinearThenConstant, TrackingNorm
 from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding
 from simulator.errors import Diverged
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.protocols import Perturbation
+from simulator.protocols import Batch, Perturbation
 from simulator.randomness import Role, stream
-from simulator.training import LinearThenConstant, TrackingNorm, train
+from simulator.training import train
 
 from references import symmetric_relu as naive
 
@@ -36,7 +38,8 @@ def test_a_clean_step_is_gradient_descent(smoothing, weight_decay):
     net = network(smoothing)
     W, batch = net.weights.copy(), BATCHES.batch(4)
     seen = []
-    train(net, BATCHES, 0.7, 4, 5, weight_decay, after_step=lambda *step: seen.append(step))
+    train(net, BATCHES, learning_rate=0.7, start=4, stop=5, weight_decay=weight_decay,
+          after_step=lambda *step: seen.append(step))
     loop = (W, 0.2, batch.X, batch.y, weight_decay, smoothing)
     # sums of a few dozen terms in another order
     assert np.allclose(net.weights, W - 0.7 * naive.weight_gradient(*loop), rtol=0, atol=1e-13)
@@ -48,7 +51,8 @@ def test_a_clean_step_is_gradient_descent(smoothing, weight_decay):
 def test_an_adversarial_step_is_the_same_step_on_the_perturbed_inputs(ball, formula):
     net = network()
     W, batch = net.weights.copy(), BATCHES.batch(0)
-    train(net, BATCHES, 0.7, 0, 1, 0.1, attack=FGM(), ball=ball)
+    train(net, BATCHES, learning_rate=0.7, steps=1, weight_decay=0.1,
+          adversary=Adversary(ball, FGM()))
     gradient = naive.margin_gradient(W, 0.2, batch.X, batch.y)
     X = batch.X + formula(gradient, ball.radius)
     step = naive.weight_gradient(W, 0.2, X, batch.y, 0.1)
@@ -59,8 +63,8 @@ def test_an_adversarial_step_is_the_same_step_on_the_perturbed_inputs(ball, form
 
 def test_an_attack_of_radius_zero_is_clean_training():
     clean, attacked = network(), network()
-    train(clean, BATCHES, 0.5, 0, 5)
-    train(attacked, BATCHES, 0.5, 0, 5, attack=PGD(2), ball=L2Ball(0.0))
+    train(clean, BATCHES, learning_rate=0.5, steps=5)
+    train(attacked, BATCHES, learning_rate=0.5, steps=5, adversary=Adversary(L2Ball(0.0), PGD(2)))
     assert np.array_equal(clean.weights, attacked.weights)
 
 
@@ -74,8 +78,8 @@ class Lying:
 
 def test_a_lying_attack_is_projected():
     honest, lied_to = network(), network()
-    train(honest, BATCHES, 0.5, 0, 3, attack=FGM(), ball=L2Ball(0.3))
-    train(lied_to, BATCHES, 0.5, 0, 3, attack=Lying(), ball=L2Ball(0.3))
+    train(honest, BATCHES, learning_rate=0.5, steps=3, adversary=Adversary(L2Ball(0.3), FGM()))
+    train(lied_to, BATCHES, learning_rate=0.5, steps=3, adversary=Adversary(L2Ball(0.3), Lying()))
     # the projection brings the same direction back to the same radius, up to rounding
     assert np.allclose(honest.weights, lied_to.weights, rtol=0.0, atol=1e-12)
 
@@ -85,7 +89,8 @@ def test_a_lying_attack_is_projected():
 
 def test_every_step_is_reported_in_order():
     seen = []
-    train(network(), BATCHES, 0.1, 2, 7, after_step=lambda *step: seen.append(step))
+    train(network(), BATCHES, learning_rate=0.1, start=2, stop=7,
+          after_step=lambda *step: seen.append(step))
     assert [step for step, _ in seen] == [3, 4, 5, 6, 7]
     assert all(0.0 < loss < 10.0 for _, loss in seen)
 
@@ -93,7 +98,8 @@ def test_every_step_is_reported_in_order():
 def test_no_step_changes_no_weight():
     net = network()
     before = net.weights.copy()
-    train(net, BATCHES, 0.1, 5, 5, after_step=lambda *step: pytest.fail("no step was taken"))
+    train(net, BATCHES, learning_rate=0.1, start=5, stop=5,
+          after_step=lambda *step: pytest.fail("no step was taken"))
     assert np.array_equal(net.weights, before)
 
 
@@ -102,24 +108,25 @@ def test_a_run_in_two_parts_is_the_whole_run_bit_for_bit(dtype):
     # random starts, sampled smoothing and shuffling all draw from streams keyed by the step
     batches = TrainingSet(DATA, 20, 6, seed=1, dtype=dtype)
     options = dict(weight_decay=0.01, seed=9, schedule=LinearThenConstant(0.1, 0.01, 0.15),
-                   attack=PGD(2, ("random",)), ball=L2Ball(0.2))
+                   adversary=Adversary(L2Ball(0.2), PGD(2, ("random",))))
     whole, parts = (network(0.2, True, dtype=dtype) for _ in range(2))
-    train(whole, batches, 0.3, 0, 11, **options)
-    train(parts, batches, 0.3, 0, 4, **options)
-    train(parts, TrainingSet(DATA, 20, 6, seed=1, dtype=dtype), 0.3, 4, 11, **options)
+    train(whole, batches, learning_rate=0.3, steps=11, **options)
+    train(parts, batches, learning_rate=0.3, steps=4, **options)
+    train(parts, TrainingSet(DATA, 20, 6, seed=1, dtype=dtype), learning_rate=0.3, start=4,
+          stop=11, **options)
     assert whole.weights.dtype == dtype
     assert np.array_equal(whole.weights, parts.weights)
     assert whole.bias == parts.bias
 
 
 @pytest.mark.parametrize("options, sampled", [
-    (dict(attack=PGD(1, ("random",)), ball=L2Ball(0.3)), False), (dict(), True)],
+    (dict(adversary=Adversary(L2Ball(0.3), PGD(1, ("random",)))), False), (dict(), True)],
     ids=["attack", "smoothing"])
 def test_the_seed_decides_the_attack_and_the_noise(options, sampled):
     runs = []
     for seed in (0, 0, 1):
         net = network(0.3, sampled)
-        train(net, BATCHES, 0.3, 0, 3, seed=seed, **options)
+        train(net, BATCHES, learning_rate=0.3, steps=3, seed=seed, **options)
         runs.append(net.weights)
     assert np.array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
@@ -144,14 +151,15 @@ def test_each_step_has_streams_of_its_own_for_the_attack_and_for_the_noise():
             noise.append(rng.random())
             return 0.1
 
-    train(Hearing(), BATCHES, 0.1, 2, 6, seed=5, attack=attack, ball=L2Ball(0.1))
+    train(Hearing(), BATCHES, learning_rate=0.1, start=2, stop=6, seed=5,
+          adversary=Adversary(L2Ball(0.1), attack))
     for role, heard in ((Role.TRAINING_ATTACK, attack.heard), (Role.SMOOTHING_NOISE, noise)):
         assert heard == [stream(5, role, step).random() for step in range(2, 6)]
 
 
 def test_full_batch_descent_with_a_small_step_lowers_the_loss_at_every_step():
     losses = []
-    train(network(0.5), TrainingSet(DATA, 40, 40, seed=0), 0.05, 0, 40,
+    train(network(0.5), TrainingSet(DATA, 40, 40, seed=0), learning_rate=0.05, steps=40,
           after_step=lambda step, loss: losses.append(loss))
     assert np.all(np.diff(losses) < 0.0)
 
@@ -159,7 +167,7 @@ def test_full_batch_descent_with_a_small_step_lowers_the_loss_at_every_step():
 def test_anything_with_a_gradient_step_can_be_trained():
     classifier = LinearClassifier(np.zeros(6))
     batch = BATCHES.batch(0)
-    train(classifier, BATCHES, 0.5, 0, 1, attack=FGM(), ball=L2Ball(0.1))
+    train(classifier, BATCHES, learning_rate=0.5, steps=1, adversary=Adversary(L2Ball(0.1), FGM()))
     # at w = 0 the attack is blind and each sample pulls by y x / 2
     assert np.allclose(classifier.weights, 0.25 * (batch.y @ batch.X) / 8, atol=1e-15)
 
@@ -196,16 +204,18 @@ class Noting:
 
 def test_the_bias_is_set_before_each_step_and_once_after_the_last():
     net = Noting()
-    train(net, BATCHES, 1.0, 2, 5, schedule=LinearThenConstant(0.0, 1.0, 3.5))
+    train(net, BATCHES, learning_rate=1.0, start=2, stop=5,
+          schedule=LinearThenConstant(0.0, 1.0, 3.5))
     assert net.seen == [2.0, 3.0, 3.5]
     assert net.bias == 3.5
-    train(net, BATCHES, 1.0, 1, 1, schedule=LinearThenConstant(0.0, 1.0, 3.5))
+    train(net, BATCHES, learning_rate=1.0, start=1, stop=1,
+          schedule=LinearThenConstant(0.0, 1.0, 3.5))
     assert net.bias == 1.0
 
 
 def test_without_a_schedule_the_bias_stays():
     net = network()
-    train(net, BATCHES, 0.1, 0, 3)
+    train(net, BATCHES, learning_rate=0.1, steps=3)
     assert net.bias == 0.2
 
 
@@ -217,7 +227,7 @@ def test_without_a_schedule_the_bias_stays():
 def test_a_huge_learning_rate_is_reported_as_divergence(dtype):
     net, seen = network(dtype=dtype), []
     with pytest.raises(Diverged, match=r"training diverged at step \d+: loss") as caught:
-        train(net, FreshBatches(DATA, 8, 3, dtype), 1e12, 0, 50, 0.1,
+        train(net, FreshBatches(DATA, 8, 3, dtype), learning_rate=1e12, steps=50, weight_decay=0.1,
               after_step=lambda step, loss: seen.append(step))
     assert caught.value.step < 10
     assert not caught.value.loss < 1e3 * math.log(2.0)
@@ -236,7 +246,8 @@ def test_a_nan_in_the_weights_stops_the_next_step(bad, weight_decay):
             net.weights[1, 2] = bad
 
     with pytest.raises(Diverged) as caught:
-        train(net, BATCHES, 0.1, 0, 10, weight_decay, after_step=poison)
+        train(net, BATCHES, learning_rate=0.1, steps=10, weight_decay=weight_decay,
+              after_step=poison)
     assert caught.value.step == 3
     assert not math.isfinite(caught.value.loss)
 
@@ -250,9 +261,9 @@ def test_a_loss_a_thousand_times_a_blind_guess_is_divergence(loss, diverged):
 
     if diverged:  # 1000 log 2 = 693.1
         with pytest.raises(Diverged, match="step 0"):
-            train(Given(), BATCHES, 0.1, 0, 1)
+            train(Given(), BATCHES, learning_rate=0.1, steps=1)
     else:
-        train(Given(), BATCHES, 0.1, 0, 1)
+        train(Given(), BATCHES, learning_rate=0.1, steps=1)
 
 
 # --- bad input ----------------------------------------------------------------------------
@@ -264,13 +275,24 @@ def test_a_loss_a_thousand_times_a_blind_guess_is_divergence(loss, diverged):
     (dict(start=-1), ValueError, "start: expected at least 0"),
     (dict(start=3, stop=2), ValueError, "stop: expected at least 3, got 2"),
     (dict(stop=2.0), TypeError, "stop: expected an integer"),
-    (dict(attack=FGM()), ValueError, "attack, ball: expected both or neither"),
-    (dict(ball=L2Ball(0.1)), ValueError, "attack, ball: expected both or neither"),
+    (dict(stop=None), ValueError, "steps, stop: expected one of the two, got neither"),
+    (dict(steps=3), ValueError, "steps, stop: expected one of the two, got both"),
+    (dict(adversary=FGM()), TypeError, "adversary: expected an Adversary such as"),
+    (dict(adversary=L2Ball(0.1)), TypeError, r"write Adversary\(L2Ball\(radius=0.1\)\)"),
+    (dict(adversary=Adversary(L2Ball(0.1))), ValueError, "expected one attack to train against"),
+    (dict(data=0.1), TypeError, "data: expected a data model with sample"),
+    (dict(data=Batch(np.ones((2, 3)), np.ones(2))), TypeError, "a finite set of samples is a Tr"),
+    (dict(network=3), TypeError, "network: expected one with gradient_step, got a value of type"),
+    (dict(threads=0), ValueError, "threads: expected at least 1"),
+    (dict(batch_size=0), ValueError, "batch_size: expected at least 1"),
+    (dict(schedule=0.1), TypeError, r"schedule: expected one such as TrackingNorm\(1.0\), got 0.1"),
+    (dict(network=LinearClassifier(np.ones(6)), schedule=TrackingNorm(1.0)), TypeError,
+     "schedule: expected None, .* a LinearClassifier has no bias"),
     (dict(weight_decay=-1.0), ValueError, "weight_decay: expected at least 0.0"),
     (dict(seed=-1), ValueError, "seed: expected at least 0"),
 ])
 def test_bad_input_is_named(change, error, message):
-    good = dict(network=network(), batches=BATCHES, learning_rate=0.1, start=0, stop=1)
+    good = dict(network=network(), data=BATCHES, learning_rate=0.1, start=0, stop=1)
     with pytest.raises(error, match=message):
         train(**good | change)
 

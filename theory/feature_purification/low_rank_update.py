@@ -7,15 +7,15 @@ singular directions, and the network with the truncated update is attacked.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from simulator.attacks.gradient import FGM, PGD, Universal, worst_case
+from simulator.attacks.suites import quick_attacks
+from simulator.attacks.worst_case import worst_case
 from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.features import decompose
-from simulator.protocols import Attack
-from simulator.randomness import Role, stream
-from simulator.runs.stages import fixed_threads
+from simulator.jit import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
@@ -73,21 +73,18 @@ def _recovered(run: Run, update: Update) -> tuple[np.ndarray, np.ndarray, float]
     The alignment is |cos| of the first singular direction with M w*.
     """
     simulation, arrays = Simulation(run.config), run.arrays
-    test, bias = simulation.test_set, float(arrays["bias"])
-    X, y = test.X[:SAMPLES], test.y[:SAMPLES]
+    few, bias = simulation.test_set[:SAMPLES], float(arrays["bias"])
     clean, adversarial = arrays["weights_clean"], arrays["weights_adversarial"]
     marked = decompose(clean, arrays.get("dictionary"), arrays["labeler"]).is_feature_neuron
     change = update(np.asarray(clean[marked], np.float64),
                     np.asarray(adversarial[marked], np.float64))
     left, sizes, right = np.linalg.svd(change, full_matrices=False)
     direction = simulation.data.dense_direction
-    attacks: dict[str, Attack] = {"universal": Universal(direction), "fgm": FGM(), "pgd": PGD(10)}
+    adversary = replace(simulation.adversary, attacks=quick_attacks(direction))
 
     def attacked(weights: np.ndarray) -> float:
         network = simulation.network(weights.astype(clean.dtype), bias)
-        return worst_case(network, X, y, simulation.ball, attacks,
-                          stream(run.config.seed, Role.EVALUATION_ATTACK),
-                          run.config.evaluation_chunk).accuracy()
+        return worst_case(network, few, adversary).accuracy()
 
     accuracy = []
     with fixed_threads(run.config.threads):

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from simulator.attacks.gradient import worst_case
+from simulator.attacks.worst_case import worst_case
 from simulator.experiments.feature_purification.experiment import Simulation
-from simulator.randomness import Role, stream
-from simulator.runs.stages import fixed_threads
+from simulator.jit import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
@@ -50,9 +49,7 @@ def strongest(run: Run, simulation: Simulation) -> np.ndarray:
     """
     test, arrays = simulation.test_set, run.arrays
     network = simulation.network(arrays["weights_clean"], float(arrays["bias"]))
-    return worst_case(network, test.X, test.y, simulation.ball, simulation.attacks,
-                      stream(run.config.seed, Role.EVALUATION_ATTACK),
-                      run.config.evaluation_chunk).delta
+    return worst_case(network, test, simulation.adversary).delta
 
 
 def confront(runs: Sequence[Run], perturb: Perturb = strongest) -> Finding:

@@ -21,12 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.attacks.gradient import worst_case
+from simulator.attacks.worst_case import worst_case
 from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.features import decompose
 from simulator.flips import flip_mechanism
-from simulator.randomness import Role, stream
-from simulator.runs.stages import fixed_threads
+from simulator.jit import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, confronted, of_slopes
@@ -117,14 +116,14 @@ def what_flips(run: Run, network: str) -> Flip:
     network : "clean" or "adversarial"
     """
     simulation, arrays = Simulation(run.config), run.arrays
-    X, y = (part[:FLIP_SAMPLES] for part in (simulation.test_set.X, simulation.test_set.y))
+    few = simulation.test_set[:FLIP_SAMPLES]
+    X, y = few.X, few.y
     trained = simulation.network(arrays[f"weights_{network}"], float(arrays["bias"]))
     radius = run.summary[network]["r50"]
     dictionary = simulation.data.dictionary
     parts = decompose(trained.weights, dictionary, simulation.data.signs)
     with fixed_threads(run.config.threads):
-        found = worst_case(trained, X, y, simulation.ball.with_radius(radius),
-                           simulation.attacks, stream(run.config.seed, Role.EVALUATION_ATTACK))
+        found = worst_case(trained, few, simulation.adversary.at(radius))
         margins, gradient = trained.margins_and_gradient(X, y)
         flipped = (margins > 0.0) & (found.margins <= 0.0)
         split = flip_mechanism(trained, X[flipped], y[flipped], found.delta[flipped], parts,

@@ -1,8 +1,9 @@
 """A7: after adversarial training the network is robust to ANY perturbation of that radius.
 
 An attack bounds robust accuracy from above only, so "any" needs the bracket
-``certified <= true <= attacked`` of :mod:`simulator.robustness.accuracy`. The clean network is not robust
-in the same sense if its attacked accuracy lies below what is certified for the robust one.
+``certified <= true <= attacked`` of :mod:`simulator.robustness.bracket`. The clean network is
+not robust in the same sense if its attacked accuracy lies below what is certified for the robust
+one.
 """
 
 from collections.abc import Mapping, Sequence

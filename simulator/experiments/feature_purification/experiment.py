@@ -8,14 +8,18 @@ figure or a claim needs comes back in one :class:`Result`, and lies in the run f
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from simulator.attacks.gradient import FGM, PGD, worst_case
-from simulator.attacks.search import strong_attacks
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient import FGM, PGD
+from simulator.attacks.suites import standard_attacks, strong_attacks
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import ball_of
+from simulator.bias_schedules import LinearThenConstant, TrackingNorm
 from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding, random_dictionary, random_signs
 from simulator.errors import Diverged, Stopped
@@ -23,16 +27,17 @@ from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.cost import cost
 from simulator.features import (correlations, cosines, decompose, feature_metrics, gate_rate,
                                 purification)
+from simulator.jit import fixed_threads
 from simulator.low_complexity import RADII, LearnerTask, learners_of, measure_all
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.protocols import Attack, Batch, Batches
+from simulator.protocols import Attack, Batch, Batches, BiasSchedule
 from simulator.randomness import Role, stream
-from simulator.robustness.accuracy import (accuracy_curves, certified_summary, critical_radius,
-                                           standard_attacks)
+from simulator.robustness.accuracy import accuracy_curves
+from simulator.robustness.critical_radius import certified_summary, critical_radius
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Progress, Result, fixed_threads, silent, write_result
-from simulator.training import BiasSchedule, LinearThenConstant, TrackingNorm, train
+from simulator.runs.stages import Progress, Result, run_threads, silent, write_result
+from simulator.training import train
 
 __all__ = ["CONFIG", "Simulation", "check", "cost", "simulate"]
 
@@ -94,6 +99,14 @@ class Simulation:
         return standard_attacks(self.data.dense_direction)
 
     @cached_property
+    def adversary(self) -> Adversary:
+        """Who attacks in the evaluation: a ball of radius tau, the attacks and strong ones."""
+        config, data = self.config, self.data
+        strong = strong_attacks(data.dense_direction, data.dictionary, steps=50, restarts=1)
+        return Adversary(self.ball, self.attacks, strong=strong, seed=config.seed,
+                         chunk=config.evaluation_chunk)
+
+    @cached_property
     def schedule(self) -> BiasSchedule:
         """The bias schedule of the clean phase."""
         config = self.config
@@ -139,17 +152,14 @@ class Simulation:
     def certify(self, network: SymmetricReLU) -> dict[str, Any]:
         """Return the bracket, r50 as an interval, and signs of masked gradients.
 
-        The keys are those of :func:`simulator.robustness.accuracy.certified_summary`.
+        The keys are those of :func:`simulator.robustness.critical_radius.certified_summary`.
         """
-        config, data = self.config, self.data
-        few = Batch(*(part[:config.bracket_samples] for part in (self.test_set.X,
-                                                                 self.test_set.y)))
+        few = self.test_set[:self.config.bracket_samples]
         if len(few) == 0:
             return {"bracket": []}
-        strong = strong_attacks(data.dense_direction, data.dictionary, steps=50, restarts=1)
         with fixed_threads(1):  # small matrices, one sample at a time: a second thread waits
-            return certified_summary(network, few, self.ball, self.bracket_radii(), self.attacks,
-                                     strong, config.seed, config.bracket_nodes)
+            return certified_summary(network, few, self.adversary, radii=self.bracket_radii(),
+                                     boxes=self.config.bracket_nodes)
 
     def evaluate(self, network: SymmetricReLU) -> dict[str, Any]:
         """Return the summary of one network: accuracies, mixtures, critical radius.
@@ -157,12 +167,10 @@ class Simulation:
         ``attacked_accuracy`` is the worst of all attacks at radius tau; ``r50`` the middle of
         its bisection interval, ``r50_tolerance`` half the interval's width.
         """
-        config, test = self.config, self.test_set
-        found = worst_case(network, test.X, test.y, self.ball, self.attacks,
-                           stream(config.seed, Role.EVALUATION_ATTACK), config.evaluation_chunk)
+        test = self.test_set
+        found = worst_case(network, test, self.adversary)
         parts = decompose(network.weights, self.data.dictionary, self.data.signs)
-        radius = critical_radius(network, test, self.ball, self.attacks, config.seed,
-                                 chunk=config.evaluation_chunk)
+        radius = critical_radius(network, test, self.adversary)
         metrics = feature_metrics(parts)
         return {
             "accuracy": found.accuracy("clean"),
@@ -193,10 +201,9 @@ class Simulation:
     def row(self, step: int, loss: float, network: SymmetricReLU, initial: np.ndarray,
             clean: np.ndarray | None) -> dict[str, Any]:
         """Return one row of the history: every quantity of the paper at this step."""
-        config, test = self.config, self.test_set
+        test = self.test_set
         quick = {name: self.attacks[name] for name in ("universal", "fgm")}
-        found = worst_case(network, test.X, test.y, self.ball, quick,
-                           stream(config.seed, Role.EVALUATION_ATTACK), config.evaluation_chunk)
+        found = worst_case(network, test, replace(self.adversary, attacks=quick))
         parts = decompose(network.weights, self.data.dictionary, self.data.signs)
         few = slice(CORRELATION_SAMPLES)
         neurons = parts.is_feature_neuron
@@ -259,7 +266,7 @@ def simulate(config: PurificationConfig, folder: RunFolder | None = None,
         Another process works in the folder, no checkpoint is whole, or the disk is full; the
         last checkpoint written stays.
     """
-    with fixed_threads(config.threads), folder.locked() if folder else nullcontext():
+    with run_threads(config.threads), folder.locked() if folder else nullcontext():
         return _Run(config, folder, progress, checkpoint_every).to_the_end()
 
 
@@ -316,15 +323,15 @@ class _Run:
             self.progress(step, self.total, "clean" if self.clean is None else "adversarial")
 
         common: dict[str, Any] = {
-            "network": self.network, "batches": simulation.batches, "seed": config.seed,
+            "network": self.network, "data": simulation.batches, "seed": config.seed,
             "learning_rate": config.learning_rate, "weight_decay": config.weight_decay,
             "after_step": after_step}
         if self.clean is None:
             train(start=self.step, stop=config.clean_steps, schedule=simulation.schedule,
                   **common)
             self.clean = self.network.weights.copy()
-        train(start=self.step, stop=self.total, attack=simulation.training_attack,
-              ball=simulation.ball, **common)
+        train(start=self.step, stop=self.total,
+              adversary=Adversary(simulation.ball, simulation.training_attack), **common)
 
     def _state(self) -> dict[str, np.ndarray]:
         columns = list(self.history[0])
@@ -376,8 +383,7 @@ class _Run:
             self.progress(self.total, self.total, f"certifying the {phase} network")
             summary[phase] |= simulation.certify(network)
             arrays[f"weights_{phase}"] = network.weights
-            curves = accuracy_curves(network, test, simulation.ball, list(radii),
-                                     simulation.attacks, config.seed, config.evaluation_chunk)
+            curves = accuracy_curves(network, test, simulation.adversary, radii=list(radii))
             arrays |= {f"curve_{phase}_{name}": curve for name, curve in curves.items()}
             arrays[f"perturbation_{phase}"] = self._perturbations(network)
         if config.learner_steps:
@@ -387,10 +393,7 @@ class _Run:
 
     def _perturbations(self, network: SymmetricReLU) -> np.ndarray:
         """The strongest perturbations at tau of the first samples, in dictionary coordinates."""
-        simulation, test = self.simulation, self.simulation.test_set
-        found = worst_case(network, test.X[:SHOWN_PERTURBATIONS], test.y[:SHOWN_PERTURBATIONS],
-                           simulation.ball, simulation.attacks,
-                           stream(self.config.seed, Role.EVALUATION_ATTACK),
-                           self.config.evaluation_chunk)
+        simulation, few = self.simulation, self.simulation.test_set[:SHOWN_PERTURBATIONS]
+        found = worst_case(network, few, simulation.adversary)
         dictionary = simulation.data.dictionary
         return found.delta if dictionary is None else found.delta @ dictionary

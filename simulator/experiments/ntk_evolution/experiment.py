@@ -16,18 +16,23 @@ Allen-Zhu & Li (arXiv 2005.10190).
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from simulator.attacks.gradient import FGM, PGD, worst_case
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient import FGM, PGD
+from simulator.attacks.suites import standard_attacks
+from simulator.attacks.through import ThroughSmoothedGates
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
 from simulator.experiments.ntk_evolution.config import NTKConfig
 from simulator.networks.linear import LinearClassifier
-from simulator.networks.linearized import LinearizedReLU, ThroughSmoothedGates
+from simulator.networks.linearized import LinearizedReLU
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.ntk.empirical import empirical_ntk, ntk_bytes
 from simulator.ntk.measures import (alignment, centred_alignment, distance, distances,
@@ -35,7 +40,6 @@ from simulator.ntk.measures import (alignment, centred_alignment, distance, dist
                                     pure_kernel, spectrum)
 from simulator.protocols import Attack, Batch, Network
 from simulator.randomness import Role, stream
-from simulator.robustness.accuracy import standard_attacks
 from simulator.runs.cost import PROCESS_BYTES, Cost
 from simulator.runs.folder import RunFolder
 from simulator.runs.stages import (Arrays, Progress, Result, Stage, run_stages, silent,
@@ -103,6 +107,12 @@ class NTKSimulation:
             "smoothed": ThroughSmoothedGates(pgd, EVALUATION_WIDTHS)}
 
     @cached_property
+    def adversary(self) -> Adversary:
+        """Who attacks in the evaluation."""
+        return Adversary(self.ball, self.attacks, seed=self.config.seed,
+                         chunk=self.config.evaluation_chunk)
+
+    @cached_property
     def second_seed(self) -> int:
         """Seed of the initialisation and the samples of the second, independent pair of runs."""
         return int(stream(self.config.seed, Role.SECOND_RUN).integers(2**31))
@@ -138,10 +148,11 @@ class NTKSimulation:
                 weights.append(network.weights.copy())
             tick(step)
 
-        robust = {"attack": self.attack, "ball": self.ball} if mode == "adversarial" else {}
+        adversary = Adversary(self.ball, self.attack) if mode == "adversarial" else None
         train(network, FreshBatches(self.data, config.batch_size, seed, self.dtype),
-              config.learning_rate, 0, config.steps, config.weight_decay, seed,
-              after_step=after_step, **robust)  # type: ignore[arg-type]
+              learning_rate=config.learning_rate, steps=config.steps,
+              weight_decay=config.weight_decay, seed=seed, adversary=adversary,
+              after_step=after_step)
         return {"weights": np.array(weights), "recorded": np.array(recorder.rows),
                 "measured": np.array(list(self.evaluate(network).values()))}
 
@@ -167,9 +178,10 @@ class NTKSimulation:
             for column, name in enumerate(DATA):
                 network = LinearizedReLU(self.network(weights), centred)
                 attack = attacks[name]
-                train(network, batches, config.frozen_learning_rate, config.steps,
-                      config.steps + config.frozen_steps, config.frozen_weight_decay, config.seed,
-                      attack=attack, ball=None if attack is None else self.ball,
+                train(network, batches, learning_rate=config.frozen_learning_rate,
+                      start=config.steps, steps=config.frozen_steps,
+                      weight_decay=config.frozen_weight_decay, seed=config.seed,
+                      adversary=None if attack is None else Adversary(self.ball, attack),
                       after_step=lambda step, _, done=done: tick(  # type: ignore[misc]
                           done + step - config.steps))
                 done += config.frozen_steps
@@ -178,9 +190,7 @@ class NTKSimulation:
 
     def evaluate(self, network: Network) -> dict[str, float]:
         """Return accuracy, attacked accuracy, and the latter with plain PGD alone."""
-        test, config = self.test_set, self.config
-        found = worst_case(network, test.X, test.y, self.ball, self.attacks,
-                           stream(config.seed, Role.EVALUATION_ATTACK), config.evaluation_chunk)
+        found = worst_case(network, self.test_set, self.adversary)
         return dict(zip(MEASURED, (found.accuracy("clean"), found.accuracy(),
                                    found.accuracy("pgd"))))
 
@@ -205,11 +215,10 @@ class _Recorder:
     def record(self, step: int, loss: float) -> None:
         """Append the row of `RECORDED`; the velocity is that of the interval that ends here."""
         simulation, probe = self.simulation, self.simulation.probe
-        test, kernel = simulation.test_set, simulation.kernel(self.network.weights)
+        kernel = simulation.kernel(self.network.weights)
         passed = step - self.rows[-1][0] if self.rows else math.nan
-        quick = worst_case(self.network, test.X, test.y, simulation.ball, {"fgm": FGM()},
-                           stream(simulation.config.seed, Role.EVALUATION_ATTACK),
-                           simulation.config.evaluation_chunk)
+        quick = worst_case(self.network, simulation.test_set,
+                           replace(simulation.adversary, attacks=FGM()))
         self.rows.append([
             step, loss, quick.accuracy("clean"), quick.accuracy("fgm"),
             distance(self.last, kernel) / passed, distance(self.first, kernel),

@@ -27,8 +27,12 @@ from typing import Any
 
 import numpy as np
 
-from simulator.attacks.gradient import FGM, PGD, worst_case
-from simulator.attacks.patches import Ascent, FixedDirections, InSpan, PatchSearch
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient import PGD, Ascent
+from simulator.attacks.patches import PatchSearch
+from simulator.attacks.suites import patch_attacks
+from simulator.attacks.through import InSpan
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import PatchL2Ball
 from simulator.certificates.patches.margins import certified_radius, patch_margins
 from simulator.data.batches import TrainingSet
@@ -100,14 +104,14 @@ class PatchSimulation:
     @cached_property
     def attacks(self) -> dict[str, Attack]:
         """The attacks whose worst case is the strongest attack."""
-        steps = self.config.attack_steps
-        return {"one_step_attack": Ascent(self.config.ascent_size),
-                "full_length_step": InSpan(FGM()),
-                "pgd": InSpan(PGD(steps, ("zero", "random"))),
-                "along_v": FixedDirections(self.data.nonrobust_features),
-                "along_u": FixedDirections(self.data.robust_features),
-                "mixed_features": PatchSearch(self.features, neurons=False, steps=0),
-                "patch_by_patch": PatchSearch(self.features, steps=steps, restarts=1)}
+        return patch_attacks(self.data.robust_features, self.data.nonrobust_features,
+                             ascent=self.config.ascent_size, steps=self.config.attack_steps)
+
+    @cached_property
+    def adversary(self) -> Adversary:
+        """Who attacks in the evaluation."""
+        return Adversary(self.ball, self.attacks, seed=self.config.seed,
+                         chunk=self.config.evaluation_chunk)
 
     def initial_network(self) -> SmoothedReLUCNN:
         """The network before training."""
@@ -151,17 +155,16 @@ class PatchSimulation:
             tick(step - first)
 
         train(network, self.batches,
-              config.learning_rate if coarse else config.fine_learning_rate, first, last,
-              seed=config.seed, attack=attack, ball=None if attack is None else self.ball,
+              learning_rate=config.learning_rate if coarse else config.fine_learning_rate,
+              start=first, stop=last, seed=config.seed,
+              adversary=None if attack is None else Adversary(self.ball, attack),
               after_step=after_step)
         return {"weights": network.weights, "history": np.array(rows)}
 
     def attack(self, network: SmoothedReLUCNN) -> Arrays:
         """Attack the network on the test set; return margins and parts of perturbations."""
         test, few = self.test_set, slice(SHOWN_PERTURBATIONS)
-        found = worst_case(network, test.X, test.y, self.ball, self.attacks,
-                           stream(self.config.seed, Role.EVALUATION_ATTACK),
-                           self.config.evaluation_chunk)
+        found = worst_case(network, test, self.adversary)
         parts = parts_of(found.delta[few], test.y[few], self.data)
         return {"margins_strongest": found.margins, "parts": parts} | {
             f"margins_{name}": margins for name, margins in found.margins_of.items()}

@@ -83,8 +83,8 @@ def race(config: PatchConfig, kappa: float, index: int) -> np.ndarray:
                           config.dtype)
     start = _largest(network, data)
     for first in range(0, config.standard_steps, ROUND):
-        train(network, batches, config.learning_rate, first,
-              min(first + ROUND, config.standard_steps), seed=seed)
+        train(network, batches, learning_rate=config.learning_rate, start=first,
+              stop=min(first + ROUND, config.standard_steps), seed=seed)
         if network.margins(batches.samples.X, batches.samples.y).min() > 1.0:
             break  # all samples are fitted: nothing left to win
     return np.concatenate([_largest(network, data), start], axis=1)

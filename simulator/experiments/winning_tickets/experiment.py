@@ -1,12 +1,15 @@
 """The parts of a ticket run: find a mask, train what it keeps, follow its frozen flow."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from simulator.attacks.gradient import FGM, PGD, Universal, worst_case
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient import FGM
+from simulator.attacks.suites import quick_attacks
+from simulator.attacks.through import Borrowed
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
@@ -15,7 +18,7 @@ from simulator.experiments.winning_tickets.config import MASKS, RULES, TICKETS, 
 from simulator.networks.masked import MaskedReLU
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.ntk.frozen_flow import frozen_flow
-from simulator.protocols import Attack, Ball, Batch, Network, Perturbation
+from simulator.protocols import Attack, Batch, Network
 from simulator.randomness import Role, stream
 from simulator.runs.stages import Arrays
 from simulator.tickets.masks import (Rescaling, lottery_mask, magnitude_mask, neuron_mask,
@@ -24,29 +27,10 @@ from simulator.tickets.search import Dynamics, straight_through
 from simulator.tickets.swaps import greedy_swaps, propose_swaps
 from simulator.training import train
 
-__all__ = ["Borrowed", "FLOW_TIMES", "TicketTrials"]
+__all__ = ["FLOW_TIMES", "TicketTrials"]
 
 SWAP_ROUNDS = 5
 FLOW_TIMES = 41
-
-
-@dataclass(frozen=True)
-class Borrowed:
-    """An attack on another network than the one that is asked about.
-
-    Attributes
-    ----------
-    attack : Attack
-    source : Network
-    """
-
-    attack: Attack
-    source: Network
-
-    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
-                rng: np.random.Generator) -> Perturbation:
-        """Return the perturbation of the source; ``network`` is not used."""
-        return self.attack.perturb(self.source, X, y, ball, rng)
 
 
 class TicketTrials:
@@ -91,6 +75,12 @@ class TicketTrials:
         """The samples of every accuracy."""
         return self.data.sample(self.config.test_samples,
                                 stream(self.config.seed, Role.EVALUATION_DATA), self.config.dtype)
+
+    @cached_property
+    def adversary(self) -> Adversary:
+        """Who attacks in the evaluation."""
+        return Adversary(self.ball, quick_attacks(self.data.dense_direction),
+                         seed=self.config.seed)
 
     def network(self, mask: np.ndarray, rule: Rescaling) -> MaskedReLU:
         """A masked network at initialisation."""
@@ -193,16 +183,14 @@ class TicketTrials:
                 tick(step)
 
         train(network, FreshBatches(self.data, config.batch_size, config.seed, config.dtype),
-              config.learning_rate, 0, config.steps, config.weight_decay, config.seed,
-              attack=attack, ball=self.ball, after_step=after_step)
+              learning_rate=config.learning_rate, steps=config.steps,
+              weight_decay=config.weight_decay, seed=config.seed,
+              adversary=Adversary(self.ball, attack), after_step=after_step)
         return {"outputs": np.array(outputs, np.float64), "losses": np.array(losses)}
 
     def accuracies(self, network: Network) -> np.ndarray:
         """Return clean and attacked accuracy on the test set, shape (2,)."""
-        attacks: dict[str, Attack] = {"universal": Universal(self.data.dense_direction),
-                                      "fgm": FGM(), "pgd": PGD(10)}
-        found = worst_case(network, self.test_set.X, self.test_set.y, self.ball, attacks,
-                           stream(self.config.seed, Role.EVALUATION_ATTACK))
+        found = worst_case(network, self.test_set, self.adversary)
         return np.array([found.accuracy("clean"), found.accuracy()])
 
     def flow(self, mask: np.ndarray, rule: Rescaling) -> Arrays:

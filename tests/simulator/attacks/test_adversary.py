@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from simulator.attacks.adversary import Adversary
-from simulator.attacks.gradient import FGM, PGD, worst_case
+from simulator.attacks.gradient import FGM, PGD
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
-from simulator.randomness import Role, stream
 
 
 def test_one_attack_is_named_after_its_class():
@@ -42,8 +42,8 @@ def test_it_attacks_as_the_function_does(rng):
     network = SymmetricReLU(rng.standard_normal((6, 4)), 0.1)
     batch = Batch(rng.standard_normal((5, 4)), np.array([1, -1, 1, 1, -1.0]))
     adversary = Adversary(L2Ball(0.3), PGD(4, ("random",)), seed=2, chunk=3)
-    direct = worst_case(network, batch.X, batch.y, L2Ball(0.3), {"pgd": PGD(4, ("random",))},
-                        stream(2, Role.EVALUATION_ATTACK, 5), 3)
+    direct = worst_case(network, batch, Adversary(L2Ball(0.3), {"pgd": PGD(4, ("random",))}, seed=2,
+                                                  chunk=3), key=5)
     found = adversary.worst_case(network, batch, key=5)
     np.testing.assert_array_equal(found.delta, direct.delta)
     np.testing.assert_array_equal(found.margins, direct.margins)

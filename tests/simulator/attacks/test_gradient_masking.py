@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from simulator.attacks.gradient_masking import masking
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient_masking import gradient_masking
 from simulator.balls import L2Ball, LinfBall
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -57,7 +58,7 @@ def partly_silent(gradient, X):
 @pytest.mark.parametrize("seed", range(3))
 def test_an_honest_network_raises_nothing(kind, radius, seed):
     network = honest(seed)
-    found = masking(network, samples(network), kind(radius), 0)
+    found = gradient_masking(network, samples(network), Adversary(kind(radius)))
     assert found.raised == ()
     # the best point ever met is kept: more steps of the same attack may end a little higher
     assert list(found.steps) == [1, 5, 20, 40] and found.curve[-1] <= found.curve[0] + 1e-3
@@ -65,7 +66,7 @@ def test_an_honest_network_raises_nothing(kind, radius, seed):
 
 def test_a_linear_classifier_raises_nothing():
     network = LinearClassifier(np.linspace(-1.0, 2.0, D))
-    assert masking(network, samples(network), L2Ball(0.3), 0).raised == ()
+    assert gradient_masking(network, samples(network), Adversary(L2Ball(0.3))).raised == ()
 
 
 @pytest.mark.parametrize("spoil, signs", [
@@ -76,7 +77,7 @@ def test_a_linear_classifier_raises_nothing():
 ])
 def test_a_masked_network_raises_its_signs(spoil, signs):
     network = honest()
-    found = masking(Masked(network, spoil), samples(network), L2Ball(0.4), 0)
+    found = gradient_masking(Masked(network, spoil), samples(network), Adversary(L2Ball(0.4)))
     assert signs <= set(found.raised), found
 
 
@@ -84,7 +85,7 @@ def test_the_scale_of_the_gradients_does_not_matter():
     network = honest()
     for factor in (1e-12, 1e12):
         scaled = Masked(network, lambda gradient, X, factor=factor: factor * gradient)
-        assert masking(scaled, samples(network), L2Ball(0.4), 0).raised == ()
+        assert gradient_masking(scaled, samples(network), Adversary(L2Ball(0.4))).raised == ()
 
 
 @pytest.mark.parametrize("change, message", [
@@ -96,11 +97,12 @@ def test_the_scale_of_the_gradients_does_not_matter():
 def test_bad_arguments_are_named(change, message):
     network = honest()
     with pytest.raises(ValueError, match=message):
-        masking(network, samples(network), **{"ball": L2Ball(0.1), "seed": 0} | change)
+        ball = change.pop("ball", L2Ball(0.1))
+        gradient_masking(network, samples(network), Adversary(ball), **change)
 
 
 def test_a_network_that_is_always_wrong_is_refused():
     network = honest()
     batch = samples(network)
     with pytest.raises(ValueError, match="expected samples that the network gets right"):
-        masking(network, Batch(batch.X, -batch.y), L2Ball(0.1), 0)
+        gradient_masking(network, Batch(batch.X, -batch.y), Adversary(L2Ball(0.1)))

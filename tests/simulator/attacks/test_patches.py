@@ -5,12 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.attacks.gradient import FGM, PGD, worst_case
-from simulator.attacks.patches import Ascent, FixedDirections, InSpan, PatchSearch
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.directions import FixedDirections
+from simulator.attacks.gradient import FGM, PGD, Ascent
+from simulator.attacks.patches import PatchSearch
+from simulator.attacks.through import InSpan
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball, PatchL2Ball
 from simulator.data.patches import PatchData, random_features
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
 from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Batch
 
 from references import patches as naive
 
@@ -196,7 +201,7 @@ def test_worst_case_carries_classes_through_every_attack():
     attacks = {"ascent": Ascent(3.0), "pgd": InSpan(PGD(3, ("zero", "random"))),
                "fixed": FixedDirections(case.data.robust_features),
                "search": PatchSearch(case.features, steps=3)}
-    found = worst_case(case.net, case.X, case.y, case.ball, attacks, np.random.default_rng(0), 4)
+    found = worst_case(case.net, Batch(case.X, case.y), Adversary(case.ball, attacks, chunk=4))
     assert np.array_equal(found.margins, np.min(list(found.margins_of.values()), axis=0))
     assert np.array_equal(found.margins_of["clean"], case.net.margins(case.X, case.y))
     assert np.allclose(case.net.margins(case.X + found.delta, case.y), found.margins, rtol=1e-12)

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
-from simulator.attacks.gradient import FGM, PGD, worst_case
-from simulator.attacks.search import AdaptivePGD, FeatureGreedy, strong_attacks
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient import FGM, PGD, AdaptivePGD
+from simulator.attacks.search import FeatureGreedy
+from simulator.attacks.suites import strong_attacks
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball, LinfBall
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Batch
 
 D, N = 8, 25
 BALLS = (L2Ball, LinfBall)
@@ -47,7 +51,7 @@ def test_a_perturbation_is_feasible_and_never_worse_than_none(attack, kind, dtyp
 def test_on_a_linear_classifier_the_adaptive_attack_is_exact(kind):
     net = LinearClassifier(np.linspace(-1.0, 2.0, D))
     X, y = labelled(net)
-    found = worst_case(net, X, y, kind(0.3), {"adaptive": AdaptivePGD(30)}, fresh())
+    found = worst_case(net, Batch(X, y), Adversary(kind(0.3), {"adaptive": AdaptivePGD(30)}))
     exact = net.margins(X, y) - 0.3 * kind(1.0).dual_norm(net.margin_gradient(X, y))
     # a step of twice the radius reaches the optimum at once for l_inf, by halving for l2
     np.testing.assert_allclose(found.margins, exact, atol=1e-6)
@@ -58,8 +62,8 @@ def test_the_adaptive_attack_is_about_as_strong_as_pgd_with_many_more_steps(kind
     """Sample by sample neither contains the other; together they agree."""
     net = network()
     X, y = labelled(net, 100)
-    found = worst_case(net, X, y, kind(0.4), {
-        "fgm": FGM(), "adaptive": AdaptivePGD(100), "pgd": PGD(200, ("zero", "random"))}, fresh())
+    found = worst_case(net, Batch(X, y), Adversary(kind(0.4), {
+        "fgm": FGM(), "adaptive": AdaptivePGD(100), "pgd": PGD(200, ("zero", "random"))}))
     of = {name: margins.mean() for name, margins in found.margins_of.items()}
     assert of["adaptive"] < of["fgm"]
     assert of["adaptive"] <= of["pgd"] + 0.01 * (of["clean"] - of["pgd"])
@@ -74,7 +78,9 @@ def test_on_pure_features_the_greedy_attack_comes_close_to_the_best_pair():
         net = SymmetricReLU(rng.uniform(0.5, 2.0, (4, 1)) * M.T, 0.3)
         z = np.where(np.arange(4) < trial % 3, rng.uniform(0.6, 1.0, 4), 0.0)
         X, y = (M @ z)[None], np.ones(1)
-        greedy = worst_case(net, X, y, ball, {"features": FeatureGreedy(M, 4, 4)}, rng).margins
+        greedy = worst_case(net, Batch(X, y), Adversary(ball,
+                                                        {"features": FeatureGreedy(M, 4,
+                                                                                   4)})).margins
         points = np.concatenate([0.8 * (np.cos(turn)[:, None] * M[:, i]
                                         + np.sin(turn)[:, None] * M[:, j])
                                  for i in range(4) for j in range(i)])
@@ -90,8 +96,8 @@ def test_a_budget_that_opens_one_feature_only_is_found_by_the_greedy_attack():
     net = SymmetricReLU(np.eye(D), 0.5)
     X, y = 0.9 * np.eye(D)[:1], np.ones(1)
     ball = L2Ball(1.3)
-    found = worst_case(net, X, y, ball, {"fgm": FGM(), "features": FeatureGreedy(None, 4, D)},
-                       fresh())
+    found = worst_case(net, Batch(X, y), Adversary(ball, {"fgm": FGM(),
+                                                          "features": FeatureGreedy(None, 4, D)}))
     # all on the awake feature: 0.9 - 1.3 = -0.4 is asleep, margin 0; the others reach below
     assert found.margins_of["fgm"][0] == 0.0
     assert found.margins_of["features"][0] < -0.35
@@ -101,7 +107,7 @@ def test_the_suite_contains_its_parts():
     net = network()
     X, y = labelled(net)
     suite = strong_attacks(np.ones(D), None, steps=5, restarts=1)
-    found = worst_case(net, X, y, L2Ball(0.3), suite, fresh())
+    found = worst_case(net, Batch(X, y), Adversary(L2Ball(0.3), suite))
     assert set(suite) == {"pgd-long", "adaptive", "features", "random-long"}
     assert np.all(found.margins <= np.min([found.margins_of[name] for name in suite], axis=0))
 

@@ -7,13 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.attacks.gradient import FGM, PGD, RandomSearch, worst_case
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient import FGM, PGD
+from simulator.attacks.search import RandomSearch
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.branch_and_bound import _reach, exact_margin, search
 from simulator.certificates.margins import (METHODS, certify, linear_relaxation, quadratic_dual,
                                             separable_dual)
 from simulator.certificates.relaxation import Multipliers, Relaxation
 from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Batch
 
 BALLS = (L2Ball, LinfBall)
 ROUND = 1e-9  # a margin is a float64 sum of at most 60 terms of size below 100
@@ -76,7 +80,7 @@ def test_no_attack_lands_below_a_certificate(kind, seed, pure):
     ball = kind(radius)
     attacks = {"fgm": FGM(), "pgd": PGD(40, ("zero", "random"), restarts=4),
                "random": RandomSearch()}
-    attacked = worst_case(network, X, y, ball, attacks, rng)
+    attacked = worst_case(network, Batch(X, y), Adversary(ball, attacks))
     for delta in (None, attacked.delta):
         found = certify(network, X, y, ball, delta, METHODS, nodes=4, target=np.inf, steps=60,
                         root_steps=60)

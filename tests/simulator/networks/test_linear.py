@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.attacks.gradient import FGM, worst_case
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient import FGM
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball, LinfBall
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
@@ -68,7 +70,7 @@ def test_robust_accuracy_is_accuracy_under_the_best_attack(radius, seed, kind):
     rng = np.random.default_rng(seed)
     classifier, X = LinearClassifier(rng.standard_normal(D)), rng.standard_normal((N, D))
     y, ball = rng.choice([-1.0, 1.0], N), kind(radius)
-    attacked = worst_case(classifier, X, y, ball, {"fgm": FGM()}, rng)
+    attacked = worst_case(classifier, Batch(X, y), Adversary(ball, {"fgm": FGM()}))
     radii = classifier.critical_radii(X, y, ball)
     # radii are random reals; none lies within rounding of the drawn radius
     assert np.abs(radii - radius).min() > 1e-13 or radius == 0.0
@@ -123,7 +125,7 @@ def test_training_learns_the_labels_and_leaves_the_data_model_alone():
     classifier = LinearClassifier(data.dense_direction)
     batches = FreshBatches(data, 100, seed=0)
     first = classifier.loss_gradient(batches.batch(0).X, batches.batch(0).y)[0]
-    train(classifier, batches, 1.0, 0, 30)
+    train(classifier, batches, learning_rate=1.0, steps=30)
     last = classifier.loss_gradient(batches.batch(0).X, batches.batch(0).y)[0]
     assert last < 0.9 * first
     # the universal attack and the metrics read this cached direction after training
@@ -195,7 +197,7 @@ def test_adversarial_training_comes_to_the_exact_minimiser(noisy):
             return noisy
 
     trained = LinearClassifier(np.full(4, 0.01))
-    train(trained, Whole(), 0.5, 0, 3000, attack=FGM(), ball=L2Ball(0.3))
+    train(trained, Whole(), learning_rate=0.5, steps=3000, adversary=Adversary(L2Ball(0.3), FGM()))
     exact = robust_linear(noisy, L2Ball(0.3)).weights
     assert np.linalg.norm(trained.weights - exact) < 1e-5 * np.linalg.norm(exact)
 

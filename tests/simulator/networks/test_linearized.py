@@ -5,15 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.attacks.gradient import FGM, PGD, worst_case
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient import FGM, PGD
+from simulator.attacks.through import ThroughSmoothedGates
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding, random_dictionary
 from simulator.errors import Diverged
 from simulator.networks import linearized
 from simulator.networks.linear import LinearClassifier
-from simulator.networks.linearized import LinearizedReLU, ThroughSmoothedGates
+from simulator.networks.linearized import LinearizedReLU
 from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Batch
 from simulator.training import train
 
 from references import ntk as naive
@@ -180,7 +184,7 @@ def test_training_it_is_gradient_descent_with_the_frozen_kernel():
     f = origin.forward(X)
     for _ in range(25):
         f = f + 0.05 * kernel @ (y / (1.0 + np.exp(y * f))) / len(X)
-    train(network, batches, 0.05, 0, 25)
+    train(network, batches, learning_rate=0.05, steps=25)
     # 25 steps of rounding of numbers of order 1
     assert np.abs(network.forward(X) - f).max() < 1e-12
     assert np.abs(f - origin.forward(X)).max() > 0.05
@@ -201,8 +205,8 @@ def test_adversarial_training_lowers_the_adversarial_loss():
     origin = SymmetricReLU.initialise(60, 10, 0.3, np.random.default_rng(0), bias=0.2)
     ball, losses = L2Ball(0.2), []
     network = LinearizedReLU(origin, centred=True)
-    train(network, FreshBatches(data, 200, 0), 0.5, 0, 60, weight_decay=1e-3,
-          attack=ThroughSmoothedGates(FGM(), (0.0, 0.5)), ball=ball,
+    train(network, FreshBatches(data, 200, 0), learning_rate=0.5, steps=60, weight_decay=1e-3,
+          adversary=Adversary(ball, ThroughSmoothedGates(FGM(), (0.0, 0.5))),
           after_step=lambda step, loss: losses.append(loss))
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:3])
 
@@ -214,7 +218,7 @@ def test_a_nan_stops_training():
         network = LinearizedReLU(origin, weights=weights)
         network.weights[0] = np.nan
         with pytest.raises(Diverged, match="step 0"):
-            train(network, FreshBatches(data, 50, 0), 0.1, 0, 3)
+            train(network, FreshBatches(data, 50, 0), learning_rate=0.1, steps=3)
 
 
 @pytest.mark.parametrize("s", [0.0, 0.5])
@@ -269,10 +273,10 @@ def masked_network():
 
 def test_plain_pgd_is_masked_and_smoothed_gates_unmask_it():
     network, X, y = masked_network(), np.array([[1.0, 0.1]]), np.ones(1)
-    ball, rng = L2Ball(0.6), np.random.default_rng(0)
+    ball = L2Ball(0.6)
     plain = PGD(20)
     through = ThroughSmoothedGates(plain, (0.0, 1.0))
-    found = worst_case(network, X, y, ball, {"plain": plain, "through": through}, rng)
+    found = worst_case(network, Batch(X, y), Adversary(ball, {"plain": plain, "through": through}))
     assert found.margins_of["plain"][0] == pytest.approx(0.4, abs=1e-9)  # it only walks along x_1
     assert found.margins_of["through"][0] < -1.0
     assert found.zero_gradients == {"plain": 0, "through": 0}
@@ -282,7 +286,7 @@ def test_looking_through_smoothed_gates_too_is_never_weaker():
     network, X, y = case(n=30, m=20, d=5)
     ball = L2Ball(0.3)
     attacks = {"plain": FGM(), "through": ThroughSmoothedGates(FGM(), (0.0, 0.3))}
-    found = worst_case(network, X, y, ball, attacks, np.random.default_rng(0))
+    found = worst_case(network, Batch(X, y), Adversary(ball, attacks))
     assert (found.margins_of["through"] <= found.margins_of["plain"]).all()
     assert (found.margins_of["through"] < found.margins_of["plain"]).any()
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import FGM
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
@@ -124,8 +125,9 @@ def test_adversarial_training_in_the_one_loop_never_leaves_the_mask(keep):
     W, mask = 0.1 * rng.standard_normal((60, 20)), rng.random((60, 20)) < keep
     net = MaskedReLU(W, mask, 0.1, keep**-0.5)
     losses = []
-    train(net, FreshBatches(SparseCoding(d=20, k=2), 100, 0), 1.0, 0, 40, 1e-3, attack=FGM(),
-          ball=L2Ball(0.1), after_step=lambda step, loss: losses.append(loss))
+    train(net, FreshBatches(SparseCoding(d=20, k=2), 100, 0), learning_rate=1.0, steps=40,
+          weight_decay=1e-3, adversary=Adversary(L2Ball(0.1), FGM()),
+          after_step=lambda step, loss: losses.append(loss))
     assert isinstance(net.plain.passes, MaskedPasses) == (keep < SPARSE_BELOW)
     assert not net.weights[~mask].any() and (net.weights[mask] != W[mask]).any()
     assert losses[-1] < 0.6 * losses[0]

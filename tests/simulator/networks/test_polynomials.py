@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import FGM
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
@@ -158,8 +159,9 @@ def test_the_one_training_loop_trains_it_adversarially(kind):
                else Polynomial(12, int(kind[-1])))
     batches = FreshBatches(data, 200, seed=0)
     losses = []
-    train(network, batches, 0.3 if kind == "symmetric" else 3.0, 0, 60, attack=FGM(),
-          ball=L2Ball(0.1), after_step=lambda step, loss: losses.append(loss))
+    train(network, batches, learning_rate=0.3 if kind == "symmetric" else 3.0, steps=60,
+          adversary=Adversary(L2Ball(0.1),
+                              FGM()), after_step=lambda step, loss: losses.append(loss))
     assert losses[0] == pytest.approx(math.log(2.0)) and losses[-1] < 0.8 * losses[0]
     test = data.sample(500, np.random.default_rng(1))
     assert np.mean(network.margins(test.X, test.y) > 0.0) > 0.9

@@ -7,6 +7,7 @@ import pytest
 
 from simulator.attacks.gradient import FGM
 from simulator.balls import L2Ball, LinfBall
+from simulator.bias_schedules import LinearThenConstant
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding, random_dictionary
 from simulator.experiments.feature_purification.experiment import simulate
@@ -14,7 +15,6 @@ from simulator.networks import symmetric_relu
 from simulator.networks.screening import Buffers, survey
 from simulator.networks.sparse_passes import SparsePasses
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.training import LinearThenConstant
 
 from small import small_config
 

@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import FGM
 from simulator.balls import L2Ball
+from simulator.bias_schedules import LinearThenConstant
 from simulator.data.sparse_coding import SparseCoding, random_dictionary
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
-from simulator.training import LinearThenConstant, train
+from simulator.training import train
 
 from references import symmetric_relu as naive
 
@@ -264,9 +266,10 @@ def test_a_run_in_any_dictionary_is_the_rotated_run_of_the_identity():
     start = straight.weights.copy()
     for net, batches in ((straight, drawn), (turned, rotated)):
         schedule = LinearThenConstant(0.1, 0.002, 0.15)
-        train(net, _Listed(batches), 0.5, 0, steps // 2, 0.01, schedule=schedule)
-        train(net, _Listed(batches), 0.5, steps // 2, steps, 0.01, attack=FGM(),
-              ball=L2Ball(0.2))
+        train(net, _Listed(batches), learning_rate=0.5, steps=steps // 2, weight_decay=0.01,
+              schedule=schedule)
+        train(net, _Listed(batches), learning_rate=0.5, start=steps // 2, stop=steps,
+              weight_decay=0.01, adversary=Adversary(L2Ball(0.2), FGM()))
     assert np.abs(straight.weights - start).max() > 0.3  # three times the initial scale
     # rounding of 1e-16 a step; no pre-activation of the run comes that close to a kink
     assert np.abs(turned.weights - straight.weights @ M.T).max() < 1e-10

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
+from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import FGM, PGD
-from simulator.attacks.search import strong_attacks
+from simulator.attacks.suites import strong_attacks
 from simulator.balls import L2Ball, LinfBall
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch, Perturbation
-from simulator.robustness.accuracy import bracket, certified_summary, critical_interval
+from simulator.robustness.bracket import bracket
+from simulator.robustness.critical_radius import certified_summary, critical_interval
 
 BALLS = (L2Ball, LinfBall)
 ATTACKS = {"fgm": FGM(), "pgd": PGD(10, ("zero", "random"))}
@@ -31,8 +33,9 @@ def samples(network, n=30, seed=1):
 
 
 def run(network, batch, ball, radii=RADII, **options):
-    return bracket(network, batch, radii, ball, ATTACKS, **{"steps": 60, "root_steps": 60,
-                                                            "nodes": 40} | options)
+    adversary = Adversary(ball, ATTACKS, strong=options.pop("strong", {}))
+    return bracket(network, batch, adversary, radii=radii,
+                   **{"steps": 60, "root_steps": 60, "boxes": 40} | options)
 
 
 @both_balls
@@ -89,7 +92,8 @@ def test_shares_fall_with_the_radius_and_every_sample_names_its_judge(kind):
 def test_the_search_breaks_what_no_attack_was_asked_to_break():
     network, nothing = small_network(), {"nothing": _Nothing()}
     batch = samples(network)
-    found = bracket(network, batch, [0.6], L2Ball(1.0), nothing, nodes=40, root_steps=60)[0]
+    found = bracket(network, batch, Adversary(L2Ball(1.0), nothing), radii=[0.6], boxes=40,
+                    root_steps=60)[0]
     full = run(network, batch, L2Ball(1.0), [0.6])[0]
     assert found.attacked == full.attacked < 0.9
     assert "broken: search" in found.decided_by
@@ -103,7 +107,7 @@ class _Nothing:
 def test_equal_arguments_give_equal_decisions():
     network = small_network(2, d=6, m=40)
     batch = samples(network, 15)
-    first, again = (run(network, batch, L2Ball(1.0), nodes=4) for _ in range(2))
+    first, again = (run(network, batch, L2Ball(1.0), boxes=4) for _ in range(2))
     for one, other in zip(first, again):
         assert one.numbers() == other.numbers()
         assert np.array_equal(one.decided_by, other.decided_by)
@@ -124,11 +128,12 @@ def test_the_critical_radius_lies_in_its_interval(kind):
     network = small_network()
     batch = samples(network, 31)
     found = run(network, batch, kind(1.0))
-    low, high = critical_interval(network, batch, kind(0.3), found, ATTACKS, 0, steps=60)
+    low, high = critical_interval(network, batch, Adversary(kind(0.3), ATTACKS), brackets=found,
+                                  steps=60)
     assert 0.0 < low < high < np.inf
     at_low, at_high = run(network, batch, kind(1.0), [low, high])
     assert at_low.certified > 0.5 and at_high.attacked <= 0.5
-    alone = critical_interval(network, batch, kind(0.3), (), ATTACKS, 0, steps=60)
+    alone = critical_interval(network, batch, Adversary(kind(0.3), ATTACKS), brackets=(), steps=60)
     assert alone[0] <= high and low <= alone[1]
 
 
@@ -136,22 +141,24 @@ def test_what_is_wrong_at_once_has_the_radius_zero():
     network = small_network()
     batch = samples(network)
     wrong = Batch(batch.X, -batch.y)
-    assert critical_interval(network, wrong, L2Ball(0.1), (), ATTACKS, 0) == (0.0, 0.0)
+    assert critical_interval(network, wrong, Adversary(L2Ball(0.1), ATTACKS), brackets=()) == (0.0,
+                                                                                               0.0)
 
 
 def test_a_smoothed_network_has_an_empty_bracket_and_still_its_signs():
     network = SymmetricReLU(small_network().weights, 0.5, smoothing=0.2)
     batch = samples(network)
-    assert certified_summary(network, batch, L2Ball(0.1), [0.1], ATTACKS, {}, 0, 1) == {
+    adversary = Adversary(L2Ball(0.1), ATTACKS)
+    assert certified_summary(network, batch, adversary, radii=[0.1], boxes=1) == {
         "bracket": [], "masking": []}
     with pytest.raises(ValueError, match="expected no smoothing"):
-        bracket(network, batch, [0.1], L2Ball(1.0))
+        bracket(network, batch, adversary, radii=[0.1])
 
 
 def test_the_summary_holds_plain_numbers():
     network = small_network()
-    summary = certified_summary(network, samples(network), L2Ball(0.15), [0.05, 0.15], ATTACKS,
-                                {}, 0, 10)
+    summary = certified_summary(network, samples(network), Adversary(L2Ball(0.15), ATTACKS),
+                                radii=[0.05, 0.15], boxes=10)
     assert summary["certified_accuracy"] == summary["bracket"][1]["certified"]
     assert summary["r50_low"] <= summary["r50_high"]
     for row in summary["bracket"]:
@@ -163,7 +170,7 @@ def test_the_summary_holds_plain_numbers():
     ([0.2, 0.1], {}, r"radii: expected ascending order, got \[0.2, 0.1\]"),
     ([0.1, 0.1], {}, "radii: expected ascending"), ([-0.1], {}, "radii: expected at least 0"),
     ([0.1], {"confidence": 1.5}, "confidence: expected at most 1"),
-    ([0.1], {"nodes": 0}, "nodes: expected at least 1"),
+    ([0.1], {"boxes": 0}, "boxes: expected at least 1"),
     ([0.1], {"seconds": -1.0}, "seconds: expected at least 0")])
 def test_bad_arguments_are_named(radii, options, message):
     with pytest.raises(ValueError, match=message):

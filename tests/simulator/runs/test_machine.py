@@ -7,7 +7,7 @@ import os
 import pytest
 
 from simulator.runs import machine
-from simulator.runs.stages import fixed_threads
+from simulator.runs.stages import run_threads
 
 MIB = 2.0**20
 GIB = 2.0**30
@@ -125,6 +125,6 @@ def test_a_quota_below_the_threads_is_told(tmp_path, caplog):
 
 def test_a_run_tells_of_its_threads(monkeypatch, caplog):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(1), raising=False)
-    with caplog.at_level(logging.WARNING, "purify"), fixed_threads(2):
+    with caplog.at_level(logging.WARNING, "purify"), run_threads(2):
         pass
     assert "threads: 2 asked for, 1 processor is free" in caplog.text

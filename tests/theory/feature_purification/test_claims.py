@@ -8,7 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from simulator.attacks.gradient import Universal, worst_case
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.directions import Universal
+from simulator.attacks.worst_case import worst_case
 from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.networks.symmetric_relu import SymmetricReLU
 from theory.claim import FAILS, HOLDS, OUTSIDE, confront_all
@@ -76,9 +78,8 @@ def under_a_random_direction(run):
     network = SymmetricReLU(run.arrays["weights_clean"], float(run.arrays["bias"]))
     direction = np.random.default_rng(run.config.seed).standard_normal(run.config.d)
     test = simulation.test_set
-    accuracy = worst_case(network, test.X, test.y, simulation.ball,
-                          {"universal": Universal(direction)},
-                          np.random.default_rng(0)).accuracy("universal")
+    adversary = Adversary(simulation.ball, {"universal": Universal(direction)})
+    accuracy = worst_case(network, test, adversary).accuracy("universal")
     return changed(run, clean={"universal_accuracy": accuracy})
 
 

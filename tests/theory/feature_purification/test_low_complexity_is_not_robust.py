@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.attacks.gradient import FGM
+from simulator.attacks.suites import standard_attacks
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
@@ -11,7 +12,6 @@ from simulator.low_complexity import Learner, LearnerTask, measure
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
-from simulator.robustness.accuracy import standard_attacks
 from theory.claim import FAILS, HOLDS, OUTSIDE
 from theory.drawing.claims import draw_findings
 from theory.feature_purification.low_complexity_is_not_robust import (comparison_radius, confront,

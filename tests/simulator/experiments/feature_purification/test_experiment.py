@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from simulator.attacks.search import strong_attacks
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.suites import strong_attacks
 from simulator.errors import Diverged, Stopped
 from simulator.experiments import preset
 from simulator.experiments.feature_purification import experiment as module
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import Simulation, simulate
-from simulator.protocols import Batch
-from simulator.robustness.accuracy import bracket
+from simulator.robustness.bracket import bracket
 from simulator.runs.folder import RunFolder
 from simulator.runs.stages import stored_result
 
@@ -243,14 +243,14 @@ def test_one_radius_breaks_the_clean_network_and_is_certified_for_the_robust_one
     """``desk`` at radius 0.14, with the bracket of the clean network closed below its r50."""
     simulation = Simulation(PurificationConfig.from_settings(preset("desk") | {"seed": seed}))
     result = simulate(simulation.config)
-    few = Batch(simulation.test_set.X[:200], simulation.test_set.y[:200])
+    few = simulation.test_set[:200]
+    adversary = Adversary(simulation.ball, simulation.attacks, seed=seed,
+                          strong=strong_attacks(simulation.data.dense_direction))
     found = {}
     for phase in ("clean", "adversarial"):
         network = simulation.network(result.arrays[f"weights_{phase}"],
                                      float(result.arrays["bias"]))
-        found[phase] = bracket(network, few, [0.05, 0.08, 0.10, 0.12, 0.14], simulation.ball,
-                               simulation.attacks, seed,
-                               strong_attacks(simulation.data.dense_direction))
+        found[phase] = bracket(network, few, adversary, radii=[0.05, 0.08, 0.10, 0.12, 0.14])
     assert found["adversarial"][-1].certified >= 0.9
     assert found["clean"][-1].attacked <= 0.5
     for below in found["clean"][:-1]:

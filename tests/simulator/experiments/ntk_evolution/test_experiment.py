@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import FGM
 from simulator.data.batches import FreshBatches
 from simulator.errors import Stopped
@@ -48,10 +49,10 @@ def test_phase_one_is_the_one_loop_on_fresh_samples(finished):
         network = SymmetricReLU.initialise(config.m, config.d, config.init_scale,
                                            stream(config.seed, Role.INITIALISATION),
                                            bias=config.bias)
-        robust = {} if mode == "clean" else {"attack": FGM(),
-                                             "ball": NTKSimulation(config).ball}
-        train(network, FreshBatches(data, config.batch_size, config.seed), config.learning_rate,
-              0, config.steps, config.weight_decay, config.seed, **robust)
+        adversary = None if mode == "clean" else Adversary(NTKSimulation(config).ball, FGM())
+        train(network, FreshBatches(data, config.batch_size, config.seed),
+              learning_rate=config.learning_rate, steps=config.steps,
+              weight_decay=config.weight_decay, seed=config.seed, adversary=adversary)
         assert np.array_equal(result.arrays[f"weights_{mode}"][-1], network.weights)
 
 
@@ -60,8 +61,8 @@ def test_phase_two_is_the_one_loop_on_the_frozen_kernel(finished):
     simulation = NTKSimulation(config)
     network = LinearizedReLU(simulation.network(result.arrays["weights_adversarial"][1]), True)
     train(network, FreshBatches(simulation.data, config.batch_size, config.seed),
-          config.frozen_learning_rate, config.steps, config.steps + config.frozen_steps,
-          config.frozen_weight_decay, config.seed)
+          learning_rate=config.frozen_learning_rate, start=config.steps,
+          steps=config.frozen_steps, weight_decay=config.frozen_weight_decay, seed=config.seed)
     row, = (row for row in result.summary["frozen"] if row["mode"] == "adversarial"
             and row["time"] == 10 and row["centred"] and row["data"] == "benign")
     measured = simulation.evaluate(network)

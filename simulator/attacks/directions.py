@@ -1,0 +1,60 @@
+"""Attacks along directions known beforehand: they never look at the input.
+
+    Universal        delta = the steepest perturbation along -y v, v fixed, such as the dense
+                     direction v = M w* of Allen-Zhu & Li (arXiv 2005.10190)
+    FixedDirections  delta[p] = eps (f_j - f_y) / sqrt 2 in every patch, f the features of the
+                     classes of Li & Li (arXiv 2410.08503)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.attacks.worst_case import BestFound, against
+from simulator.networks.smoothed_relu_cnn import require_classes
+from simulator.protocols import Ball, Network, Perturbation
+from simulator.randomness import Rng
+
+__all__ = ["FixedDirections", "Universal"]
+
+
+@dataclass(frozen=True)
+class Universal:
+    """One input-independent direction, with the sign of the label.
+
+    Attributes
+    ----------
+    direction : ndarray, shape (d,)
+        v, any length; the attack of the paper takes the dense direction ``M w*``.
+    """
+
+    direction: np.ndarray
+
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
+                rng: Rng | None = None) -> Perturbation:
+        """Return the steepest perturbation along ``-y v``; network and rng are not used."""
+        return Perturbation(ball.steepest(against(self.direction, X, y)), 0)
+
+
+@dataclass(frozen=True, eq=False)
+class FixedDirections:
+    """The features of two classes swapped: ``f_j - f_y`` in every patch, for the worst j.
+
+    Attributes
+    ----------
+    features : ndarray, shape (K, d)
+        One a class: u or v.
+    """
+
+    features: np.ndarray
+
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
+                rng: Rng | None = None) -> Perturbation:
+        """Return the worst over the wrong classes j; gradients and rng are not used."""
+        best = BestFound(network, X, y)
+        own = require_classes("y", y, len(best.X), len(self.features))
+        for turn in range(1, len(self.features)):
+            other = (own + turn) % len(self.features)
+            direction = (self.features[other] - self.features[own])[:, None, :]
+            best.offer(ball.steepest(np.broadcast_to(direction, best.X.shape)))
+        return Perturbation(best.delta, 0)

@@ -1,0 +1,194 @@
+"""The radius r50 at which half of the samples are broken, by bisection and as an interval.
+
+The attacks alone give an upper end. With the certificates there is a lower end too: more than
+half of the samples are certified there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient_masking import gradient_masking
+from simulator.attacks.worst_case import require_adversary, require_samples, worst_case
+from simulator.certificates.margins import certify
+from simulator.checks import require_real
+from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Batch, Network
+from simulator.robustness.bracket import Bracket, bracket, in_double
+
+__all__ = ["CriticalRadius", "certified_summary", "critical_interval", "critical_radius"]
+
+
+@dataclass(frozen=True)
+class CriticalRadius:
+    """The radius at which attacked accuracy falls to 1/2, as a bisection interval.
+
+    Attributes
+    ----------
+    low, high : float
+        Attacked accuracy is above 1/2 at ``low`` and at most 1/2 at ``high``. ``high`` is
+        infinite if no radius up to the limit reached 1/2.
+    """
+
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """The middle of the interval (r50)."""
+        return 0.5 * (self.low + self.high)
+
+    @property
+    def tolerance(self) -> float:
+        """Half the width of the interval."""
+        return 0.5 * (self.high - self.low)
+
+
+def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
+                    tolerance: float = 0.01, limit: float = 1e3) -> CriticalRadius:
+    """Find r50 by bisection on the attacked accuracy.
+
+    Parameters
+    ----------
+    network : Network
+    batch : Batch
+    adversary : Adversary
+        The radius of its ball is where the search begins, if it is positive.
+    tolerance : float
+        Width of the final interval, relative to its upper end.
+    limit : float
+        Give up above this radius.
+
+    Raises
+    ------
+    TypeError, ValueError
+        No Adversary, no samples, a tolerance or limit of 0.
+
+    Notes
+    -----
+    A sample broken at a radius is broken at every larger one, so it is not attacked again.
+    """
+    require_adversary(adversary)
+    require_real("tolerance", tolerance, low=0.0, open_low=True)
+    require_real("limit", limit, low=0.0, open_low=True)
+    require_samples(batch)
+    calls = 0
+
+    def broken_at(radius: float, broken: np.ndarray) -> np.ndarray:
+        nonlocal calls
+        alive = np.flatnonzero(~broken)
+        found = worst_case(network, batch[alive], adversary.at(radius), key=calls)
+        calls += 1
+        result = broken.copy()
+        result[alive] = ~(found.margins > 0.0)
+        return result
+
+    low_broken = ~(network.margins(batch.X, batch.y) > 0.0)
+    if low_broken.mean() >= 0.5:
+        return CriticalRadius(0.0, 0.0)
+    low, high = 0.0, adversary.ball.radius or 0.1
+    while (broken := broken_at(high, low_broken)).mean() < 0.5:
+        low, low_broken = high, broken
+        high *= 2.0
+        if high > limit:
+            return CriticalRadius(low, float("inf"))
+    while high - low > tolerance * high:
+        middle = 0.5 * (low + high)
+        if middle in (low, high):  # neighbouring numbers: no tolerance is finer
+            break
+        broken = broken_at(middle, low_broken)
+        if broken.mean() < 0.5:
+            low, low_broken = middle, broken
+        else:
+            high = middle
+    return CriticalRadius(low, high)
+
+
+def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
+                      brackets: Sequence[Bracket], tolerance: float = 0.05,
+                      steps: int = 300) -> tuple[float, float]:
+    """Bound r50 from both sides: certified at ``low``, broken at ``high``.
+
+    Parameters
+    ----------
+    network : SymmetricReLU
+        Without smoothing.
+    batch : Batch
+    adversary : Adversary
+        In an L2Ball or a LinfBall.
+    brackets : sequence of Bracket
+        Of the same samples; may be empty.
+    tolerance : float
+        Width to which each end is bisected, relative to the upper end.
+    steps : int
+        Steps of the dual, which alone (without branching) certifies the lower end.
+
+    Returns
+    -------
+    low, high : float
+        At ``low`` more than half of the samples are certified (0 where none is known), at
+        ``high`` at least half are broken (infinite: at no radius searched).
+    """
+    require_adversary(adversary)
+    plain, X, y = in_double(network, batch)
+    samples = Batch(X, y)
+    high = critical_radius(plain, samples, adversary,
+                           tolerance=tolerance).high
+    high = min([high, *(found.radius for found in brackets if found.attacked <= 0.5)])
+    low = max([0.0, *(found.radius for found in brackets if found.certified > 0.5)])
+    top = min([high, *(found.radius for found in brackets if found.certified <= 0.5)])
+    while top < np.inf and top - low > tolerance * high:
+        middle = 0.5 * (low + top)
+        if _certifies_half(plain, samples, adversary.at(middle), steps):
+            low = middle
+        else:
+            top = middle
+    return low, high
+
+
+def certified_summary(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
+                      radii: Sequence[float], boxes: int) -> dict[str, Any]:
+    """What a run's summary says about any perturbation; arguments as in :func:`bracket`.
+
+    Returns
+    -------
+    dict
+        ``bracket``: list of :meth:`Bracket.numbers`; ``certified_accuracy``: at the radius of
+        the adversary's ball, if it is one of ``radii``; ``r50_low``, ``r50_high``: see
+        :func:`critical_interval`; ``masking``: signs raised at the radius of the ball, see
+        :mod:`simulator.attacks.gradient_masking`. A smoothed network has no certificate: its
+        bracket is empty and its critical radius has no bounds.
+    """
+    radius = adversary.ball.radius
+    seen = radius > 0.0 and bool((network.margins(batch.X, batch.y) > 0.0).any())
+    signs = list(gradient_masking(network, batch, adversary).raised) if seen else []
+    if network.smoothing > 0.0:
+        return {"bracket": [], "masking": signs}
+    brackets = bracket(network, batch, adversary, radii=radii, boxes=boxes)
+    low, high = critical_interval(network, batch, adversary, brackets=brackets)
+    at_radius = {"certified_accuracy": found.certified for found in brackets
+                 if found.radius == radius}
+    return {"bracket": [found.numbers() for found in brackets], **at_radius, "r50_low": low,
+            "r50_high": high, "masking": signs}
+
+
+def _certifies_half(network: SymmetricReLU, batch: Batch, adversary: Adversary,
+                    steps: int) -> bool:
+    """Whether the dual certifies more than half, asked of the safest samples first."""
+    found = worst_case(network, batch, adversary)
+    order = np.argsort(-found.margins, kind="stable")
+    order = order[found.margins[order] > 0.0]
+    needed, certified = len(batch) // 2 + 1, 0
+    for tried, row in enumerate(order):
+        if certified + len(order) - tried < needed:
+            return False
+        one = slice(row, row + 1)
+        bound = certify(network, batch.X[one], batch.y[one], adversary.ball, found.delta[one],
+                        ("quadratic",), steps=steps)
+        certified += int(bound.margins[0] > 0.0)
+        if certified >= needed:
+            return True
+    return False
