@@ -95,11 +95,12 @@ def require_radii(name: str, radii: Any) -> list[float]:
 
 
 def require_array(name: str, value: Any, shape: tuple[int | None, ...], why: str = "",
-                  dtype: np.dtype | None = None) -> np.ndarray:
+                  dtype: np.dtype | None = None, writable: bool = False) -> np.ndarray:
     """Return ``value`` as a C-contiguous float array of ``shape`` (None: any length).
 
     ``dtype`` converts to that float type; without it float32 and float64 stay as they are
-    and anything else becomes float64.
+    and anything else becomes float64. ``writable`` copies an array that may not be written to
+    (a memory map, another library's), for what changes it in place.
     """
     array = np.asarray(value)
     if array.dtype == object or array.dtype.kind not in "fiub":
@@ -112,7 +113,8 @@ def require_array(name: str, value: Any, shape: tuple[int | None, ...], why: str
                          + _reason(why))
     if dtype is None:
         dtype = array.dtype if array.dtype in FLOATS else np.dtype(np.float64)
-    return np.ascontiguousarray(array, dtype=dtype)
+    array = np.ascontiguousarray(array, dtype=dtype)
+    return array.copy() if writable and not array.flags.writeable else array
 
 
 def require_finite(name: str, array: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ class LinearizedReLU:
         self._frozen = origin.weights.copy()
         self.weights = np.zeros_like(self._frozen) if weights is None else require_array(
             "weights", weights, self._frozen.shape, why="one change for each weight",
-            dtype=self._frozen.dtype)
+            dtype=self._frozen.dtype, writable=True)
         self._buffers = Buffers()
 
     @property

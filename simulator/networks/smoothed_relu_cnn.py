@@ -51,7 +51,8 @@ class SmoothedReLUCNN:
 
     def __init__(self, weights: np.ndarray, q: int, rho: float) -> None:
         self.weights = require_array("weights", weights, (None, None, None),
-                                     why="classes, neurons, dimension of a patch")
+                                     why="classes, neurons, dimension of a patch",
+                                     writable=True)
         require_int("classes", len(self.weights), low=2, why="one class needs no classifier")
         self.q = require_int("q", q, low=2, why="sigma' is continuous only then")
         self.rho = require_real("rho", rho, low=0.0, open_low=True)

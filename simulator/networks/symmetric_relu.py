@@ -39,7 +39,7 @@ class SymmetricReLU:
     ----------
     weights : ndarray, shape (m, d)
         Hidden weights W, float32 or float64. A contiguous array is kept, not copied: training
-        changes it in place.
+        changes it in place. (A read-only one is copied.)
     bias : float
         Shared threshold b, at least 0.
     smoothing : float
@@ -59,7 +59,8 @@ class SymmetricReLU:
 
     def __init__(self, weights: np.ndarray, bias: float, smoothing: float = 0.0,
                  sampled_smoothing: bool = False, screening: bool = True) -> None:
-        self.weights = require_array("weights", weights, (None, None), why="one row a neuron")
+        self.weights = require_array("weights", weights, (None, None), why="one row a neuron",
+                                     writable=True)
         self.bias = require_real("bias", bias, low=0.0)
         self.smoothing = require_real("smoothing", smoothing, low=0.0)
         self.sampled_smoothing = sampled_smoothing

@@ -70,6 +70,16 @@ def test_a_good_array_is_not_copied():
     assert checks.require_array("X", X, (None, 3)) is X
 
 
+def test_only_what_is_written_to_is_copied_when_read_only():
+    X = np.ones((2, 3))
+    X.flags.writeable = False
+    assert checks.require_array("X", X, (None, 3)) is X
+    own = checks.require_array("W", X, (None, 3), writable=True)
+    assert own.flags.writeable and np.array_equal(own, X)
+    own[:] = 0.0
+    assert X.all() and checks.require_array("W", own, (None, 3), writable=True) is own
+
+
 def test_a_wrong_shape_is_named():
     with pytest.raises(ValueError, match=r"X: expected shape \(any, 64\), got \(2, 32\): by d"):
         checks.require_array("X", np.ones((2, 32)), (None, 64), why="by d")
