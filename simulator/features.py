@@ -1,8 +1,7 @@
 """What the neurons hold: pure features, dense mixtures, and what adversarial training changed.
 
 With the coefficients ``C = W M`` (row i: neuron i in dictionary coordinates) a neuron splits as
-``w_i = p_i + v_i``: the pure part p_i is its largest coefficient (or its few largest ones), the
-mixture v_i the rest. Allen-Zhu & Li (arXiv 2005.10190) prove that clean training leaves a
+``w_i = p_i + v_i``: the pure part p_i is its largest coefficient, the mixture v_i the rest. Allen-Zhu & Li (arXiv 2005.10190) prove that clean training leaves a
 *dense* mixture: every other feature with a coefficient of size Theta(k/d) and the sign the
 labels give it, and that adversarial training removes it ("feature purification").
 
@@ -11,17 +10,17 @@ meant, of samples. All norms are taken in dictionary coordinates, where they are
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from simulator.checks import require_array, require_int
-from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 
 __all__ = ["Decomposition", "correlations", "cosines", "decompose", "feature_metrics",
            "gate_rate", "purification"]
 
 FEATURE_THRESHOLD = 0.3  # a feature neuron has at least this share of the largest coefficient
-PURE_SHARE = 0.5  # with max_pure > 1, further pure coordinates have this share of the largest
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Decomposition:
     feature : ndarray of int, shape (m,)
         ``j(i) = argmax_j |C_ij|``.
     is_pure : ndarray of bool, shape (m, d)
-        The coordinates of the pure part.
+        The coordinate of the pure part: ``feature``, as a mask.
     is_feature_neuron : ndarray of bool, shape (m,)
         Neurons whose largest coefficient is at least 0.3 times the largest of all neurons;
         the others stayed near their initialisation and decay.
@@ -68,25 +67,35 @@ class Decomposition:
         return np.where(self.is_pure, 0.0, self.coefficients)
 
 
-def decompose(weights: np.ndarray, dictionary: np.ndarray | None, labeler: np.ndarray,
-              max_pure: int = 1) -> Decomposition:
+def decompose(network: Any, data: Any, labeler: np.ndarray | None = None) -> Decomposition:
     """Split every neuron into its pure part and its dense mixture.
 
     Parameters
     ----------
-    weights : ndarray, shape (m, d)
-    dictionary : ndarray, shape (d, d), or None
-        M with the features in its columns; None is the identity.
-    labeler : ndarray, shape (d,)
-        w*.
-    max_pure : int
-        1 takes the largest coefficient alone; up to ``max_pure`` coefficients of at least half
-        its size otherwise (neurons that learned a few features together).
+    network : network or ndarray, shape (m, d)
+        A network whose ``weights`` are a matrix, one row a neuron, or the weights themselves.
+    data : SparseCoding, or ndarray of shape (d, d), or None
+        The data model, which knows its features; or, together with ``labeler``, the dictionary M
+        with the features in its columns, None for the identity.
+    labeler : ndarray, shape (d,), or None
+        w*; None takes that of the data model.
+
+    Raises
+    ------
+    TypeError, ValueError
+        No matrix of weights, data without features, shapes that do not fit.
     """
-    W = require_array("weights", weights, (None, None), dtype=np.dtype(np.float64))
+    W = require_array("weights", getattr(network, "weights", network), (None, None),
+                      why="one row a neuron", dtype=np.dtype(np.float64))
     m, d = W.shape
+    dictionary = data
+    if labeler is None:
+        if not (hasattr(data, "dictionary") and hasattr(data, "signs")):
+            raise TypeError("data: expected a data model with a dictionary and signs, such as "
+                            "SparseCoding(d=64, k=4), or a dictionary together with a labeler, "
+                            f"got {type(data).__name__}: a feature is a column of the dictionary")
+        dictionary, labeler = data.dictionary, data.signs
     labeler = require_array("labeler", labeler, (d,), why="one entry a feature")
-    require_int("max_pure", max_pure, low=1, high=d)
     if m == 0:
         raise ValueError("weights: expected at least one neuron, got none")
     C = W
@@ -96,10 +105,6 @@ def decompose(weights: np.ndarray, dictionary: np.ndarray | None, labeler: np.nd
     feature = size.argmax(axis=1)
     peak = size[np.arange(m), feature]
     is_pure = np.zeros(C.shape, bool)
-    if max_pure > 1:
-        order = np.argpartition(-size, max_pure - 1, axis=1)[:, :max_pure]
-        large = np.take_along_axis(size, order, 1) >= PURE_SHARE * peak[:, None]
-        np.put_along_axis(is_pure, order, large, axis=1)
     is_pure[np.arange(m), feature] = True
     is_feature_neuron = peak >= FEATURE_THRESHOLD * peak.max()
     signs = np.sign(C[np.arange(m), feature] * labeler[feature])
@@ -143,6 +148,7 @@ def feature_metrics(parts: Decomposition) -> dict[str, float]:
 
 def gate_rate(network: SymmetricReLU, X: np.ndarray, neurons: np.ndarray) -> float:
     """Return ``P(g_ni = 1)`` on the inputs X, over the neurons marked in ``neurons`` (m,)."""
+    network = require_symmetric("network", network, "its gates are open or closed")
     neurons = np.flatnonzero(neurons)
     if len(neurons) == 0:
         return float("nan")

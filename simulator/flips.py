@@ -21,7 +21,7 @@ import numpy as np
 
 from simulator.checks import require_array, require_labels
 from simulator.features import Decomposition
-from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric, soft_threshold
 
 __all__ = ["EVENTS", "KINDS", "PARTS", "FlipMechanism", "flip_mechanism"]
 
@@ -95,9 +95,8 @@ def flip_mechanism(network: SymmetricReLU, X: np.ndarray, y: np.ndarray, delta: 
         Shapes that do not fit, parts of other weights or in another dictionary, or a smoothed
         network: its gates are never open or closed.
     """
-    if network.smoothing > 0.0:
-        raise ValueError(f"smoothing: expected 0, got {network.smoothing}: a smoothed gate is "
-                         "neither open nor closed")
+    require_symmetric("network", network, plain=True,
+                      why="the split is by gates that are open or closed")
     double = np.dtype(np.float64)
     W = network.weights.astype(np.float64)
     d = W.shape[1]
@@ -134,7 +133,7 @@ def _pure_parts(W: np.ndarray, parts: Decomposition,
 def _split(U: np.ndarray, steps: np.ndarray, pure_steps: np.ndarray, y: np.ndarray, b: float,
            is_feature: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return change (n,), amounts (n, 3, 2, 2) and gates (n, 3, 2) of (n, m) inputs and steps."""
-    before, after = _soft_threshold(U, b), _soft_threshold(U + steps, b)
+    before, after = soft_threshold(U, b), soft_threshold(U + steps, b)
     moved = after - before
     theta = np.divide(moved, steps, out=np.zeros_like(moved), where=steps != 0.0)
     pure = theta * pure_steps
@@ -148,7 +147,3 @@ def _split(U: np.ndarray, steps: np.ndarray, pure_steps: np.ndarray, y: np.ndarr
             amounts[:, row, 1, kind] = y * np.sum(moved - pure, axis=1, where=chosen)
             gates[:, row, kind] = chosen.sum(axis=1)
     return y * moved.sum(axis=1), amounts, gates
-
-
-def _soft_threshold(U: np.ndarray, b: float) -> np.ndarray:
-    return np.sign(U) * np.maximum(np.abs(U) - b, 0.0)

@@ -8,12 +8,13 @@ patches, written ``(n, ...)`` for a batch. Every array of a run has one dtype.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-__all__ = ["Attack", "Ball", "Batch", "Batches", "BiasSchedule", "DataModel", "Network",
-           "Perturbation"]
+__all__ = ["Attack", "Ball", "Batch", "Batches", "BiasSchedule", "DataModel", "Forward", "Network",
+           "Passes", "Perturbation"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.y)
 
+    def __repr__(self) -> str:
+        codes = "" if self.codes is None else ", with codes"
+        return f"Batch(n={len(self)}, X of shape {self.X.shape}, {self.X.dtype}{codes})"
+
     def __getitem__(self, rows: Any) -> "Batch":
         """Return the samples that a slice, a mask or an array of row numbers picks."""
         if isinstance(rows, (int, np.integer)):
@@ -49,7 +54,7 @@ class Batch:
 class DataModel(Protocol):
     """A distribution over labelled inputs."""
 
-    def sample(self, n: int, rng: np.random.Generator, dtype: Any = np.float64) -> Batch:
+    def sample(self, n: int, rng: np.random.Generator, dtype: DTypeLike = np.float64) -> Batch:
         """Draw n independent samples."""
         ...
 
@@ -154,4 +159,54 @@ class Attack(Protocol):
     def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                 rng: np.random.Generator) -> Perturbation:
         """Return one perturbation per sample."""
+        ...
+
+
+class Forward(Protocol):
+    """What a network reads of a forward pass; the gradients may need more of it.
+
+    Attributes
+    ----------
+    f : ndarray, shape (n,)
+        Outputs.
+    norms : ndarray, shape (m,)
+        ``||w_i||``.
+    """
+
+    @property
+    def f(self) -> np.ndarray:
+        """Outputs."""
+        ...
+
+    @property
+    def norms(self) -> np.ndarray:
+        """Lengths of the neurons."""
+        ...
+
+
+AForward = TypeVar("AForward", bound=Forward)
+
+
+class Passes(Protocol[AForward]):
+    """How the plain symmetric network computes: its forward pass, gradients and descent.
+
+    A :class:`Forward` is valid until the next one, and a gradient may use it up. Inputs are
+    checked by the network.
+    """
+
+    def forward(self, W: np.ndarray, b: float, X: np.ndarray) -> AForward:
+        """Return the forward pass of X, shape (n, d), for weights W (m, d) and bias b."""
+        ...
+
+    def input_gradient(self, forward: AForward, scale: np.ndarray) -> np.ndarray:
+        """Return ``scale_n sum_i g_ni w_i``, shape (n, d)."""
+        ...
+
+    def weight_gradient(self, forward: AForward, X: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Return ``sum_n scale_n g_ni x_n``, in the form that :meth:`descend` takes."""
+        ...
+
+    def descend(self, W: np.ndarray, forward: AForward, G: np.ndarray, learning_rate: float,
+                weight_decay: float) -> None:
+        """``w_i <- w_i - eta (G_i + lam (1 + ||w_i||) w_i)``, in place."""
         ...

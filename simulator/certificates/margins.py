@@ -29,7 +29,7 @@ from simulator.certificates.relaxation import ROUNDING, Relaxation, tight_lines
 from simulator.checks import (require_array, require_choice, require_finite, require_int,
                               require_labels, require_orthonormal, require_real)
 from simulator.jit import kernel
-from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.networks.symmetric_relu import SymmetricReLU, soft_threshold
 
 __all__ = ["METHODS", "Certificates", "certify", "linear_relaxation", "quadratic_dual",
            "separable_dual"]
@@ -206,7 +206,7 @@ def linear_relaxation(network: SymmetricReLU, X: np.ndarray, y: np.ndarray,
     alive = (np.abs(T) + reach > b).any(axis=0)
     W, T, reach = W[alive], np.ascontiguousarray(T[:, alive]), reach[alive]
     width = np.where(reach > 0.0, reach, 1.0)
-    slopes = (_soft(T + reach, b) - _soft(T - reach, b)) / (2.0 * width)
+    slopes = (soft_threshold(T + reach, b) - soft_threshold(T - reach, b)) / (2.0 * width)
     moments = np.zeros((2, slopes.size))
     best = np.full(len(X), -np.inf)
     for step in range(steps):
@@ -259,10 +259,6 @@ def separable_dual(network: SymmetricReLU, X: np.ndarray, y: np.ndarray,
                       ball.radius, is_l2, bounds)
     size = np.abs(T).sum(axis=1) + reach.sum() + ball.radius * np.abs(peaks).sum()
     return bounds - ROUNDING * size
-
-
-def _soft(U: np.ndarray, b: float) -> np.ndarray:
-    return np.sign(U) * np.maximum(np.abs(U) - b, 0.0)
 
 
 def _signed_inputs(network: SymmetricReLU, X: np.ndarray,

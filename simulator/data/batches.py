@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from simulator.checks import require_int
 from simulator.protocols import Batch, DataModel
@@ -23,11 +24,12 @@ class FreshBatches:
     """An endless stream: every step sees ``batch_size`` new samples."""
 
     data: DataModel
-    batch_size: int
-    seed: int
-    dtype: Any = np.float64
+    batch_size: int = 1000
+    seed: int = 0
+    dtype: DTypeLike = np.float64
 
     def __post_init__(self) -> None:
+        _require_data(self.data)
         require_int("batch_size", self.batch_size, low=1)
 
     def batch(self, step: int) -> Batch:
@@ -45,11 +47,12 @@ class TrainingSet:
 
     data: DataModel
     size: int
-    batch_size: int
-    seed: int
-    dtype: Any = np.float64
+    batch_size: int = 1000
+    seed: int = 0
+    dtype: DTypeLike = np.float64
 
     def __post_init__(self) -> None:
+        _require_data(self.data)
         require_int("size", self.size, low=1)
         require_int("batch_size", self.batch_size, low=1)
 
@@ -70,6 +73,11 @@ class TrainingSet:
         epoch, place = divmod(step, self.batches_per_epoch)
         order = stream(self.seed, Role.SHUFFLING, epoch).permutation(self.size)
         rows = order[place * self.batch_size:(place + 1) * self.batch_size]
-        whole = self.samples
-        codes = None if whole.codes is None else whole.codes[rows]
-        return Batch(whole.X[rows], whole.y[rows], codes)
+        return self.samples[rows]
+
+
+def _require_data(data: Any) -> None:
+    if isinstance(data, type) or not callable(getattr(data, "sample", None)):
+        got = f"the class {data.__name__}" if isinstance(data, type) else type(data).__name__
+        raise TypeError(f"data: expected a data model with a method sample, such as "
+                        f"SparseCoding(d=64, k=4), got {got}")

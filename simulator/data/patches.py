@@ -7,14 +7,16 @@ noise ``xi_p ~ N(0, sigma_n^2 I)``. The robust feature is strong but lies in few
 other one is weaker than the perturbation radius but lies in many.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from simulator.checks import require_array, require_finite, require_int, require_real
 from simulator.protocols import Batch
+from simulator.randomness import Rng, require_generator
 
 __all__ = ["PatchData", "random_features"]
 
@@ -29,9 +31,10 @@ class PatchData:
         Dimension of a patch; at least 2 K.
     alpha : ndarray, shape (J_R,)
         Strength of the robust feature in each robust patch. These patches come first; the
-        networks that read them do not care for their order.
+        networks that read them do not care for their order. The default is one patch of
+        strength 5: defaults are those of the preset desk.
     beta : ndarray, shape (J_NR,)
-        Strength of the non-robust feature in each non-robust patch.
+        Strength of the non-robust feature in each non-robust patch; by default .98 in 400.
     classes : int
         K.
     jitter : float
@@ -49,9 +52,9 @@ class PatchData:
         No robust or no non-robust patch, 2 K > d, or features that are not orthonormal.
     """
 
-    d: int
-    alpha: np.ndarray
-    beta: np.ndarray
+    d: int = 100
+    alpha: np.ndarray = field(default_factory=lambda: np.array([5.0]))
+    beta: np.ndarray = field(default_factory=lambda: np.full(400, 0.98))
     classes: int = 2
     jitter: float = 0.0
     noise: float = 0.5
@@ -111,8 +114,21 @@ class PatchData:
         """
         return float(np.sum(self.beta**q) / np.sum(self.alpha**q))
 
-    def sample(self, n: int, rng: np.random.Generator, dtype: Any = np.float64) -> Batch:
+    def __repr__(self) -> str:
+        features = "axes" if self.features is None else "given"
+        return (f"PatchData(d={self.d}, patches={len(self.alpha)} robust + {len(self.beta)} "
+                f"non-robust, classes={self.classes}, jitter={self.jitter:g}, "
+                f"noise={self.noise:g}, features={features})")
+
+    def sample(self, n: int, rng: Rng, dtype: DTypeLike = np.float64) -> Batch:
         """Draw n samples. Both dtypes get the same ones, rounded.
+
+        Parameters
+        ----------
+        n : int
+        rng : int or Generator
+            A seed, or the generator to draw from.
+        dtype : float64 or float32
 
         Returns
         -------
@@ -120,6 +136,7 @@ class PatchData:
             ``X`` (n, P, d), ``y`` (n,) of int64, classes 0 to K - 1.
         """
         require_int("n", n, low=0)
+        rng = require_generator("rng", rng)
         y = rng.integers(0, self.classes, n)
         strengths = np.tile(np.concatenate([self.alpha, self.beta]), (n, 1))
         if self.jitter:
@@ -133,11 +150,12 @@ class PatchData:
         return Batch(X.astype(dtype, copy=False), y)
 
 
-def random_features(classes: int, d: int, rng: np.random.Generator) -> np.ndarray:
+def random_features(classes: int, d: int, rng: Rng = 0) -> np.ndarray:
     """Draw 2 K orthonormal features, shape (2 K, d), uniformly."""
     require_int("classes", classes, low=2)
     require_int("d", d, low=2 * classes, why="the features of all classes are orthogonal")
-    Q, R = np.linalg.qr(rng.standard_normal((d, 2 * classes)))
+    normals = require_generator("rng", rng).standard_normal((d, 2 * classes))
+    Q, R = np.linalg.qr(normals)
     return np.ascontiguousarray((Q * np.sign(np.diag(R))).T)
 
 

@@ -9,10 +9,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy.sparse import csr_array
 
 from simulator.checks import require_array, require_int, require_orthonormal, require_real
 from simulator.protocols import Batch
+from simulator.randomness import Rng, require_generator
 
 __all__ = ["SparseCoding", "random_dictionary", "random_signs"]
 
@@ -45,7 +47,9 @@ class SparseCoding:
     d : int
         Dimension of inputs and codes, number of features.
     k : float
-        Sparsity: a code has about ``c_strong + c_weak k`` entries; 1 <= k <= d.
+        Sparsity: a code has about ``c_strong + c_weak k`` entries; 1 <= k <= d. All that follows
+        has the values of the preset lottery: one strong feature a sample, labels that noise
+        does not blur.
     c_strong, c_weak : float
         Constants of the two events.
     weak_low, weak_high : float
@@ -125,13 +129,6 @@ class SparseCoding:
         """
         return (self.c_strong + self.c_weak * self.k) / self.d
 
-    @property
-    def second_moment(self) -> float:
-        """``E[z_j^2]`` in closed form, before the rejection of small label margins."""
-        low, high = self.weak_low, self.weak_high
-        weak = (low * low + low * high + high * high) / (3.0 * self.k)
-        return (self.c_strong + self.c_weak * self.k * weak) / self.d
-
     @cached_property
     def signs(self) -> np.ndarray:
         """``w*``, shape (d,): the labeler, all ones where none was given."""
@@ -143,8 +140,16 @@ class SparseCoding:
         direction = self.signs if self.dictionary is None else self.dictionary @ self.signs
         return direction / np.linalg.norm(direction)
 
-    def sample(self, n: int, rng: np.random.Generator, dtype: Any = np.float64) -> Batch:
-        """Draw n samples.
+    def __repr__(self) -> str:
+        dictionary = "identity" if self.dictionary is None else "given"
+        labeler = "ones" if self.labeler is None else "given"
+        return (f"SparseCoding(d={self.d}, k={self.k:g}, c_strong={self.c_strong:g}, "
+                f"c_weak={self.c_weak:g}, weak=[{self.weak_low:g}, {self.weak_high:g}], "
+                f"noise={self.noise:g}, label_margin={self.label_margin:g}, "
+                f"dictionary={dictionary}, labeler={labeler})")
+
+    def sample(self, n: int, rng: Rng, dtype: DTypeLike = np.float64) -> Batch:
+        """Draw n samples; ``rng`` is a seed or the generator to draw from.
 
         Work and memory beyond the inputs themselves grow with the number of nonzero
         coordinates, not with n d. Both dtypes get the same samples: the noise is drawn in
@@ -156,6 +161,7 @@ class SparseCoding:
             ``X`` (n, d), ``y`` (n,) with entries -1 and +1, ``codes`` (n, d) sparse.
         """
         require_int("n", n, low=0)
+        rng = require_generator("rng", rng)
         codes, y = self._accepted_codes(n, rng)
         X = _normals((n, self.d), self.noise / np.sqrt(self.d), rng, dtype)
         if self.dictionary is None:
@@ -203,7 +209,7 @@ class SparseCoding:
         row_starts = np.searchsorted(cells, np.arange(n + 1) * self.d)
         return csr_array((size, cells % self.d, row_starts), shape=(n, self.d))
 
-    def growth_rate(self, rng: np.random.Generator, samples: int = 200_000) -> float:
+    def growth_rate(self, rng: Rng = 0, samples: int = 200_000) -> float:
         """Estimate ``g0 = (1/2) mean_j E[y sign(w*_j) z_j 1{|z_j| = 1}]``.
 
         At f = 0 the loss gradient pulls a neuron that fires on the strong part of one feature
@@ -211,24 +217,24 @@ class SparseCoding:
         definition meaningful for a labeler with entries other than +-1.)
         """
         require_int("samples", samples, low=1)
-        codes, y = self._accepted_codes(samples, rng)
+        codes, y = self._accepted_codes(samples, require_generator("rng", rng))
         strong = np.abs(codes.data) == 1.0
         rows = _row_indices(codes)[strong]
         pull = y[rows] * codes.data[strong] * np.sign(self.signs[codes.indices[strong]])
         return float(0.5 * pull.sum() / (samples * self.d))
 
 
-def random_dictionary(d: int, rng: np.random.Generator) -> np.ndarray:
+def random_dictionary(d: int, rng: Rng = 0) -> np.ndarray:
     """Draw an orthonormal (d, d) matrix from the Haar distribution."""
     require_int("d", d, low=1)
-    Q, R = np.linalg.qr(rng.standard_normal((d, d)))
+    Q, R = np.linalg.qr(require_generator("rng", rng).standard_normal((d, d)))
     return Q * np.sign(np.diag(R))
 
 
-def random_signs(d: int, rng: np.random.Generator) -> np.ndarray:
+def random_signs(d: int, rng: Rng = 0) -> np.ndarray:
     """Draw a labeler w* with independent entries -1 and +1, shape (d,)."""
     require_int("d", d, low=1)
-    return rng.choice([-1.0, 1.0], size=d)
+    return require_generator("rng", rng).choice([-1.0, 1.0], size=d)
 
 
 def _bernoulli_positions(cells: int, p: float, rng: np.random.Generator) -> np.ndarray:
@@ -246,7 +252,7 @@ def _bernoulli_positions(cells: int, p: float, rng: np.random.Generator) -> np.n
 
 
 def _normals(shape: tuple[int, int], scale: float, rng: np.random.Generator,
-             dtype: Any) -> np.ndarray:
+             dtype: DTypeLike) -> np.ndarray:
     """Draw ``N(0, scale^2)`` by Box & Muller: two uniforms give two normals.
 
     In float32 and in blocks that stay in the cache this is several times faster than

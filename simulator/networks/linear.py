@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 
 from simulator.balls import L2Ball, LinfBall
 from simulator.checks import require_array, require_labels, require_real
+from simulator.losses import logistic_loss, logistic_residual
 from simulator.protocols import Ball, Batch
 
 __all__ = ["LinearClassifier", "robust_linear"]
@@ -37,6 +38,9 @@ class LinearClassifier:
     def __init__(self, weights: np.ndarray) -> None:
         self.weights = require_array("weights", weights, (None,)).copy()
 
+    def __repr__(self) -> str:
+        return f"LinearClassifier(d={len(self.weights)})"
+
     def margins(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return ``y <w, x>``, shape (n,)."""
         X = self._inputs(X)
@@ -55,11 +59,10 @@ class LinearClassifier:
         if len(X) == 0:
             raise ValueError("X: expected at least one sample, got none: the loss is a mean")
         margins = self.margins(X, y)
-        loss = float(np.logaddexp(0.0, -margins).mean())
-        wrong = np.exp(-np.logaddexp(0.0, margins))
+        wrong = logistic_residual(margins)
         gradient = -(X.T @ (wrong * np.asarray(y, X.dtype))) / len(X)
         penalty = 0.5 * weight_decay * float(self.weights @ self.weights)
-        return loss + penalty, gradient + weight_decay * self.weights
+        return logistic_loss(margins) + penalty, gradient + weight_decay * self.weights
 
     def descend(self, gradient: np.ndarray, learning_rate: float) -> None:
         """``w <- w - learning_rate * gradient``, in place."""
@@ -150,5 +153,5 @@ def _linf_risk(parts: np.ndarray, signed: np.ndarray, tau: float) -> tuple[float
 def _logistic_risk(margins: np.ndarray,
                    signed: np.ndarray) -> tuple[float, float, np.ndarray]:
     """Return the risk, its derivative by a shift of all margins, and ``drisk/dw`` without it."""
-    slopes = -np.exp(-np.logaddexp(0.0, margins)) / len(margins)
-    return float(np.logaddexp(0.0, -margins).mean()), float(slopes.sum()), signed.T @ slopes
+    slopes = -logistic_residual(margins) / len(margins)
+    return logistic_loss(margins), float(slopes.sum()), signed.T @ slopes

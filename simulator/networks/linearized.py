@@ -19,16 +19,18 @@ support. Then ``df/dx = sum_i g_i a_i + g_i'(u_i) <dw_i, x> w_i(t)``. (The shape
 this project; unlike the normal distribution's it leaves most gates exactly zero.)
 """
 
+import copy
+
 import numpy as np
 
 from simulator.checks import require_array, require_labels, require_real
 from simulator.jit import kernel
+from simulator.losses import logistic_loss, logistic_residual
 from simulator.networks.screening import Buffers
-from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.networks.sparse_passes import DENSE_GATES
+from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 
 __all__ = ["LinearizedReLU"]
-
-DENSE_GATES = 0.07  # above this share of open gates BLAS beats sums over the open ones (measured)
 
 
 class LinearizedReLU:
@@ -53,9 +55,7 @@ class LinearizedReLU:
 
     def __init__(self, origin: SymmetricReLU, centred: bool = False,
                  weights: np.ndarray | None = None, smoothing: float = 0.0) -> None:
-        if origin.smoothing > 0.0:
-            raise ValueError(f"origin: expected a network without smoothing, got smoothing "
-                             f"{origin.smoothing:g}: its gates are not those of the kernel")
+        require_symmetric("origin", origin, "its gates are those of the kernel", plain=True)
         self.bias = origin.bias
         self.centred = bool(centred)
         self.smoothing = require_real("smoothing", smoothing, low=0.0)
@@ -64,6 +64,12 @@ class LinearizedReLU:
             "weights", weights, self._frozen.shape, why="one change for each weight",
             dtype=self._frozen.dtype, writable=True)
         self._buffers = Buffers()
+
+    def __repr__(self) -> str:
+        m, d = self.weights.shape
+        kind = "centred" if self.centred else "uncentred"
+        smoothed = f", smoothing={self.smoothing:.4g}" if self.smoothing > 0.0 else ""
+        return f"LinearizedReLU(m={m}, d={d}, bias={self.bias:.4g}, {kind}{smoothed})"
 
     @property
     def frozen_weights(self) -> np.ndarray:
@@ -74,9 +80,9 @@ class LinearizedReLU:
 
     def smoothed(self, smoothing: float) -> "LinearizedReLU":
         """Return the same network seen through smoothed gates; it shares dW."""
-        network = object.__new__(LinearizedReLU)
-        network.__dict__.update(self.__dict__)
+        network = copy.copy(self)
         network.smoothing = require_real("smoothing", smoothing, low=0.0)
+        network._buffers = Buffers()
         return network
 
     def gates(self, X: np.ndarray) -> np.ndarray:
@@ -151,9 +157,8 @@ class LinearizedReLU:
         y = require_labels("y", y, len(X), X.dtype)
         f, _, gates = self._outputs_and_gradient(X)
         margins = y * f
-        with np.errstate(invalid="ignore"):  # the training loop stops on a loss of NaN
-            loss = float(np.logaddexp(0.0, -margins).mean(dtype=np.float64))
-            residual = -y * np.exp(-np.logaddexp(0.0, margins)) / len(X)
+        loss = logistic_loss(margins)
+        residual = -y * logistic_residual(margins) / len(X)
         gradient = self._buffers.take("gradient", self.weights.shape, X.dtype)
         U = self._buffers.take("U", (len(X), len(self._frozen)), X.dtype)
         if gates:

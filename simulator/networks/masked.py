@@ -56,11 +56,10 @@ class MaskedReLU:
         weights = require_array("weights", weights, (None, None), why="one row a neuron")
         self.mask = require_mask(mask, weights.shape)
         self.scale = require_real("scale", scale, low=0.0, open_low=True)
-        self.plain = SymmetricReLU(np.where(self.mask, weights, 0).astype(weights.dtype), bias)
         if sparse is None:
             sparse = _share_in_rows(self.mask) < SPARSE_BELOW
-        if sparse:
-            self.plain.passes = MaskedPasses(self.mask)  # type: ignore[assignment]
+        self.plain = SymmetricReLU(np.where(self.mask, weights, 0).astype(weights.dtype), bias,
+                                   passes=MaskedPasses(self.mask) if sparse else None)
         self.weights = self.plain.weights  # the same memory, zero outside the mask
 
     @property
@@ -72,6 +71,11 @@ class MaskedReLU:
     def keep(self) -> float:
         """Kept share of the weights."""
         return float(self.mask.mean())
+
+    def __repr__(self) -> str:
+        m, d = self.weights.shape
+        return (f"MaskedReLU(m={m}, d={d}, keep={self.keep:.3g}, bias={self.bias:.4g}, "
+                f"scale={self.scale:.4g})")
 
     def forward(self, X: np.ndarray) -> np.ndarray:
         """Return the outputs f(x), shape (n,)."""
@@ -160,14 +164,13 @@ class MaskedForward:
 class MaskedPasses:
     """The passes of a network whose weights vanish outside a mask: work for kept ones only.
 
-    Takes the place of :class:`simulator.networks.sparse_passes.SparsePasses`.
+    Takes the place of :class:`simulator.networks.sparse_passes.SparsePasses`; neurons without
+    weights are left out.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (m, d)
     """
-
-    screening = True  # neurons without weights are left out
 
     def __init__(self, mask: np.ndarray) -> None:
         self.mask = mask
@@ -184,26 +187,27 @@ class MaskedPasses:
                  norms)
         return MaskedForward(f, kept, starts, samples[:starts[-1]], norms)
 
-    def input_gradient(self, done: MaskedForward, scale: np.ndarray) -> np.ndarray:
+    def input_gradient(self, forward: MaskedForward, scale: np.ndarray) -> np.ndarray:
         """Return ``scale_n sum_i g_ni w_i``, shape (n, d)."""
-        G = np.zeros((len(done.f), self.mask.shape[1]), done.f.dtype)
-        _input_gradient(done.weights, self.columns, self.rows, done.starts, done.samples, G)
+        G = np.zeros((len(forward.f), self.mask.shape[1]), forward.f.dtype)
+        _input_gradient(forward.weights, self.columns, self.rows, forward.starts, forward.samples,
+                        G)
         G *= scale[:, None]
         return G
 
-    def weight_gradient(self, done: MaskedForward, X: np.ndarray,
+    def weight_gradient(self, forward: MaskedForward, X: np.ndarray,
                         scale: np.ndarray) -> np.ndarray:
         """Return ``sum_n scale_n g_ni x_n`` at the kept weights, shape (kept,)."""
-        G = np.zeros_like(done.weights)
-        _weight_gradient(self.columns, self.rows, done.starts, done.samples, scale, X, G)
+        G = np.zeros_like(forward.weights)
+        _weight_gradient(self.columns, self.rows, forward.starts, forward.samples, scale, X, G)
         return G
 
-    def descend(self, W: np.ndarray, done: MaskedForward, G: np.ndarray, learning_rate: float,
+    def descend(self, W: np.ndarray, forward: MaskedForward, G: np.ndarray, learning_rate: float,
                 weight_decay: float) -> None:
         """``w_i <- w_i - eta (G_i + lam (1 + ||w_i||) w_i)`` at the kept weights, in place."""
-        shrink = np.repeat(weight_decay * (1.0 + done.norms), np.diff(self.rows))
-        step = learning_rate * (G + shrink * done.weights)
-        W[self.mask] = done.weights - step.astype(W.dtype)
+        shrink = np.repeat(weight_decay * (1.0 + forward.norms), np.diff(self.rows))
+        step = learning_rate * (G + shrink * forward.weights)
+        W[self.mask] = forward.weights - step.astype(W.dtype)
 
 
 @kernel

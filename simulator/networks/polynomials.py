@@ -31,8 +31,11 @@ import numpy as np
 from simulator.checks import (require_array, require_int, require_labels, require_orthonormal,
                               require_real)
 from simulator.jit import kernel
+from simulator.losses import logistic_loss, logistic_residual
 
 __all__ = ["Polynomial", "SymmetricCubic", "coefficients"]
+
+ROOT_TWO = math.sqrt(2.0)  # of the products x_j x_l, j < l, so that <q(x), q(x')> = <x, x'>^2
 
 
 def coefficients(d: int, degree: int) -> int:
@@ -72,13 +75,11 @@ class _LinearInWeights:
         if len(X) == 0:
             raise ValueError("X: expected at least one sample, got none: the loss is a mean")
         margins = y * self._forward(X, False)[0]
-        with np.errstate(invalid="ignore"):  # NaN goes through: the training loop stops on it
-            loss = float(np.logaddexp(0.0, -margins).mean(dtype=np.float64))
-            residual = -y * np.exp(-np.logaddexp(0.0, margins)) / len(X)
+        residual = -y * logistic_residual(margins) / len(X)
         gradient = self._pull_back(X, residual.astype(X.dtype))
         gradient += X.dtype.type(weight_decay) * self.weights
         square = float(self.weights @ self.weights)
-        return loss + 0.5 * weight_decay * square, gradient
+        return logistic_loss(margins) + 0.5 * weight_decay * square, gradient
 
     def gradient_step(self, X: np.ndarray, y: np.ndarray, learning_rate: float,
                       weight_decay: float = 0.0,
@@ -125,6 +126,9 @@ class Polynomial(_LinearInWeights):
         self.d, self.degree = d, degree
         self.weights = (np.zeros(count, dtype) if weights is None
                         else require_array("weights", weights, (count,)).copy())
+
+    def __repr__(self) -> str:
+        return f"Polynomial(d={self.d}, degree={self.degree})"
 
     @property
     def parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -184,6 +188,9 @@ class SymmetricCubic(_LinearInWeights):
                  else require_orthonormal("dictionary", dictionary, self.d))
         self.signed_features = np.ascontiguousarray(basis * signs, self.weights.dtype)
 
+    def __repr__(self) -> str:
+        return f"SymmetricCubic(d={self.d})"
+
     def _forward(self, X: np.ndarray, gradient: bool) -> tuple[np.ndarray, np.ndarray]:
         c1, c2, c3, c4 = self.weights
         t = X @ self.signed_features
@@ -205,19 +212,20 @@ def _products_of(X: np.ndarray) -> np.ndarray:
     """Return q(x) of each sample, shape (n, d (d + 1) / 2)."""
     n, d = X.shape
     Q = np.empty((n, d * (d + 1) // 2), X.dtype)
-    _products(X, math.sqrt(2.0), Q)
+    _products(X, Q)
     return Q
 
 
 @kernel
-def _products(X, root, Q):
+def _products(X, Q):
     n, d = X.shape
+    root = X.dtype.type(ROOT_TWO)
     for row in range(n):
         place = 0
         for j in range(d):
             x = X[row, j]
             Q[row, place] = x * x
-            scaled = X.dtype.type(root) * x
+            scaled = root * x
             for left in range(1, d - j):
                 Q[row, place + left] = scaled * X[row, j + left]
             place += d - j
@@ -227,7 +235,7 @@ def _products(X, root, Q):
 def _add_product_gradient(X, B, G):
     """Add ``sum_p B_np dq_p/dx`` to G."""
     n, d = X.shape
-    root = X.dtype.type(1.4142135623730951)
+    root = X.dtype.type(ROOT_TWO)
     for row in range(n):
         place = 0
         for j in range(d):

@@ -23,11 +23,13 @@ span, where a pass costs n P (K m)^2 instead of n P d K m.
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from simulator.checks import require_array, require_int, require_real
 from simulator.jit import kernel
+from simulator.randomness import Rng, require_generator
 
-__all__ = ["SmoothedReLUCNN", "Span", "require_classes"]
+__all__ = ["SmoothedReLUCNN", "Span", "require_classes", "smoothed_relu", "smoothed_relu_slope"]
 
 
 class SmoothedReLUCNN:
@@ -49,7 +51,7 @@ class SmoothedReLUCNN:
         Weights of another shape, fewer than two classes, q < 2 or rho <= 0.
     """
 
-    def __init__(self, weights: np.ndarray, q: int, rho: float) -> None:
+    def __init__(self, weights: np.ndarray, q: int = 3, rho: float = 2.0) -> None:
         self.weights = require_array("weights", weights, (None, None, None),
                                      why="classes, neurons, dimension of a patch",
                                      writable=True)
@@ -58,13 +60,34 @@ class SmoothedReLUCNN:
         self.rho = require_real("rho", rho, low=0.0, open_low=True)
 
     @classmethod
-    def initialise(cls, classes: int, m: int, d: int, scale: float, q: int, rho: float,
-                   rng: np.random.Generator, dtype: Any = np.float64) -> "SmoothedReLUCNN":
-        """Draw ``w_ir ~ N(0, scale^2 I)``; float32 weights are the rounded float64 ones."""
+    def initialise(cls, classes: int = 2, m: int = 16, d: int = 100, scale: float = 0.01,
+                   q: int = 3, rho: float = 2.0, rng: Rng = 0,
+                   dtype: DTypeLike = np.float64) -> "SmoothedReLUCNN":
+        """Draw ``w_ir ~ N(0, scale^2 I)``; float32 weights are the rounded float64 ones.
+
+        Parameters
+        ----------
+        classes, m, d : int
+            Classes, neurons of each, coordinates of a patch; defaults are those of the preset
+            desk.
+        scale : float
+            sigma_0, the standard deviation of a weight.
+        q, rho
+            As above.
+        rng : int or Generator
+            A seed, or the generator to draw from.
+        dtype : float64 or float32
+            Of the weights.
+        """
         for name, value in (("classes", classes), ("m", m), ("d", d)):
             require_int(name, value, low=1)
         require_real("scale", scale, low=0.0)
-        return cls((scale * rng.standard_normal((classes, m, d))).astype(dtype), q, rho)
+        normals = require_generator("rng", rng).standard_normal((classes, m, d))
+        return cls((scale * normals).astype(dtype), q, rho)
+
+    def __repr__(self) -> str:
+        K, m, d = self.weights.shape
+        return f"SmoothedReLUCNN(classes={K}, m={m}, d={d}, q={self.q}, rho={self.rho:.4g})"
 
     @property
     def classes(self) -> int:
@@ -217,6 +240,29 @@ class Span(NamedTuple):
 
     basis: np.ndarray
     network: SmoothedReLUCNN
+
+
+def smoothed_relu(Z: np.ndarray, q: float, rho: float) -> np.ndarray:
+    """Return ``sigma(Z)``, the activation above, in the shape of Z.
+
+    Parameters
+    ----------
+    Z : ndarray
+    q, rho : float
+    """
+    inside = np.clip(Z, 0.0, rho) / rho
+    return rho / q * inside ** q + np.maximum(Z - rho, 0.0)
+
+
+def smoothed_relu_slope(Z: np.ndarray, q: float, rho: float) -> np.ndarray:
+    """Return ``sigma'(Z)``, between 0 and 1, in the shape of Z.
+
+    Parameters
+    ----------
+    Z : ndarray
+    q, rho : float
+    """
+    return (np.clip(Z, 0.0, rho) / rho) ** (q - 1.0)
 
 
 def require_classes(name: str, value: Any, n: int, classes: int) -> np.ndarray:

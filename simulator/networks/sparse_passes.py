@@ -86,57 +86,57 @@ class SparsePasses:
 
     def forward(self, W: np.ndarray, b: float, X: np.ndarray) -> ForwardPass:
         """Return outputs and open gates of X, shape (n, d), for weights W (m, d) and bias b."""
-        found = survey(W, b, X, self._buffers)
-        rows: np.ndarray | None = found.live
-        if not self.screening or len(found.live) > ALL_LIVE * len(W):
+        seen = survey(W, b, X, self._buffers)
+        rows: np.ndarray | None = seen.live
+        if not self.screening or len(seen.live) > ALL_LIVE * len(W):
             rows, live = None, W
         else:
-            live = self._buffers.take("live", (len(found.live), W.shape[1]), W.dtype)
-            np.take(W, found.live, axis=0, out=live, mode="clip")
+            live = self._buffers.take("live", (len(seen.live), W.shape[1]), W.dtype)
+            np.take(W, seen.live, axis=0, out=live, mode="clip")
         U = self._buffers.take("U", (len(X), len(live)), W.dtype)
-        if found.whole:
-            _sparse_products(live, found.columns, found.values, found.counts, U)
+        if seen.whole:
+            _sparse_products(live, seen.columns, seen.values, seen.counts, U)
         else:
             np.matmul(X, live.T, out=U)
         lists = U.view(np.int32 if W.dtype == np.float32 else np.int64)
         f, counts = np.empty(len(X), W.dtype), np.empty(len(X), np.int64)
         _open_gates(U, lists, _at_most(b, W.dtype), b, f, counts)
-        return ForwardPass(f, U, lists, counts, live, rows, found.norms)
+        return ForwardPass(f, U, lists, counts, live, rows, seen.norms)
 
-    def input_gradient(self, done: ForwardPass, scale: np.ndarray) -> np.ndarray:
+    def input_gradient(self, forward: ForwardPass, scale: np.ndarray) -> np.ndarray:
         """Return ``scale_n sum_i g_ni w_i``, shape (n, d)."""
-        G = np.empty((len(done.f), done.live.shape[1]), done.live.dtype)
-        if done.open_fraction > self.dense_gates:
-            _expand(done.U, done.lists, done.counts, scale)
-            np.matmul(done.U, done.live, out=G)
+        G = np.empty((len(forward.f), forward.live.shape[1]), forward.live.dtype)
+        if forward.open_fraction > self.dense_gates:
+            _expand(forward.U, forward.lists, forward.counts, scale)
+            np.matmul(forward.U, forward.live, out=G)
         else:
-            _input_gradient(done.lists, done.counts, done.live, scale, G)
+            _input_gradient(forward.lists, forward.counts, forward.live, scale, G)
         return G
 
-    def weight_gradient(self, done: ForwardPass, X: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    def weight_gradient(self, forward: ForwardPass, X: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Return ``sum_n scale_n g_ni x_n`` of the live rows, shape (live, d), in a buffer.
 
         For all other rows it is exactly zero.
         """
-        G = self._buffers.take("gradient", done.live.shape, done.live.dtype)
-        if done.open_fraction > self.dense_gates:
-            _expand(done.U, done.lists, done.counts, scale)
-            np.matmul(done.U.T, X, out=G)
+        G = self._buffers.take("gradient", forward.live.shape, forward.live.dtype)
+        if forward.open_fraction > self.dense_gates:
+            _expand(forward.U, forward.lists, forward.counts, scale)
+            np.matmul(forward.U.T, X, out=G)
         else:
             starts = np.zeros(len(G) + 2, np.int64)
-            samples = np.empty(int(done.counts.sum()), np.int32)
-            _by_neuron(done.lists, done.counts, starts, samples)
+            samples = np.empty(int(forward.counts.sum()), np.int32)
+            _by_neuron(forward.lists, forward.counts, starts, samples)
             _weight_gradient(starts, samples, scale, X, G)
         return G
 
-    def descend(self, W: np.ndarray, done: ForwardPass, G: np.ndarray, learning_rate: float,
+    def descend(self, W: np.ndarray, forward: ForwardPass, G: np.ndarray, learning_rate: float,
                 weight_decay: float) -> None:
         """``w_i <- w_i - eta (G_i + lam (1 + ||w_i||) w_i)``, in place; G_i = 0 off the live."""
         position = np.arange(len(W))
-        if done.rows is not None:
+        if forward.rows is not None:
             position[:] = -1
-            position[done.rows] = np.arange(len(done.rows))
-        decay = (weight_decay * (1.0 + done.norms)).astype(W.dtype)
+            position[forward.rows] = np.arange(len(forward.rows))
+        decay = (weight_decay * (1.0 + forward.norms)).astype(W.dtype)
         _descend_rows(W, G, position, decay, W.dtype.type(learning_rate))
 
 
@@ -184,15 +184,15 @@ def _open_gates(U, lists, threshold, b, f, counts):
     n, m = U.shape
     for row in range(n):
         total = 0.0
-        found = 0
+        count = 0
         for i in range(m):
             u = U[row, i]
             if not abs(u) <= threshold:
                 total += u - b if u > 0.0 else u + b
-                lists[row, found] = i  # found <= i: never ahead of the reading
-                found += 1
+                lists[row, count] = i  # count <= i: never ahead of the reading
+                count += 1
         f[row] = total
-        counts[row] = found
+        counts[row] = count
 
 
 @kernel

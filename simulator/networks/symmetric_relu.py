@@ -24,12 +24,18 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from simulator.checks import require_array, require_int, require_labels, require_real
 from simulator.jit import kernel
 from simulator.networks.sparse_passes import SparsePasses
+from simulator.protocols import Passes
+from simulator.randomness import Rng, require_generator
 
-__all__ = ["SymmetricReLU"]
+__all__ = ["SymmetricReLU", "require_symmetric", "soft_threshold"]
+
+ROOT_HALF = math.sqrt(0.5)
+NORMAL_PEAK = 1.0 / math.sqrt(2.0 * math.pi)  # of the normal density, phi(0)
 
 
 class SymmetricReLU:
@@ -50,6 +56,9 @@ class SymmetricReLU:
         on one draw of the noise would be fooled by it.
     screening : bool
         Leave out neurons that are proved to have no open gate (nothing but rounding changes).
+    passes : Passes or None
+        How the plain network computes. None: :class:`~simulator.networks.sparse_passes.
+        SparsePasses`, with or without screening. A copy has passes of its own.
 
     Raises
     ------
@@ -58,24 +67,45 @@ class SymmetricReLU:
     """
 
     def __init__(self, weights: np.ndarray, bias: float, smoothing: float = 0.0,
-                 sampled_smoothing: bool = False, screening: bool = True) -> None:
+                 sampled_smoothing: bool = False, screening: bool = True,
+                 passes: Passes[Any] | None = None) -> None:
         self.weights = require_array("weights", weights, (None, None), why="one row a neuron",
                                      writable=True)
         self.bias = require_real("bias", bias, low=0.0)
         self.smoothing = require_real("smoothing", smoothing, low=0.0)
         self.sampled_smoothing = sampled_smoothing
-        self.passes = SparsePasses(screening)
+        self.screening = screening
+        self.passes: Passes[Any] = SparsePasses(screening) if passes is None else passes
 
     @classmethod
-    def initialise(cls, m: int, d: int, scale: float, rng: np.random.Generator,
+    def initialise(cls, m: int, d: int, scale: float = 0.01, rng: Rng = 0,
                    bias: float = 0.0, smoothing: float = 0.0, sampled_smoothing: bool = False,
-                   dtype: Any = np.float64) -> "SymmetricReLU":
-        """Draw ``w_i ~ N(0, scale^2 I)``; float32 weights are the rounded float64 ones."""
+                   dtype: DTypeLike = np.float64) -> "SymmetricReLU":
+        """Draw ``w_i ~ N(0, scale^2 I)``; float32 weights are the rounded float64 ones.
+
+        Parameters
+        ----------
+        m, d : int
+            Neurons and coordinates of an input.
+        scale : float
+            sigma_0, the standard deviation of a weight; the default is that of the presets.
+        rng : int or Generator
+            A seed, or the generator to draw from.
+        bias, smoothing, sampled_smoothing
+            As above.
+        dtype : float64 or float32
+            Of the weights.
+        """
         require_int("m", m, low=1)
         require_int("d", d, low=1)
         require_real("scale", scale, low=0.0)
-        weights = (scale * rng.standard_normal((m, d))).astype(dtype)
-        return cls(weights, bias, smoothing, sampled_smoothing)
+        normals = require_generator("rng", rng).standard_normal((m, d))
+        return cls((scale * normals).astype(dtype), bias, smoothing, sampled_smoothing)
+
+    def __repr__(self) -> str:
+        m, d = self.weights.shape
+        smoothed = f", smoothing={self.smoothing:.4g}" if self.smoothing > 0.0 else ""
+        return f"SymmetricReLU(m={m}, d={d}, bias={self.bias:.4g}{smoothed})"
 
     @property
     def neurons(self) -> int:
@@ -85,7 +115,7 @@ class SymmetricReLU:
     def copy(self) -> "SymmetricReLU":
         """Return a network with weights of its own."""
         return SymmetricReLU(self.weights.copy(), self.bias, self.smoothing,
-                             self.sampled_smoothing, self.passes.screening)
+                             self.sampled_smoothing, self.screening)
 
     def pre_activations(self, X: np.ndarray) -> np.ndarray:
         """Return ``U = X W^T``, shape (n, m)."""
@@ -123,8 +153,8 @@ class SymmetricReLU:
         X = self._inputs(X)
         y = require_labels("y", y, len(X), X.dtype)
         if self._is_plain(noise):
-            done = self.passes.forward(self.weights, self.bias, X)
-            return self.passes.input_gradient(done, y)
+            forward = self.passes.forward(self.weights, self.bias, X)
+            return self.passes.input_gradient(forward, y)
         U = X @ self.weights.T
         self._replace_by_gates(U, y, noise)
         return U @ self.weights
@@ -136,8 +166,8 @@ class SymmetricReLU:
             return self.margins(X, y), self.margin_gradient(X, y)
         X = self._inputs(X)
         y = require_labels("y", y, len(X), X.dtype)
-        done = self.passes.forward(self.weights, self.bias, X)
-        return y * done.f, self.passes.input_gradient(done, y)
+        forward = self.passes.forward(self.weights, self.bias, X)
+        return y * forward.f, self.passes.input_gradient(forward, y)
 
     def loss_gradient(self, X: np.ndarray, y: np.ndarray, weight_decay: float = 0.0,
                       rng: np.random.Generator | None = None,
@@ -194,12 +224,12 @@ class SymmetricReLU:
             return loss
         X, y = self._samples(X, y)
         require_real("weight_decay", weight_decay, low=0.0)
-        done = self.passes.forward(self.weights, self.bias, X)
+        forward = self.passes.forward(self.weights, self.bias, X)
         residual = np.empty_like(y)
-        loss = _logistic_loss(done.f, y, residual)
-        penalty = float(np.sum(done.norms**2 * (0.5 + done.norms / 3.0)))
-        gradient = self.passes.weight_gradient(done, X, residual)
-        self.passes.descend(self.weights, done, gradient, learning_rate, weight_decay)
+        loss = _logistic_loss(forward.f, y, residual)
+        penalty = float(np.sum(forward.norms**2 * (0.5 + forward.norms / 3.0)))
+        gradient = self.passes.weight_gradient(forward, X, residual)
+        self.passes.descend(self.weights, forward, gradient, learning_rate, weight_decay)
         return loss + weight_decay * penalty
 
     def _is_plain(self, noise: np.ndarray | None) -> bool:
@@ -242,6 +272,43 @@ class SymmetricReLU:
             _gates(U, self.bias, scale)
 
 
+def soft_threshold(U: np.ndarray, b: float) -> np.ndarray:
+    """Return ``S_b(u) = sign(u) max(|u| - b, 0)``, in the shape of U: one neuron's output.
+
+    Parameters
+    ----------
+    U : ndarray
+        Pre-activations ``<w_i, x_n>``.
+    b : float
+        Shared bias, at least 0.
+    """
+    return np.sign(U) * np.maximum(np.abs(U) - b, 0.0)
+
+
+def require_symmetric(name: str, network: Any, why: str = "", plain: bool = False) -> SymmetricReLU:
+    """Return ``network`` if it is a SymmetricReLU, or raise TypeError / ValueError.
+
+    Parameters
+    ----------
+    name : str
+        What the caller calls it.
+    network : SymmetricReLU
+    why : str
+        What only the symmetric network has.
+    plain : bool
+        Also refuse smoothed gates.
+    """
+    if not isinstance(network, SymmetricReLU):
+        got = f"the class {network.__name__}" if isinstance(network, type) else (
+            type(network).__name__)
+        raise TypeError(f"{name}: expected a SymmetricReLU, got {got}"
+                        + (f": {why}" if why else ""))
+    if plain and network.smoothing > 0.0:
+        raise ValueError(f"{name}: expected no smoothing, got {network.smoothing:g}"
+                         + (f": {why}" if why else ""))
+    return network
+
+
 # Comparisons below are written so that NaN counts as an open gate: a NaN weight must reach
 # the loss, where the training loop stops on it. At the kink itself the gate is 0.
 
@@ -270,14 +337,14 @@ def _gates(U, b, scale):
 
 @kernel
 def _normal_cdf(t):
-    return 0.5 * math.erfc(-t * 0.7071067811865476)
+    return 0.5 * math.erfc(-t * ROOT_HALF)
 
 
 @kernel
 def _smoothed_relu(t, s):
     """``E relu(t + rho)`` for rho ~ N(0, s^2)."""
     a = t / s
-    return t * _normal_cdf(a) + s * 0.3989422804014327 * math.exp(-0.5 * a * a)
+    return t * _normal_cdf(a) + s * NORMAL_PEAK * math.exp(-0.5 * a * a)
 
 
 @kernel

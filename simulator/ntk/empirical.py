@@ -9,75 +9,69 @@ and the (n, m d) Jacobian is never formed. Plain gates are 0 or 1: ``G G^T`` cou
 that two samples share, exact in float32 up to 2^24 of them, and by lists of open samples where
 few gates are open. Neurons proved dead (:mod:`simulator.networks.screening`) are left out.
 
-For the patch network of Li & Li (arXiv 2410.08503), ``grad_{w_ir} F_i = sum_p sigma'(z_irp) X[p]``
-and the weights of different classes are different ones: one kernel for each class, and zero
-between classes,
-
-    K_i(X, X') = sum_r sum_{p,p'} sigma'(z_irp) sigma'(z'_irp') <X[p], X'[p']>.
-
+The patch network has one kernel for each class: :mod:`simulator.ntk.patches`.
 Source of the questions asked of it: Loo, Hasani, Amini & Rus, arXiv 2210.12030.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from simulator.checks import require_array, require_int
 from simulator.jit import kernel
+from simulator.networks.linearized import LinearizedReLU
 from simulator.networks.screening import Buffers, survey
-from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
+from simulator.networks.sparse_passes import DENSE_GATES
+from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
+from simulator.ntk.patches import class_kernels
 
-__all__ = ["PatchNetwork", "class_kernels", "class_kernels_bytes", "empirical_ntk", "ntk_bytes"]
+__all__ = ["empirical_ntk", "ntk_bytes"]
 
 BLOCK = 512  # neurons at a time: products stay near BLAS speed, their memory small
 EXACT = 2**24  # float32 holds every count up to here
-SPARSE_GATES = 0.07  # below this share of open gates lists beat a float32 product (measured)
 
 
-class PatchNetwork(Protocol):
-    """What is read of a :class:`simulator.networks.smoothed_relu_cnn.SmoothedReLUCNN`.
-
-    Attributes
-    ----------
-    weights : ndarray, shape (K, m, d)
-    q : int
-    rho : float
-    """
-
-    weights: np.ndarray
-    q: int
-    rho: float
-
-
-def empirical_ntk(network: SymmetricReLU, X: np.ndarray, other: np.ndarray | None = None,
-                  block: int = BLOCK) -> np.ndarray:
+def empirical_ntk(network: SymmetricReLU | LinearizedReLU | SmoothedReLUCNN, X: np.ndarray,
+                  other: np.ndarray | None = None, block: int | None = None) -> np.ndarray:
     """Return the kernel between samples.
 
     Parameters
     ----------
-    network : SymmetricReLU
-        With smoothing, the gates are those of the expectation. The kernel of a
-        :class:`~simulator.networks.linearized.LinearizedReLU` is that of its checkpoint.
-    X : ndarray, shape (n, d)
-    other : ndarray, shape (n', d), or None
+    network : SymmetricReLU, LinearizedReLU or SmoothedReLUCNN
+        With smoothing, the gates are those of the expectation. The kernel of a linearised network
+        is that of its checkpoint.
+    X : ndarray, shape (n, d), of patches (n, P, d)
+    other : ndarray, shape (n', d), of patches (n', P, d), or None
         The second set of samples. None: X itself, and the kernel is exactly symmetric.
-    block : int
-        Neurons at a time; it changes memory and, where gates are smoothed, rounding.
+    block : int or None
+        Neurons at a time; it changes memory and, where gates are smoothed, rounding. None: 512,
+        of a patch network 8.
 
     Returns
     -------
-    ndarray, shape (n, n'), float64
+    ndarray, shape (n, n'), of a patch network one for each class, (K, n, n'); float64
+
+    Raises
+    ------
+    TypeError
+        Another network: its gradient by the weights has no closed form here.
     """
-    require_int("block", block, low=1)
+    if isinstance(network, SmoothedReLUCNN):
+        return class_kernels(network, X, other, 8 if block is None else block)
+    if isinstance(network, LinearizedReLU):
+        network = SymmetricReLU(network.frozen_weights, network.bias)
+    network = require_symmetric("network", network, "its kernel has a closed form")
+    block = require_int("block", BLOCK if block is None else block, low=1)
     d = network.weights.shape[1]
     X = require_array("X", X, (None, d), why=f"the network reads d = {d} coordinates")
     rows = X if other is None else require_array(
         "other", other, (None, d), why=f"the network reads d = {d} coordinates")
-    found = X.astype(np.float64, copy=False) @ rows.astype(np.float64, copy=False).T
-    found *= _shared_gates(network, X, None if other is None else rows, block)
+    K = X.astype(np.float64, copy=False) @ rows.astype(np.float64, copy=False).T
+    K *= _shared_gates(network, X, None if other is None else rows, block)
     if other is None:
-        _mirror(found)
-    return found
+        _mirror(K)
+    return K
 
 
 def ntk_bytes(n: int, d: int, m: int, other: int | None = None, block: int = BLOCK) -> int:
@@ -104,64 +98,6 @@ def ntk_bytes(n: int, d: int, m: int, other: int | None = None, block: int = BLO
     return int(16 * entries + 24 * samples * block + 8 * m * (d + 4) + 512 * samples + 2**20)
 
 
-def class_kernels(network: PatchNetwork, X: np.ndarray, other: np.ndarray | None = None,
-                  block: int = 8) -> np.ndarray:
-    """Return the kernel of each output of the patch network; between outputs it is zero.
-
-    Parameters
-    ----------
-    network : PatchNetwork
-    X : ndarray, shape (n, P, d)
-    other : ndarray, shape (n', P, d), or None
-        None: X itself, and the kernels are exactly symmetric.
-    block : int
-        Neurons at a time.
-
-    Returns
-    -------
-    ndarray, shape (K, n, n'), float64
-    """
-    require_int("block", block, low=1)
-    W = np.asarray(network.weights, np.float64)
-    X = _patches("X", X, W.shape[2])
-    rows = X if other is None else _patches("other", other, W.shape[2])
-    kernels = np.zeros((len(W), len(X), len(rows)))
-    for weights, found in zip(W, kernels):
-        for first in range(0, len(weights), block):
-            few = weights[first:first + block]
-            here = _gradients(few, network, X)
-            there = here if other is None else _gradients(few, network, rows)
-            found += here @ there.T
-        if other is None:
-            _mirror(found)
-    return kernels
-
-
-def class_kernels_bytes(n: int, P: int, d: int, K: int, m: int, other: int | None = None,
-                        block: int = 8) -> int:
-    """Return the most memory :func:`class_kernels` holds at a time, its result included."""
-    block = min(block, m)
-    entries = n * (n if other is None else other)
-    samples = n + (other or 0)
-    gradients = samples * block * (3 * P + d)  # slopes of the patches, gradients
-    return int(8 * (entries * (K + 1) + gradients + samples * P * d + K * m * d) + 2**20)
-
-
-def _patches(name: str, X: np.ndarray, d: int) -> np.ndarray:
-    return require_array(name, X, (None, None, d), why=f"the network reads patches of R^{d}",
-                         dtype=np.dtype(np.float64))
-
-
-def _gradients(weights: np.ndarray, network: PatchNetwork, X: np.ndarray) -> np.ndarray:
-    """Return ``sum_p sigma'(<w_r, X[p]>) X[p]`` for a few neurons, shape (n, block * d)."""
-    n, P, d = X.shape
-    slopes = (X.reshape(n * P, d) @ weights.T).reshape(n, P, len(weights))
-    np.clip(slopes, 0.0, network.rho, out=slopes)
-    slopes /= network.rho
-    slopes **= network.q - 1
-    return (slopes.transpose(0, 2, 1) @ X).reshape(n, -1)
-
-
 def _shared_gates(network: SymmetricReLU, X: np.ndarray, other: np.ndarray | None,
                   block: int) -> np.ndarray:
     """Return ``G G'^T``, shape (n, n'); of the symmetric one only the upper triangle counts."""
@@ -176,31 +112,31 @@ def _shared_gates(network: SymmetricReLU, X: np.ndarray, other: np.ndarray | Non
     total = np.zeros((len(X), len(X) if other is None else len(other)), kind)
     for first in range(0, len(W), block):
         few = SymmetricReLU(W[first:first + block], network.bias, network.smoothing)
-        here = few.gates(X).astype(kind, copy=False)
-        there = here if other is None else few.gates(other).astype(kind, copy=False)
-        if plain and here.mean() * there.mean() < SPARSE_GATES**2:
-            _count_shared(here.T.copy(), there.T.copy(), other is None, total)
+        G = few.gates(X).astype(kind, copy=False)
+        H = G if other is None else few.gates(other).astype(kind, copy=False)
+        if plain and G.mean() * H.mean() < DENSE_GATES**2:
+            _count_shared(G.T.copy(), H.T.copy(), other is None, total)
         else:
-            total += here @ there.T
+            total += G @ H.T
     return total
 
 
 @kernel
 def _count_shared(G, H, symmetric, total):
     """Add 1 for each neuron (a row of G and of H) that is open for both samples."""
-    open_there = np.empty(H.shape[1], np.int64)
+    columns = np.empty(H.shape[1], np.int64)
     for i in range(len(G)):
-        found = 0
+        count = 0
         for column in range(H.shape[1]):
             if H[i, column] != 0.0:
-                open_there[found] = column
-                found += 1
+                columns[count] = column
+                count += 1
         start = 0
         for row in range(G.shape[1]):
             if G[i, row] != 0.0:
                 counts = total[row]
-                for q in range(start, found):
-                    counts[open_there[q]] += 1.0
+                for q in range(start, count):
+                    counts[columns[q]] += 1.0
                 if symmetric:
                     start += 1
 

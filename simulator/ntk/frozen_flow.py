@@ -55,15 +55,6 @@ class FrozenFlow:
     condition: float
 
     @property
-    def excess(self) -> float:
-        """Largest ``distance / bound`` over the recorded times: at most 1 if the bound holds."""
-        if self.bound[0] == 0.0 and not self.distance[0] == 0.0:
-            return float("inf")
-        ratio = np.divide(self.distance, self.bound, out=np.zeros_like(self.bound),
-                          where=self.bound > 0.0)
-        return float(ratio.max())
-
-    @property
     def relative_error(self) -> float:
         """``||f_s - f_d|| / ||f_d||`` over all recorded times together."""
         return float(np.linalg.norm(self.ticket - self.dense) / np.linalg.norm(self.dense))
@@ -111,14 +102,14 @@ def frozen_flow(ticket_kernel: np.ndarray, dense_kernel: np.ndarray, ticket_star
 
     def velocity(_: float, state: np.ndarray) -> np.ndarray:
         r_s, r_d = (-y * expit(-y * f) for f in (state[:n], state[n:2 * n]))
-        there = K_d @ r_d
-        return np.concatenate([-(K_s @ r_s) / n, -there / n, [norm(K_s @ r_d - there) / n]])
+        pull = K_d @ r_d
+        return np.concatenate([-(K_s @ r_s) / n, -pull / n, [norm(K_s @ r_d - pull) / n]])
 
-    found = solve_ivp(velocity, (0.0, times[-1]), np.concatenate([f_s, f_d, [0.0]]), "DOP853",
-                      t_eval=times, rtol=RELATIVE, atol=ABSOLUTE)
-    if not found.success:
-        raise RuntimeError(f"frozen flow: {found.message}")
-    ticket, dense = found.y[:n].T, found.y[n:2 * n].T
+    flow = solve_ivp(velocity, (0.0, times[-1]), np.concatenate([f_s, f_d, [0.0]]), "DOP853",
+                     t_eval=times, rtol=RELATIVE, atol=ABSOLUTE)
+    if not flow.success:
+        raise RuntimeError(f"frozen flow: {flow.message}")
+    ticket, dense = flow.y[:n].T, flow.y[n:2 * n].T
     distance = np.array([norm(a - b) for a, b in zip(ticket, dense)])
-    return FrozenFlow(times, ticket, dense, distance, norm(f_s - f_d) + found.y[2 * n],
+    return FrozenFlow(times, ticket, dense, distance, norm(f_s - f_d) + flow.y[2 * n],
                       float(sizes[-1] / sizes[0]))

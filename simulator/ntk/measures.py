@@ -42,9 +42,9 @@ def distance(K: np.ndarray, other: np.ndarray) -> float:
 def distances(kernels: Sequence[np.ndarray]) -> np.ndarray:
     """Return the matrix of distances between kernels of the same samples, shape (k, k)."""
     rows = np.array([_unit(K).ravel() for K in kernels])
-    found = 1.0 - rows @ rows.T
-    np.fill_diagonal(found, np.where(np.isfinite(rows[:, 0]), 0.0, np.nan))
-    return found
+    S = 1.0 - rows @ rows.T
+    np.fill_diagonal(S, np.where(np.isfinite(rows[:, 0]), 0.0, np.nan))
+    return S
 
 
 def velocities(kernels: Sequence[np.ndarray], times: Sequence[float]) -> np.ndarray:
@@ -158,11 +158,11 @@ def eigenvectors_on_features(K: np.ndarray, X: np.ndarray, dictionary: np.ndarra
     K = _square(K)
     last = len(K) - 1
     vectors = eigh(K, subset_by_index=(last - min(count, len(K)) + 1, last))[1][:, ::-1]
-    found = vectors.T @ X
+    V = vectors.T @ X
     if dictionary is not None:
-        found = found @ dictionary
-    peaks = found[np.arange(len(found)), np.abs(found).argmax(axis=1)]
-    return np.sign(peaks)[:, None] * found / np.linalg.norm(found, axis=1, keepdims=True)
+        V = V @ dictionary
+    peaks = V[np.arange(len(V)), np.abs(V).argmax(axis=1)]
+    return np.sign(peaks)[:, None] * V / np.linalg.norm(V, axis=1, keepdims=True)
 
 
 def _unit(K: np.ndarray) -> np.ndarray:

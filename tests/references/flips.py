@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from references.symmetric_relu import dot, feature_neurons, neuron, pure_coordinates
+from references.symmetric_relu import dot, feature_neurons, largest, neuron
 
 
-def split(W, b, X, y, delta, max_pure=1):
+def split(W, b, X, y, delta):
     """Amounts, shape (n, 3, 2, 2), and gates, shape (n, 3, 2), by definition; M = I."""
     amounts, gates = np.zeros((len(X), 3, 2, 2)), np.zeros((len(X), 3, 2))
     feature = feature_neurons(W)
@@ -20,7 +20,7 @@ def split(W, b, X, y, delta, max_pure=1):
             moved = dot(w, step)
             if moved == 0.0:
                 continue
-            pure = sum(w[j] * step[j] for j in pure_coordinates(w, max_pure))
+            pure = w[largest(w)] * step[largest(w)]
             theta = (after - before) / moved
             amounts[n, event, 0, kind] += y[n] * theta * pure
             amounts[n, event, 1, kind] += y[n] * theta * (moved - pure)

@@ -133,11 +133,9 @@ def coefficients(W, M):
     return np.array([[dot(w, M[:, j]) for j in range(M.shape[1])] for w in W])
 
 
-def pure_coordinates(c, max_pure=1):
-    """The largest coefficient, and further ones of at least half its size, at most max_pure."""
-    order = sorted(range(len(c)), key=lambda j: -abs(c[j]))
-    return [j for rank, j in enumerate(order[:max_pure])
-            if rank == 0 or abs(c[j]) >= 0.5 * abs(c[order[0]])]
+def largest(c):
+    """Where the largest coefficient is: the feature of a neuron."""
+    return max(range(len(c)), key=lambda j: abs(c[j]))
 
 
 def feature_neurons(C):
@@ -146,20 +144,19 @@ def feature_neurons(C):
     return [i for i, peak in enumerate(peaks) if peak >= 0.3 * max(peaks) and peak > 0.0]
 
 
-def feature_metrics(C, labeler, max_pure=1):
+def feature_metrics(C, labeler):
     """Mixture ratio, norms, alignment, purity and coverage over the feature neurons."""
     d = len(labeler)
     chosen = feature_neurons(C)
     deltas, peaks, norm_ratios, alignments, purities, found = [], [], [], [], [], set()
     for i in chosen:
-        pure = pure_coordinates(C[i], max_pure)
-        j = pure[0]
+        j = largest(C[i])
         found.add(j)
         s = math.copysign(1.0, C[i][j] * labeler[j])
-        rest = [q for q in range(d) if q not in pure]
+        rest = [q for q in range(d) if q != j]
         along = math.fsum(s * labeler[q] * C[i][q] for q in rest)
         mixture = norm([C[i][q] for q in rest])
-        pure_norm = norm([C[i][q] for q in pure])
+        pure_norm = abs(C[i][j])
         deltas.append(along / len(rest) if rest else 0.0)
         peaks.append(abs(C[i][j]))
         norm_ratios.append(mixture / pure_norm)

@@ -211,8 +211,8 @@ def test_stored_weights_are_those_of_the_run(tmp_path):
 
 def test_counted_work_is_that_of_the_products(rng):
     X, W = rng.standard_normal((10, 5)), rng.standard_normal((8, 5))
-    net = SymmetricReLU(W, 0.0)
-    net.passes = counter = CountingPasses()
+    counter = CountingPasses()
+    net = SymmetricReLU(W, 0.0, passes=counter)
     net.gradient_step(X, np.ones(10), 0.1)
     assert counter.flops == 2 * (2 * 10 * 8 * 5) and counter.live == [1.0]
     before = net.weights.copy()

@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.data.patches import PatchData
 from simulator.data.sparse_coding import SparseCoding, random_dictionary, random_signs
 from simulator.features import (correlations, cosines, decompose, feature_metrics, gate_rate,
                                 purification)
+from simulator.networks.linear import LinearClassifier
+from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
 from simulator.networks.symmetric_relu import SymmetricReLU
 
 from references import symmetric_relu as naive
@@ -68,27 +71,34 @@ def test_pure_neurons_have_no_mixture(w):
                        "mixture_norm_ratio": 0.0, "mixture_alignment": 0.0, "purity": 1.0}
 
 
-@given(m=st.integers(1, 6), d=st.integers(1, 7), max_pure=st.integers(1, 3),
-       seed=st.integers(0, 10**6), signs=st.booleans())
-def test_metrics_equal_the_loop_reference_in_any_dictionary(m, d, max_pure, seed, signs):
+@given(m=st.integers(1, 6), d=st.integers(1, 7), seed=st.integers(0, 10**6), signs=st.booleans())
+def test_metrics_equal_the_loop_reference_in_any_dictionary(m, d, seed, signs):
     rng = np.random.default_rng(seed)
     W, M = rng.standard_normal((m, d)), random_dictionary(d, rng)
     w = random_signs(d, rng) if signs else rng.uniform(0.5, 2.0, d) * random_signs(d, rng)
-    max_pure = min(max_pure, d)
-    metrics = feature_metrics(decompose(W, M, w, max_pure))
-    assert metrics == pytest.approx(naive.feature_metrics(naive.coefficients(W, M), w, max_pure),
+    metrics = feature_metrics(decompose(W, M, w))
+    assert metrics == pytest.approx(naive.feature_metrics(naive.coefficients(W, M), w),
                                     rel=1e-10, abs=1e-12)
 
 
 @given(m=st.integers(1, 6), d=st.integers(2, 7), seed=st.integers(0, 10**6))
 def test_pure_part_and_mixture_split_the_neuron(m, d, seed):
     W = np.random.default_rng(seed).standard_normal((m, d))
-    for max_pure in (1, 2):
-        parts = decompose(W, None, np.ones(d), max_pure)
-        assert np.array_equal(parts.pure + parts.mixture, W)
-        assert not np.any((parts.pure != 0.0) & (parts.mixture != 0.0))
-        assert np.array_equal(parts.peaks, parts.pure[np.arange(m), parts.feature])
-        assert np.array_equal(np.abs(parts.peaks), np.abs(W).max(axis=1))
+    parts = decompose(W, None, np.ones(d))
+    assert np.array_equal(parts.pure + parts.mixture, W)
+    assert not np.any((parts.pure != 0.0) & (parts.mixture != 0.0))
+    assert np.array_equal(parts.peaks, parts.pure[np.arange(m), parts.feature])
+    assert np.array_equal(np.abs(parts.peaks), np.abs(W).max(axis=1))
+    assert (parts.is_pure.sum(axis=1) == 1).all()  # a tie is one feature too
+
+
+@pytest.mark.parametrize("dictionary, labeler", [(False, False), (True, True), (True, False)])
+def test_a_network_and_its_data_are_all_that_is_needed(rng, dictionary, labeler):
+    data = SparseCoding(D, 2, dictionary=random_dictionary(D, rng) if dictionary else None,
+                        labeler=random_signs(D, rng) if labeler else None)
+    network = SymmetricReLU.initialise(7, D)
+    short, long = decompose(network, data), decompose(network.weights, data.dictionary, data.signs)
+    assert all(map(np.array_equal, vars(short).values(), vars(long).values()))
 
 
 def test_metrics_do_not_depend_on_the_dictionary(rng, w):
@@ -106,23 +116,7 @@ def test_single_precision_weights_are_decomposed_in_double_precision(rng, w):
     assert np.array_equal(parts.coefficients, W.astype(float))
 
 
-# --- which coordinates are pure -----------------------------------------------------------
-
-
-def test_several_features_of_a_neuron_can_be_pure(w):
-    C = np.array([[1.0, -0.8, 0.5, 0.49, 0.0, 0.0, 0.0, 0.0, 0.0, 0.01]])
-    pure = {most: np.flatnonzero(decompose(C, None, w, most).is_pure[0]).tolist()
-            for most in (1, 2, 3, 4, 10)}
-    # at most max_pure, and only those of at least half the largest size
-    assert pure == {1: [0], 2: [0, 1], 3: [0, 1, 2], 4: [0, 1, 2], 10: [0, 1, 2]}
-
-
-def test_a_tie_is_one_feature_unless_more_are_allowed(w):
-    C = np.full((1, D), 0.7)
-    assert decompose(C, None, w, 1).is_pure.sum() == 1
-    three = decompose(C, None, w, 3)
-    assert three.is_pure[0, three.feature[0]]
-    assert three.is_pure.sum() == 3
+# --- which neurons are feature neurons ----------------------------------------------------
 
 
 def test_losers_are_excluded_from_every_metric(w):
@@ -205,7 +199,7 @@ def test_correlations_equal_the_loop_formula(rng, w):
     mean = [naive.dot(y, X[:, j]) / 15 for j in range(D)]
     with_mean, with_inputs = [], []
     for c in C:
-        j = naive.pure_coordinates(c)[0]
+        j = naive.largest(c)
         v = np.where(np.arange(D) == j, 0.0, c)
         s = np.sign(c[j] * w[j])
         with_mean.append(s * naive.dot(v, mean) / (naive.norm(v) * naive.norm(mean)))
@@ -278,9 +272,14 @@ def test_cosines_are_those_of_the_angles(rng):
      r"labeler: expected shape \(3,\), got \(2,\): one entry a feature"),
     (lambda: decompose(np.ones((2, 3)), np.eye(2), np.ones(3)), ValueError,
      r"dictionary: expected shape \(3, 3\)"),
-    (lambda: decompose(np.ones((2, 3)), None, np.ones(3), 0), ValueError, "max_pure: expected at"),
-    (lambda: decompose(np.ones((2, 3)), None, np.ones(3), 4), ValueError, "max_pure: expected at"),
-    (lambda: decompose(np.ones((2, 3)), None, np.ones(3), 1.0), TypeError, "max_pure: expected"),
+    (lambda: decompose(np.ones((2, 3)), None), TypeError,
+     "data: expected a data model .* or a dictionary together with a labeler, got NoneType"),
+    (lambda: decompose(np.ones((2, 3)), PatchData()), TypeError, "data: .*, got PatchData"),
+    (lambda: decompose(SmoothedReLUCNN.initialise(), SparseCoding(100, 3)), ValueError,
+     r"weights: expected shape \(any, any\), got \(2, 16, 100\): one row a neuron"),
+    (lambda: decompose(np.ones((2, 3)), SparseCoding(4, 2)), ValueError, "labeler: expected sh"),
+    (lambda: gate_rate(LinearClassifier(np.ones(3)), np.ones((2, 3)), [True]), TypeError,
+     "network: expected a SymmetricReLU, got LinearClassifier: its gates are open or closed"),
     (lambda: cosines(np.ones((2, 3)), np.ones((3, 2))), ValueError, "reference: expected shape"),
     (lambda: purification(np.eye(2), np.eye(2), np.zeros(2, bool)), ValueError,
      "neurons marked: expected at least 1"),

@@ -21,8 +21,8 @@ class Ours:
 
     def load(self, W: np.ndarray, bias: float, weight_decay: float, tau: float) -> None:
         """See :class:`Implementation`."""
-        self.network = SymmetricReLU(W.copy(), bias)
-        self.network.passes = self.passes = CountingPasses()
+        self.passes = CountingPasses()
+        self.network = SymmetricReLU(W.copy(), bias, passes=self.passes)
         self.bias, self.weight_decay, self.ball = bias, weight_decay, L2Ball(tau)
         self.unused = stream(0, Role.TRAINING_ATTACK)
 

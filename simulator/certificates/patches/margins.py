@@ -25,9 +25,10 @@ import numpy as np
 from simulator.certificates.patches.bounds import tighten
 from simulator.certificates.patches.branching import branch
 from simulator.certificates.patches.descent import attack_patches
-from simulator.certificates.patches.problem import PatchProblem, activation
+from simulator.certificates.patches.problem import PatchProblem
 from simulator.checks import (require_array, require_choice, require_finite, require_int,
                               require_real)
+from simulator.networks.smoothed_relu_cnn import smoothed_relu
 
 __all__ = ["PATCH_METHODS", "PatchCertificates", "certified_radius", "patch_margins"]
 
@@ -228,7 +229,7 @@ def _in_ball(D: np.ndarray, radius: float) -> np.ndarray:
 
 def _clean(pair: np.ndarray, X: np.ndarray, q: float, rho: float) -> float:
     """``F_y - F_j`` at X (P, d)."""
-    A, m = activation(X @ pair.T, q, rho), len(pair) // 2
+    A, m = smoothed_relu(X @ pair.T, q, rho), len(pair) // 2
     return float(A[:, :m].sum() - A[:, m:].sum())
 
 

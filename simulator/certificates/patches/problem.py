@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["ROUNDING", "Boxes", "PatchProblem", "activation"]
+from simulator.networks.smoothed_relu_cnn import smoothed_relu, smoothed_relu_slope
+
+__all__ = ["ROUNDING", "Boxes", "PatchProblem"]
 
 ROUNDING = 1e-11  # taken off every bound, relative to the sizes of its terms
 
@@ -103,8 +105,8 @@ class PatchProblem:
     def interval_bounds(self) -> np.ndarray:
         """Bound every patch with each neuron at its own worst, shape (P,): the baseline."""
         T, reach, m = self.T, self.reach, self.own
-        own = activation(T[:, :m] - reach[:m], self.q, self.rho)
-        rival = activation(T[:, m:] + reach[m:], self.q, self.rho)
+        own = smoothed_relu(T[:, :m] - reach[:m], self.q, self.rho)
+        rival = smoothed_relu(T[:, m:] + reach[m:], self.q, self.rho)
         slack = ROUNDING * (np.abs(T) + reach).sum(axis=1)
         return own.sum(axis=1) - rival.sum(axis=1) - slack
 
@@ -126,17 +128,11 @@ class PatchProblem:
 
     def slopes(self, Z: np.ndarray) -> np.ndarray:
         """Return ``sigma'(Z)``, in the shape of Z."""
-        return (np.clip(Z, 0.0, self.rho) / self.rho) ** (self.q - 1.0)
+        return smoothed_relu_slope(Z, self.q, self.rho)
 
     def chords(self, boxes: Boxes) -> np.ndarray:
         """Return the slopes of the chords of ``-sigma(t + s) + mu s^2``, shape (c, 2 m)."""
         T, low, high = self.T[boxes.patch], boxes.low, boxes.high
-        rise = activation(T + high, self.q, self.rho) - activation(T + low, self.q, self.rho)
+        rise = smoothed_relu(T + high, self.q, self.rho) - smoothed_relu(T + low, self.q, self.rho)
         width = np.maximum(high - low, np.finfo(float).tiny)
         return boxes.curvatures * (low + high) - rise / width
-
-
-def activation(Z: np.ndarray, q: float, rho: float) -> np.ndarray:
-    """Return ``sigma(Z)``, the smoothed ReLU, in the shape of Z."""
-    inside = np.clip(Z, 0.0, rho) / rho
-    return rho / q * inside ** q + np.maximum(Z - rho, 0.0)

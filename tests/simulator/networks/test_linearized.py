@@ -304,7 +304,7 @@ def test_other_networks_are_attacked_plainly(rng):
 def test_bad_input_is_told():
     plain, X, y = case()
     origin = SymmetricReLU(plain.frozen_weights, 0.5)
-    with pytest.raises(ValueError, match="origin: expected a network without smoothing"):
+    with pytest.raises(ValueError, match="origin: expected no smoothing, got 0.1"):
         LinearizedReLU(SymmetricReLU(plain.frozen_weights, 0.5, smoothing=0.1))
     with pytest.raises(ValueError, match=r"weights: expected shape \(6, 3\), got \(3, 3\)"):
         LinearizedReLU(origin, weights=np.zeros((3, 3)))

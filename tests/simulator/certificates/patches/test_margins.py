@@ -9,7 +9,8 @@ from simulator.certificates.patches.bounds import _own_minimum, _rival_minimum, 
 from simulator.certificates.patches.branching import branch, halves, neurons_to_split
 from simulator.certificates.patches.descent import attack_patches, descend
 from simulator.certificates.patches.margins import PATCH_METHODS, certified_radius, patch_margins
-from simulator.certificates.patches.problem import Boxes, PatchProblem, activation
+from simulator.certificates.patches.problem import Boxes, PatchProblem
+from simulator.networks.smoothed_relu_cnn import smoothed_relu
 
 from references import patch_certificates as naive
 
@@ -40,7 +41,7 @@ def filling(radius, d, rng, count=600):
 
 def least_of(W, X, label, q, rho, points):
     """``naive.least_margin`` without its loops, for many points."""
-    values = activation((X[:, None] + points) @ np.concatenate(W).T, q, rho)
+    values = smoothed_relu((X[:, None] + points) @ np.concatenate(W).T, q, rho)
     F = values.reshape(len(X), len(points), len(W), -1).sum(axis=3)
     rivals = [j for j in range(len(W)) if j != label]
     return min((F[:, :, label] - F[:, :, j]).min(axis=1).sum() for j in rivals)
@@ -121,7 +122,7 @@ def test_every_point_of_the_dual_is_sound(seed, d, q):
     moved = points @ problem.W.T
     for p in range(4):
         inside = ((moved >= boxes.low[p]) & (moved <= boxes.high[p])).all(axis=1)
-        terms = activation(problem.T[p] + moved[inside], q, rho)
+        terms = smoothed_relu(problem.T[p] + moved[inside], q, rho)
         values = terms[:, :3].sum(axis=1) - terms[:, 3:].sum(axis=1)
         assert np.all(boxes.bounds[p] <= values + ROUND)
 
@@ -133,7 +134,7 @@ def test_the_halves_of_a_box_cover_it_and_are_sound(seed, d):
     problem = problem_of(W, X[0], 0, 1, 3.0, rho, radius)
     points = filling(radius, d, rng)
     moved = points @ problem.W.T
-    terms = activation(problem.T[0] + moved, 3.0, rho)
+    terms = smoothed_relu(problem.T[0] + moved, 3.0, rho)
     values = terms[:, :3].sum(axis=1) - terms[:, 3:].sum(axis=1)
     boxes = problem.whole(np.zeros((1, 6)))
     for depth in range(4):
@@ -156,7 +157,7 @@ def test_the_minimum_at_a_neuron_is_that_of_a_fine_grid(seed, q):
     low, high = np.sort(rng.normal(0.0, 2.0, 2))
     mu = rng.choice([0.0, rng.exponential(0.3)])
     s = np.linspace(low, high, 20001)
-    z = activation(t + s, q, rho)
+    z = smoothed_relu(t + s, q, rho)
     for (value, at), grid in ((_own_minimum(t, a, low, high, q, rho), z - a * s),
                               (_rival_minimum(t, a, mu, low, high, q, rho),
                                -z - a * s + mu * s * s)):
@@ -346,7 +347,7 @@ def test_patch_by_patch_no_single_direction_is_stronger():
     problem = problem_of(W, X[0], y[0], 1 - y[0], 3.0, 2.0, 1.0)
     least = attack_patches(problem)[0]
     for w in (-W[y[0], 0], W[1 - y[0], 0], W[1 - y[0], 0] - W[y[0], 0]):
-        along = activation(problem.T + problem.W @ w / np.linalg.norm(w), 3.0, 2.0)
+        along = smoothed_relu(problem.T + problem.W @ w / np.linalg.norm(w), 3.0, 2.0)
         assert np.all(least <= along[:, :6].sum(axis=1) - along[:, 6:].sum(axis=1) + 1e-9)
 
 
