@@ -1,9 +1,10 @@
 """What the neurons hold: pure features, dense mixtures, and what adversarial training changed.
 
 With the coefficients ``C = W M`` (row i: neuron i in dictionary coordinates) a neuron splits as
-``w_i = p_i + v_i``: the pure part p_i is its largest coefficient, the mixture v_i the rest. Allen-Zhu & Li (arXiv 2005.10190) prove that clean training leaves a
-*dense* mixture: every other feature with a coefficient of size Theta(k/d) and the sign the
-labels give it, and that adversarial training removes it ("feature purification").
+``w_i = p_i + v_i``: the pure part p_i is its largest coefficient, the mixture v_i the rest.
+Allen-Zhu & Li (arXiv 2005.10190) prove that clean training leaves a *dense* mixture: every other
+feature with a coefficient of size Theta(k/d) and the sign the labels give it, and that adversarial
+training removes it ("feature purification").
 
 Everything here is a function of (W, dictionary, labeler) and, where a rate over the data is
 meant, of samples. All norms are taken in dictionary coordinates, where they are the same.
