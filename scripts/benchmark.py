@@ -55,7 +55,7 @@ def _benchmark(arguments: argparse.Namespace) -> int:
     show(text if arguments.format == "json" else table(found))
     if arguments.out is not None:
         from theory.feature_purification.figures import draw_benchmark
-        (arguments.out / "benchmark.json").write_text(text + "\n")
+        (arguments.out / "benchmark.json").write_text(text + "\n", encoding="utf-8")
         draw_benchmark(found["rows"], arguments.out)
         LOG.info("figure and JSON: %s", arguments.out)
     return OK

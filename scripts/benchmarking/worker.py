@@ -170,7 +170,7 @@ ORDERS: dict[str, Callable[..., Any]] = {
 def _reset_peak() -> None:
     """Let the kernel forget the peak so far, where it can (Linux)."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         pass
 
@@ -178,7 +178,7 @@ def _reset_peak() -> None:
 def _peak() -> float:
     """Peak memory in MiB: since the last reset, or of the whole process."""
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) / 2**10
     except OSError:

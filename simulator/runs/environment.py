@@ -36,9 +36,9 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def _processor() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
+    except (OSError, ValueError):
         pass
     return platform.processor() or "unknown"

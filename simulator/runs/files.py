@@ -38,7 +38,7 @@ except ImportError:  # not a POSIX system: runs work, but are not protected from
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["PART", "json_text", "locked", "read_csv", "read_json", "read_npz", "read_settings",
-           "read_text", "reading", "table_bytes", "with_nan", "write_atomic", "write_json"]
+           "reading", "table_bytes", "text_of", "with_nan", "write_atomic", "write_json"]
 
 LOG = logging.getLogger("purify")
 PART = ".part"  # ending of a file that is being written; a kill may leave one behind
@@ -154,7 +154,7 @@ def read_json(path: Path) -> dict[str, Any]:
         It is missing or cannot be read.
     """
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(text_of(path))
     except OSError as error:
         raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
@@ -186,7 +186,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     """
     kind = "JSON" if path.suffix == ".json" else "TOML"
     try:
-        text = read_text(path)
+        text = text_of(path)
         content = json.loads(text) if kind == "JSON" else tomllib.loads(text)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
@@ -208,7 +208,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """Read text, whichever mark of Unicode its first bytes are.
 
     Raises
@@ -313,7 +313,7 @@ def read_csv(path: Path) -> list[dict[str, Any]]:
         It is missing or cannot be read.
     """
     try:
-        rows = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+        rows = csv.DictReader(io.StringIO(text_of(path), newline=""), strict=True)
         return [{key: _value(cell) for key, cell in row.items()} for row in rows]
     except OSError as error:
         raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None

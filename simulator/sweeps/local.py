@@ -268,7 +268,7 @@ def _main_guard() -> Iterator[dict[str, str]]:
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         with suppress(KeyError, OSError):
-            Path(os.environ[GUARD]).write_text("met")
+            Path(os.environ[GUARD]).write_text("met", encoding="utf-8")
         os._exit(1)
     with tempfile.TemporaryDirectory(prefix="purify-") as place:
         mark = Path(place) / "guard"

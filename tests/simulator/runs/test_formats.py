@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from simulator.errors import Damaged, RunError
-from simulator.runs.files import (json_text, read_csv, read_json, read_settings, read_text,
-                                  table_bytes, with_nan, write_json)
+from simulator.runs.files import (json_text, read_csv, read_json, read_settings, table_bytes,
+                                  text_of, with_nan, write_json)
 
 
 def strict(text):
@@ -58,7 +58,7 @@ def test_settings_are_read_whatever_mark_an_editor_put_in_front(tmp_path, code, 
         text.encode(code))
     (tmp_path / name).write_bytes(content)
     assert read_settings(tmp_path / name) == {"preset": "smoke", "d": 30}
-    assert read_text(tmp_path / name) == text
+    assert text_of(tmp_path / name) == text
 
 
 @pytest.mark.parametrize("name, content, message", [
