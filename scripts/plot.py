@@ -28,18 +28,10 @@ def parser() -> Parser:
 
 def _plot(arguments: argparse.Namespace) -> int:
     ready()
-    from simulator.errors import RunError
-    from simulator.experiments import stored_config
-    from simulator.runs.folder import RunFolder
-    from simulator.runs.stages import stored_result
+    from simulator.experiments import stored
     from theory.papers import draw_run
-    folder = RunFolder.existing(arguments.run)
-    if not folder.is_done():
-        state = folder.status().get("state", "without a status")
-        raise RunError(f"{folder.path}: expected a finished run, got one that is "
-                       f"{state if state != 'done' else 'done but has changed files'}")
-    drawn = draw_run(stored_config(folder), stored_result(folder),
-                     arguments.out or folder.path / "figures")
+    run = stored(arguments.run)
+    drawn = draw_run(run.config, run, arguments.out or arguments.run / "figures")
     show("\n".join(map(str, drawn)))
     return OK
 

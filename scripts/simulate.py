@@ -19,7 +19,7 @@ from scripts.progress import Progress
 if TYPE_CHECKING:
     from simulator.runs.config import Config
     from simulator.runs.folder import RunFolder
-    from simulator.runs.stages import Result
+    from simulator.runs.run import Run
 
 __all__ = ["main", "parser"]
 
@@ -72,13 +72,13 @@ def _run(arguments: argparse.Namespace, config: "Config", folder: "RunFolder") -
     """Do the run or find it done; show its numbers before anything is drawn."""
     from simulator.errors import Diverged, RunError, Stopped
     from simulator.experiments import experiment_module
-    from simulator.runs.stages import stored_result
+    from simulator.runs.run import load_run
     there = folder.status().get("state") == "done"
     if there:
         if not folder.is_done():
             raise RunError(f"{folder.path}: finished, but its files have changed since: "
                            "delete the folder to run again")
-        result = stored_result(folder)
+        result = load_run(config, folder)
     else:
         try:
             with Progress() as progress:
@@ -101,7 +101,7 @@ def _run(arguments: argparse.Namespace, config: "Config", folder: "RunFolder") -
     return OK if arguments.no_figures else _draw(config, result, folder)
 
 
-def _draw(config: "Config", result: "Result", folder: "RunFolder") -> int:
+def _draw(config: "Config", result: "Run", folder: "RunFolder") -> int:
     """Draw the figures; the run is complete, whatever Matplotlib or the place do."""
     try:
         from theory.papers import draw_run

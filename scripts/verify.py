@@ -202,13 +202,14 @@ def _engine(todo: "list[Config]", arguments: argparse.Namespace,
 
 def _conclude(arguments: argparse.Namespace, task: _Task, command: str) -> int:
     """Confront each claim with the runs made for it, and write what came of it."""
+    from simulator.experiments import stored
     from simulator.runs.environment import environment
     from simulator.runs.files import json_text, write_atomic
     from simulator.runs.folder import RunFolder
-    from theory.claim import FAILS, Run, confront_all
+    from theory.claim import FAILS, confront_all
     from theory.drawing.claims import draw_findings
     from theory.report import html_report
-    runs = [Run.stored(RunFolder.of(arguments.out, config)) for config in task.configs]
+    runs = [stored(RunFolder.of(arguments.out, config).path) for config in task.configs]
     LOG.info("confronting %d claims with %d runs", len(task.made_for), len(runs))
     findings = confront_all(runs, list(task.made_for),
                             lambda theorem, run: run.config in task.made_for[theorem])

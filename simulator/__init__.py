@@ -4,4 +4,4 @@ Import the modules themselves (``from simulator.attacks.gradient import FGM``); 
 empty of imports so that ``purify --help`` loads neither Numba nor SciPy.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

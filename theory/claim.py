@@ -11,16 +11,11 @@ statement, or are too few to estimate anything, the verdict is "outside the regi
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from simulator.experiments import stored_config
-from simulator.runs.config import Config
-from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Result
+from simulator.runs.run import Run, Size
 from theory.drawing.picture import Picture
 from theory.scaling import LEVEL, holm
 
@@ -28,64 +23,6 @@ __all__ = ["FAILS", "HOLDS", "OUTSIDE", "Assumption", "Claim", "Finding", "Measu
            "Size", "Theorem", "accepted_range", "conclude", "confront_all", "corrected", "outside"]
 
 HOLDS, FAILS, OUTSIDE = "holds", "fails", "outside the regime"
-
-
-class Size(NamedTuple):
-    """Runs that differ in nothing but the seed: family (the config's name), d, k.
-
-    In a model without sparsity k is the other number of :attr:`Config.size`.
-    """
-
-    family: str
-    d: int
-    k: int
-
-    def __str__(self) -> str:
-        return f"({self.d}, {self.k})"
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished simulation as a claim sees it.
-
-    Attributes
-    ----------
-    config : Config
-        Of the model that the paper of a claim speaks about.
-    summary : dict
-        :attr:`simulator.runs.stages.Result.summary`.
-    history : list of dict
-        :attr:`simulator.runs.stages.Result.history`.
-    load : callable
-        Returns the arrays of the run. They are read when asked for and not kept: all runs of
-        a report together need not fit into memory.
-    """
-
-    config: Any
-    summary: Mapping[str, Any] = field(repr=False)
-    history: Sequence[Mapping[str, Any]] = field(repr=False)
-    load: Callable[[], Mapping[str, np.ndarray]] = field(repr=False)
-
-    @classmethod
-    def of(cls, config: Config, result: Result) -> "Run":
-        """Return the run of a result in memory."""
-        return cls(config, result.summary, result.history, lambda: result.arrays)
-
-    @classmethod
-    def stored(cls, folder: RunFolder) -> "Run":
-        """Return the run of a finished folder."""
-        return cls(stored_config(folder), folder.read_json("summary.json"),
-                   folder.read_csv("metrics.csv"), lambda: folder.read_npz("arrays.npz"))
-
-    @property
-    def arrays(self) -> Mapping[str, np.ndarray]:
-        """The arrays of the run, read now."""
-        return self.load()
-
-    @property
-    def size(self) -> Size:
-        """Family, d and k."""
-        return Size(self.config.name, *self.config.size)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from simulator import experiments
 from simulator.runs.config import Config
-from simulator.runs.stages import Result
+from simulator.runs.run import Run
 
 __all__ = ["draw_run", "figures_module", "paper"]
 
@@ -26,7 +26,7 @@ def figures_module(word: str) -> ModuleType:
     return importlib.import_module(f"theory.{experiments.paper(word).name}.figures")
 
 
-def draw_run(config: Config, result: Result, folder: Path) -> list[Path]:
+def draw_run(config: Config, result: Run, folder: Path) -> list[Path]:
     """Draw the figures of a run as PDF and PNG; return the files written."""
     drawn: list[Path] = figures_module(config.MODEL).draw_run(config, result, folder)
     return drawn

@@ -15,6 +15,8 @@ and is imported when it is asked for: this file loads neither NumPy nor Numba.
 
 import importlib
 from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,11 +24,14 @@ from simulator.errors import RunError
 from simulator.names import hint, require_known
 
 if TYPE_CHECKING:
+    from simulator.protocols import Attack, DataModel, Network
     from simulator.runs.config import Config
     from simulator.runs.folder import RunFolder
+    from simulator.runs.run import Run
+    from simulator.runs.stages import Progress
 
 __all__ = ["PAPERS", "Paper", "config_class", "config_of", "experiment_module", "paper", "preset",
-           "preset_names", "presets", "stored_config", "summary_module"]
+           "preset_names", "presets", "simulate", "stored", "stored_config", "summary_module"]
 
 
 class Paper(NamedTuple):
@@ -131,6 +136,84 @@ def stored_config(folder: "RunFolder") -> "Config":
         return config_of(folder.settings())
     except (TypeError, ValueError) as error:
         raise RunError(f"{folder.path / 'config.json'}: {error}") from None
+
+
+def stored(path: Path | str) -> "Run":
+    """Return the finished run in a folder.
+
+    Raises
+    ------
+    RunError
+        There is none, it is not finished, or its files have changed since.
+    """
+    from simulator.runs.folder import RunFolder
+    from simulator.runs.run import load_run
+    folder = RunFolder.existing(Path(path))
+    if not folder.is_done():
+        state = folder.status().get("state", "without a status")
+        raise RunError(f"{folder.path}: expected a finished run, got one that is "
+                       f"{state if state != 'done' else 'done but has changed files'}")
+    return load_run(stored_config(folder), folder)
+
+
+def simulate(what: "str | Config" = "desk", *, paper: str | None = None,
+             folder: Path | str | None = None, progress: "Progress | bool" = False,
+             network: "Network | None" = None, data: "DataModel | None" = None,
+             attack: "Attack | None" = None, **changes: Any) -> "Run":
+    """Do a run and return it.
+
+    Parameters
+    ----------
+    what : str or Config
+        The name of a preset, or settings.
+    paper : str or None
+        Whose preset; None takes the first paper that has one of this name.
+    folder : path or None
+        Folder for runs, as in ``purify simulate --out``: the run is stored in a folder of its
+        own there, or read from it if it is finished. None keeps it in memory.
+    progress : callable or bool
+        True shows a bar; a callable is called with (steps done, steps in all, what).
+    network, data, attack : objects or None
+        Replace those of the settings; see :mod:`simulator.protocols`. The network is copied, and
+        is the one before training; the attack is the one trained against.
+    **changes
+        Settings to change; a number may be an expression, as in ``m="20*d"``, and what follows
+        from a changed setting follows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Unknown or bad settings, parts that do not fit, or parts together with a folder.
+    Diverged, RunError
+        See :func:`simulator.runs.stages.run_stages`.
+    """
+    config = _chosen(what, paper, changes)
+    parts = {name: part for name, part in (("network", network), ("data", data),
+                                           ("attack", attack)) if part is not None}
+    if parts and folder is not None:
+        raise ValueError(f"folder: expected none beside {', '.join(parts)}=, got {folder}: "
+                         "the name of a run folder stands for its settings alone")
+    from simulator.runs.folder import RunFolder
+    from simulator.runs.stages import bar, silent
+    module = experiment_module(config.MODEL)
+    module.check(config)
+    place = None if folder is None else RunFolder.create(Path(folder), config, resume=True)
+    if place is not None and place.status().get("state") == "done":
+        return stored(place.path)
+    if isinstance(progress, bool):
+        with bar() if progress else nullcontext(silent) as shown:
+            return module.simulate(config, place, shown, **parts)  # type: ignore[no-any-return]
+    return module.simulate(config, place, progress, **parts)  # type: ignore[no-any-return]
+
+
+def _chosen(what: "str | Config", word: str | None, changes: Mapping[str, Any]) -> "Config":
+    """The settings of :func:`simulate`."""
+    if isinstance(what, str):
+        homes = [entry.name for entry in PAPERS if what in preset_names(entry.name)]
+        return config_of(preset(what, word or (homes or [DEFAULT.name])[0]) | changes)
+    if not hasattr(what, "with_"):
+        raise TypeError(f"simulate: expected the name of a preset or settings, got {what!r}")
+    return what.with_(**changes)
 
 
 def _module(word: str, part: str) -> ModuleType:

@@ -77,6 +77,10 @@ class Config:
         """Two integers that tell the sizes of a family apart; d is the first."""
         raise NotImplementedError
 
+    def experiment(self, **parts: Any) -> Any:
+        """Return the objects of a run of these settings; ``parts`` replace some of them."""
+        raise NotImplementedError
+
     @classmethod
     @cache
     def types(cls) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from simulator.runs.files import (PART, locked, read_csv, read_json, read_npz, r
 __all__ = ["FORMAT", "RunFolder", "environment", "read_npz", "write_atomic"]
 
 LOG = logging.getLogger("purify")
-FORMAT = 1
+FORMAT = 2  # of checkpoints; the results of every format can be read
 STATUS_KINDS = {str: "a word", int: "an integer", dict: "a table"}
 RESULTS = ("config.json", "metrics.csv", "arrays.npz", "summary.json")  # hashed when done
 
@@ -59,11 +59,14 @@ class RunFolder:
     def create(cls, root: Path, config: Config, resume: bool = False) -> "RunFolder":
         """Make the folder of a config below ``root``, or take up the one that is there.
 
+        With ``resume`` an unfinished run is taken up; where there is none, one is begun, so that
+        the same command starts a run and continues it.
+
         Raises
         ------
         RunError
-            The folder holds something else, an unfinished run without ``resume``, or with
-            ``resume`` there is nothing to resume. Nothing is changed on disk then.
+            The folder holds something else, or an unfinished or diverged run without ``resume``.
+            Nothing is changed on disk then.
         """
         with reading(root):
             if (root / "config.json").exists():
@@ -75,12 +78,11 @@ class RunFolder:
             folder._check_same(config)
             if folder.status().get("state") != "done":
                 if not resume:
-                    raise RunError(f"{folder.path}: holds an unfinished run of these settings: "
-                                   "add --resume to continue it, or choose another --out")
+                    raise RunError(f"{folder.path}: {folder._unfinished()}")
                 folder._check_version(config)
             return folder
-        if resume:
-            raise RunError(f"{folder.path}: nothing to resume{folder._nearest(root, config)}")
+        if resume and (nearest := folder._nearest(root, config)):
+            LOG.warning("%s: begun anew: %s", folder.path, nearest)
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -230,6 +232,16 @@ class RunFolder:
                 return state
         return _checkpoint(previous, config) if previous.exists() else None
 
+    def _unfinished(self) -> str:
+        """Say what keeps a run from being begun here, and what to do."""
+        status = self.status()
+        if status.get("state") == "diverged":
+            return (f"holds a run of these settings that diverged ({status.get('error')}): change "
+                    "the settings, or add --resume to try again from its last good state, step "
+                    f"{status.get('step')}")
+        return ("holds an unfinished run of these settings: add --resume to continue it, or choose "
+                "another --out")
+
     def _in_use(self) -> bool:
         """True if the folder holds anything but the leftovers of a process killed at once."""
         return self.path.exists() and any(
@@ -261,9 +273,9 @@ class RunFolder:
         changes = [(_changes(RunFolder(path.parent).read_json("config.json"), config), path.parent)
                    for path in sorted(root.glob(f"{config.name}-*/config.json"))]
         if not changes:
-            return ": no run of these settings was started"
+            return ""
         changed, path = min(changes, key=lambda entry: entry[0].count(","))
-        return f": the settings changed since {path.name} ({changed})"
+        return f"the settings changed since {path.name} ({changed})"
 
 
 def _changes(stored: Mapping[str, Any], config: Config) -> str:

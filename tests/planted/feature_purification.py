@@ -16,7 +16,6 @@ from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.features import decompose, purification
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.runs.stages import Result
 from theory.claim import Run
 from theory.feature_purification import phase_picture
 
@@ -75,7 +74,7 @@ def planted_run(d, k, seed, before=0.25, after=0.01, weights=None, **changes):
         arrays[f"perturbation_{phase}"] = worst_case(network, test[:SHOWN], adversary).delta
     marked = decompose(clean, None, labeler).is_feature_neuron
     history = [{"step": 0, "phase": "adversarial", **purification(clean, robust, marked)}]
-    return Run.of(config, Result(summary, history, arrays))
+    return Run(config, summary, history, arrays)
 
 
 def changed(run, summary=None, arrays=None, **phases):
@@ -83,7 +82,7 @@ def changed(run, summary=None, arrays=None, **phases):
     new = dict(run.summary) | (summary or {})
     for phase, entries in phases.items():
         new[phase] = dict(new[phase]) | entries
-    return Run.of(run.config, Result(new, list(run.history), dict(run.arrays) | (arrays or {})))
+    return Run(run.config, new, run.history, dict(run.arrays) | (arrays or {}))
 
 
 def bracketed(run, clean, adversarial):
@@ -106,7 +105,7 @@ def mixture_runs(rng, exponent=1.0, noise=0.03, seeds=3, constant=1.0,
             ratio = constant * p**exponent * np.exp(noise * rng.standard_normal())
             summary = {"p": p, "tau": config.tau, "clean": {
                 "accuracy": 1.0, "coverage": 1.0, "mixture_ratio": ratio}}
-            runs.append(Run.of(config, Result(summary, [], {})))
+            runs.append(Run(config, summary, [], {}))
     return runs
 
 
@@ -122,7 +121,7 @@ def phase_runs(rng, exponent=phase_picture.reading, noise=0.02, seeds=3, sizes=(
                    "linear_r50": radii["linear"],
                    **{phase: {"accuracy": 1.0, "coverage": 1.0, "r50": radii[phase]}
                       for phase in ("clean", "adversarial")}}
-        runs.append(Run.of(config, Result(summary, [], {})))
+        runs.append(Run(config, summary, [], {}))
     return runs
 
 

@@ -1,7 +1,6 @@
 """Runs with planted tables of low-complexity learners, as claim A8 sees them."""
 
 from simulator.low_complexity import RADII
-from simulator.runs.stages import Result
 from theory.claim import Run
 
 from planted.feature_purification import planted_config
@@ -30,5 +29,5 @@ def learner_runs(certified=PURIFIED, attacked=None, seeds=3, d=64, k=4, **change
         summary = {"tau": config.tau, "clean": {"accuracy": 1.0},
                    "adversarial": {"bracket": bracket},
                    "learners": {"radii": radii, "table": table}}
-        runs.append(Run.of(config, Result(summary, [], {})))
+        runs.append(Run(config, summary, [], {}))
     return runs

@@ -5,9 +5,9 @@ import math
 
 import pytest
 
+from simulator.experiments import stored
 from simulator.experiments.feature_purification.experiment import simulate
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Result
 from theory.claim import (FAILS, HOLDS, OUTSIDE, Claim, Measurement, Run, accepted_range, conclude,
                           corrected, outside)
 
@@ -21,7 +21,7 @@ def part(measured, low, high, accepted=(5.0, math.inf), p_value=0.001, **more):
 
 
 def run(seed=0):
-    return Run.of(planted_config(16, 4, seed), Result({}, [], {}))
+    return Run(planted_config(16, 4, seed), {}, [], {})
 
 
 def test_a_claim_holds_if_the_whole_interval_is_accepted():
@@ -104,9 +104,9 @@ def test_a_stored_run_is_the_run_in_memory(tmp_path):
     from small import small_config
     config = small_config()
     folder = RunFolder.create(tmp_path, config)
-    here = Run.of(config, simulate(config, folder))
-    there = Run.stored(folder)
+    here = simulate(config, folder)
+    there = stored(folder.path)
     assert there.config == here.config and there.size == here.size == ("smoke", 20, 2)
     assert there.summary == here.summary
-    assert there.history[-1]["beta"] == here.history[-1]["beta"]
+    assert there.history["beta"][-1] == here.history["beta"][-1]
     assert set(there.arrays) == set(here.arrays)

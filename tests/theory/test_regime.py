@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from simulator.runs.stages import Result
 from theory import regime
 from theory.claim import Claim, Run
 from theory.evidence import at_every_size, confronted
@@ -16,8 +15,8 @@ from planted.feature_purification import changed, mixture_runs, planted_config, 
 
 def run(d=64, k=4, seed=0, accuracy=1.0, coverage=1.0, **settings):
     config = planted_config(d, k, seed, **{"m": "15*d"} | settings)
-    return Run.of(config, Result({"p": 0.1, "clean": {
-        "accuracy": accuracy, "coverage": coverage, "mixture_ratio": 0.1}}, [], {}))
+    return Run(config, {"p": 0.1, "clean": {
+        "accuracy": accuracy, "coverage": coverage, "mixture_ratio": 0.1}}, [], {})
 
 
 @pytest.mark.parametrize("assumption, inside, outside", [

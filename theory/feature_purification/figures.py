@@ -16,7 +16,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from simulator.experiments.feature_purification.config import PurificationConfig  # noqa: E402
 from simulator.features import decompose  # noqa: E402
-from simulator.runs.stages import Result  # noqa: E402
+from simulator.runs.run import Run  # noqa: E402
 
 __all__ = ["accuracy_figure", "benchmark_figure", "coefficients_figure", "draw_benchmark",
            "draw_run", "history_figure", "perturbation_figure", "save_figures"]
@@ -40,7 +40,7 @@ PEERS = {"numpy": ("s", "#666666"), "torch-autograd": ("^", "#D55E00"),
 MOST_SHOWN = 150  # features in the coefficient figure; more cannot be told apart on paper
 
 
-def draw_run(config: PurificationConfig, result: Result, folder: Path) -> list[Path]:
+def draw_run(config: PurificationConfig, result: Run, folder: Path) -> list[Path]:
     """Draw the four figures of a run as PDF and PNG; return the files written."""
     figures = {"accuracy": accuracy_figure, "coefficients": coefficients_figure,
                "history": history_figure, "perturbation": perturbation_figure}
@@ -69,7 +69,7 @@ def save_figures(figures: Mapping[str, Callable[[], Figure]], folder: Path) -> l
     return written
 
 
-def accuracy_figure(config: PurificationConfig, result: Result) -> Figure:
+def accuracy_figure(config: PurificationConfig, result: Run) -> Figure:
     """Accuracy against radius, before and after adversarial training, under three attacks.
 
     Where the run has a bracket, bars span certified to attacked accuracy on its own samples,
@@ -120,7 +120,7 @@ def accuracy_figure(config: PurificationConfig, result: Result) -> Figure:
     return figure
 
 
-def coefficients_figure(config: PurificationConfig, result: Result) -> Figure:
+def coefficients_figure(config: PurificationConfig, result: Run) -> Figure:
     """Coefficients of the strongest neuron of each feature: diagonal pure, background mixture.
 
     Entry (i, j) is ``s_i w*_j C_ij / |C_{i,j(i)}|``: positive where the neuron's part along
@@ -147,7 +147,7 @@ def coefficients_figure(config: PurificationConfig, result: Result) -> Figure:
     return figure
 
 
-def _strongest_neurons(config: PurificationConfig, result: Result, phase: str) -> np.ndarray:
+def _strongest_neurons(config: PurificationConfig, result: Run, phase: str) -> np.ndarray:
     """One row a feature (evenly spaced ones if there are many); blank where none found it."""
     parts = decompose(result.arrays[f"weights_{phase}"], result.arrays.get("dictionary"),
                       result.arrays["labeler"])
@@ -163,13 +163,13 @@ def _strongest_neurons(config: PurificationConfig, result: Result, phase: str) -
     return rows
 
 
-def history_figure(config: PurificationConfig, result: Result) -> Figure:
+def history_figure(config: PurificationConfig, result: Run) -> Figure:
     """Mixture ratio and purity over training: gathered in one phase, removed in the other."""
-    steps = np.array([row["step"] for row in result.history])
+    steps = result.history["step"]
     figure, (upper, lower) = plt.subplots(2, 1, figsize=(PAGE * 0.72, 3.6), sharex=True)
     for axes, name, label in ((upper, "mixture_ratio", "mixture ratio $r$"),
                               (lower, "purity", "purity $\\|p_i\\|^2/\\|w_i\\|^2$")):
-        values = np.array([row[name] for row in result.history])
+        values = result.history[name]
         for phase, colour in COLOURS.items():
             first = steps <= config.clean_steps if phase == "clean" else (
                 steps >= config.clean_steps)
@@ -190,7 +190,7 @@ def history_figure(config: PurificationConfig, result: Result) -> Figure:
     return figure
 
 
-def perturbation_figure(config: PurificationConfig, result: Result) -> Figure:
+def perturbation_figure(config: PurificationConfig, result: Run) -> Figure:
     """One strongest perturbation of each network in dictionary coordinates."""
     figure, panels = plt.subplots(2, 1, figsize=(PAGE * 0.72, 3.4), sharex=True, sharey=True)
     both = [result.arrays[f"perturbation_{phase}"] for phase in COLOURS]

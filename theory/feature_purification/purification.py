@@ -51,7 +51,7 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     ratio = {phase: values_of(groups, lambda run: run.summary[phase]["mixture_ratio"])
              for phase in ("clean", "adversarial")}
     accuracy = values_of(groups, lambda run: run.summary["adversarial"]["accuracy"])
-    positive = values_of(groups, lambda run: run.history[-1]["beta_positive"])
+    positive = values_of(groups, lambda run: run.history["beta_positive"][-1])
     parts = [at_every_size("fall of the mixture ratio", fall, (5.0, np.inf), logarithms=True),
              at_every_size("purity after", purity["adversarial"], (0.5, np.inf)),
              at_every_size("test accuracy after", accuracy, (0.95, 1.0),

@@ -122,7 +122,7 @@ def velocities(run: Run, mode: str) -> tuple[np.ndarray, np.ndarray]:
     mode : "clean" or "adversarial"
         Of the first of the two runs of that kind.
     """
-    rows = [row for row in run.history if row["mode"] == mode and int(row["run"]) == 1
+    rows = [row for row in run.history.rows() if row["mode"] == mode and int(row["run"]) == 1
             and row["step"] > 0]
     return (np.array([float(row["step"]) for row in rows]),
             np.array([float(row["velocity"]) for row in rows]))
@@ -244,7 +244,7 @@ def _measure_c2(groups: Groups) -> Evidence:
 
 def _last(run: Run, mode: str, name: str) -> float:
     """The last record of the first run of a kind."""
-    return float([row for row in run.history if row["mode"] == mode
+    return float([row for row in run.history.rows() if row["mode"] == mode
                   and int(row["run"]) == 1][-1][name])
 
 

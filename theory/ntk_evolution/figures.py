@@ -14,7 +14,7 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 from simulator.experiments.ntk_evolution.config import NTKConfig  # noqa: E402
-from simulator.runs.stages import Result  # noqa: E402
+from simulator.runs.run import Run  # noqa: E402
 from theory.feature_purification.figures import COLOURS, LINEAR, PAGE, save_figures  # noqa: E402
 
 __all__ = ["distances_figure", "draw_run", "eigenvectors_figure", "frozen_figure",
@@ -27,7 +27,7 @@ DATA_WORDS = {"benign": "benign phase 2", "adversarial": "adversarial phase 2",
               "masked": "adversarial against plain gates"}
 
 
-def draw_run(config: NTKConfig, result: Result, folder: Path) -> list[Path]:
+def draw_run(config: NTKConfig, result: Run, folder: Path) -> list[Path]:
     """Draw the five figures of a run as PDF and PNG; return the files written."""
     figures = {"movement": movement_figure, "distances": distances_figure,
                "frozen": frozen_figure, "spectrum": spectrum_figure,
@@ -36,7 +36,7 @@ def draw_run(config: NTKConfig, result: Result, folder: Path) -> list[Path]:
                         folder)
 
 
-def movement_figure(config: NTKConfig, result: Result) -> Figure:
+def movement_figure(config: NTKConfig, result: Run) -> Figure:
     """Distance of the kernel from its start, and its velocity, over both kinds of training.
 
     Thin lines are the second, independent pair of runs.
@@ -58,7 +58,7 @@ def movement_figure(config: NTKConfig, result: Result) -> Figure:
     return figure
 
 
-def distances_figure(config: NTKConfig, result: Result) -> Figure:
+def distances_figure(config: NTKConfig, result: Run) -> Figure:
     """Distance between every two frozen kernels of the four runs of phase 1."""
     moved = result.arrays["distances"]
     runs, times = moved.shape[:2]
@@ -81,7 +81,7 @@ def distances_figure(config: NTKConfig, result: Result) -> Figure:
     return figure
 
 
-def frozen_figure(config: NTKConfig, result: Result) -> Figure:
+def frozen_figure(config: NTKConfig, result: Run) -> Figure:
     """Attacked accuracy after phase 2 against the phase-1 time of the frozen kernel."""
     figure, panels = plt.subplots(1, 2, figsize=(PAGE, 3.1), sharey=True)
     for axes, centred in zip(panels, (True, False)):
@@ -111,7 +111,7 @@ def frozen_figure(config: NTKConfig, result: Result) -> Figure:
     return figure
 
 
-def spectrum_figure(config: NTKConfig, result: Result) -> Figure:
+def spectrum_figure(config: NTKConfig, result: Run) -> Figure:
     """Spectrum of the kernel at the start and after both trainings; effective rank over time."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 2.7))
     for name, colour, words in (("start", LINEAR, "at the start"),
@@ -136,7 +136,7 @@ def spectrum_figure(config: NTKConfig, result: Result) -> Figure:
     return figure
 
 
-def eigenvectors_figure(config: NTKConfig, result: Result) -> Figure:
+def eigenvectors_figure(config: NTKConfig, result: Run) -> Figure:
     """The leading eigenvectors of both final kernels, as directions among the features."""
     vectors = {mode: result.arrays[f"eigenvectors_{mode}"] for mode in MODES}
     count = len(vectors[MODES[0]])
@@ -163,6 +163,6 @@ def _features(axes: Axes, vector: np.ndarray, colour: str) -> None:
               transform=axes.transAxes, ha="right", va="bottom", fontsize=6)
 
 
-def _column(result: Result, mode: str, name: str, run: int = 1) -> np.ndarray:
-    return np.array([float(row[name]) for row in result.history
+def _column(result: Run, mode: str, name: str, run: int = 1) -> np.ndarray:
+    return np.array([float(row[name]) for row in result.history.rows()
                      if row["mode"] == mode and int(row["run"]) == run])

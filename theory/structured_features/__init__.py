@@ -152,7 +152,7 @@ def _samples(groups: Groups) -> Callable[[Size], int]:
 
 def _start(run: Run, row: str) -> float:
     """A correlation at the start, from the first row of the history."""
-    return float(run.history[0][row])
+    return float(run.history[row][0])
 
 
 def _in_d(name: str, values: Mapping[Size, np.ndarray], groups: Groups) -> list[Measurement]:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 from simulator.experiments.structured_features.config import TRAININGS, PatchConfig  # noqa: E402
-from simulator.runs.stages import Result  # noqa: E402
+from simulator.runs.run import Run  # noqa: E402
 from theory.feature_purification.figures import (ADVERSARIAL, CLEAN, LINEAR, PAGE,  # noqa: E402
                                                  save_figures)
 
@@ -35,7 +35,7 @@ PARTS = ("$-u_y$", "$+u_j$", "$-v_y$", "$+v_j$", "rest")
 PART_COLOURS = (ROBUST, "#56B4E9", NONROBUST, "#E69F00", REST)
 
 
-def draw_run(config: PatchConfig, result: Result, folder: Path) -> list[Path]:
+def draw_run(config: PatchConfig, result: Run, folder: Path) -> list[Path]:
     """Draw the figures of a run as PDF and PNG; return the files written."""
     figures = ({"transition": transition_figure} if config.races else
                {"correlations": correlation_figure, "accuracy": accuracy_figure,
@@ -44,7 +44,7 @@ def draw_run(config: PatchConfig, result: Result, folder: Path) -> list[Path]:
                         folder)
 
 
-def correlation_figure(config: PatchConfig, result: Result) -> Figure:
+def correlation_figure(config: PatchConfig, result: Run) -> Figure:
     """What the neurons learn of u and v under standard and under adversarial training."""
     shown = _shown(result)
     figure, panels = plt.subplots(1, 2, figsize=(PAGE, 2.7), sharey=True, width_ratios=(1, 1.6))
@@ -59,12 +59,12 @@ def correlation_figure(config: PatchConfig, result: Result) -> Figure:
     return figure
 
 
-def _shown(result: Result) -> list[str]:
+def _shown(result: Run) -> list[str]:
     return [name for name in TRAININGS if name in result.summary]
 
 
-def _correlations(axes: Axes, result: Result, names: list[str]) -> None:
-    rows = [row for row in result.history if row["training"] in names]
+def _correlations(axes: Axes, result: Run, names: list[str]) -> None:
+    rows = [row for row in result.history.rows() if row["training"] in names]
     for key, colour, label in (("u", ROBUST, r"$\max_r \langle w_{y,r}, u_y\rangle$"),
                                ("v", NONROBUST, r"$\max_r \langle w_{y,r}, v_y\rangle$"),
                                ("against_v", AGAINST, r"$\min_r \langle w_{i,r}, v_y\rangle$")):
@@ -82,7 +82,7 @@ def _correlations(axes: Axes, result: Result, names: list[str]) -> None:
         axes.set_xlim(0, first)
 
 
-def accuracy_figure(config: PatchConfig, result: Result) -> Figure:
+def accuracy_figure(config: PatchConfig, result: Run) -> Figure:
     """Accuracy of every training under every attack, on the same test samples."""
     shown = _shown(result)
     figure, axes = plt.subplots(figsize=(PAGE, 2.6))
@@ -104,7 +104,7 @@ def accuracy_figure(config: PatchConfig, result: Result) -> Figure:
     return figure
 
 
-def perturbation_figure(config: PatchConfig, result: Result) -> Figure:
+def perturbation_figure(config: PatchConfig, result: Run) -> Figure:
     """The strongest perturbation of each network patch by patch: along u, along v, the rest.
 
     Shares of the squared length, mean over samples: in the robust patches, and in the
@@ -149,10 +149,10 @@ def _signed_bars(axes: Axes, robust: np.ndarray, nonrobust: np.ndarray) -> None:
     axes.tick_params(axis="x", length=0)
 
 
-def transition_figure(config: PatchConfig, result: Result) -> Figure:
+def transition_figure(config: PatchConfig, result: Run) -> Figure:
     """How often v wins against kappa in this run, what the starts predict, and the fit."""
     figure, axes = plt.subplots(figsize=(PAGE * 0.55, 2.7))
-    rows, summary = result.history, result.summary
+    rows, summary = result.history.rows(), result.summary
     kappa = np.array([row["kappa"] for row in rows])
     axes.plot(kappa, [row["v_wins"] for row in rows], "o", color=NONROBUST, markersize=4,
               label="v wins")

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
 
 from simulator.experiments.winning_tickets.config import MASKS, TICKETS, TicketConfig  # noqa: E402
-from simulator.runs.stages import Result  # noqa: E402
+from simulator.runs.run import Run  # noqa: E402
 from theory.feature_purification.figures import PAGE, save_figures  # noqa: E402
 
 __all__ = ["accuracy_figure", "draw_run", "errors_figure", "flow_figure", "where_figure"]
@@ -32,7 +32,7 @@ FLOWS = ("ticket", "random", "magnitude")
 WHERE = ("ticket", "kernel-ticket", "random", "magnitude", "snip", "saliency", "lottery")
 
 
-def draw_run(config: TicketConfig, result: Result, folder: Path) -> list[Path]:
+def draw_run(config: TicketConfig, result: Run, folder: Path) -> list[Path]:
     """Draw the figures of a run as PDF and PNG; return the files written."""
     figures = {"errors": errors_figure, "accuracy": accuracy_figure, "where": where_figure,
                "flow": flow_figure}
@@ -40,7 +40,7 @@ def draw_run(config: TicketConfig, result: Result, folder: Path) -> list[Path]:
                         folder)
 
 
-def errors_figure(config: TicketConfig, result: Result) -> Figure:
+def errors_figure(config: TicketConfig, result: Run) -> Figure:
     """Kernel error at initialisation and trajectory errors, against the share kept."""
     figure, panels = plt.subplots(1, 3, figsize=(PAGE, 3.4))
     for axes, quantity, label in zip(
@@ -54,7 +54,7 @@ def errors_figure(config: TicketConfig, result: Result) -> Figure:
     return figure
 
 
-def accuracy_figure(config: TicketConfig, result: Result) -> Figure:
+def accuracy_figure(config: TicketConfig, result: Run) -> Figure:
     """Accuracy after adversarial training, against the share kept; a line for the dense network."""
     figure, panels = plt.subplots(1, 2, figsize=(PAGE, 3.4), sharey=True)
     for axes, quantity, label in zip(panels, ("accuracy", "attacked_accuracy"),
@@ -67,7 +67,7 @@ def accuracy_figure(config: TicketConfig, result: Result) -> Figure:
     return figure
 
 
-def _against_keep(axes: Axes, config: TicketConfig, result: Result, quantity: str) -> None:
+def _against_keep(axes: Axes, config: TicketConfig, result: Run, quantity: str) -> None:
     for name in MASKS:
         values = [result.summary[name][f"{quantity}_{percent}"] for percent in config.percents]
         axes.plot(config.percents, values, linestyle=DASHES[name], marker=MARKERS[name],
@@ -82,7 +82,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside upper center", ncols=6, handlelength=2.6)
 
 
-def where_figure(config: TicketConfig, result: Result) -> Figure:
+def where_figure(config: TicketConfig, result: Run) -> Figure:
     """Where the kept weights lie: in large or small coefficients, in few or in all neurons.
 
     A neuron's coefficients in the dictionary are ranked by size. Right: neurons in the order of
@@ -107,7 +107,7 @@ def where_figure(config: TicketConfig, result: Result) -> Figure:
     return figure
 
 
-def flow_figure(config: TicketConfig, result: Result) -> Figure:
+def flow_figure(config: TicketConfig, result: Run) -> Figure:
     """Distance of the frozen flows (full) and its bound (dashed) for three masks.
 
     In the norm of the inverse of each mask's kernel.

@@ -2,7 +2,7 @@
 
 The run of Allen-Zhu & Li (arXiv 2005.10190): train on clean samples, look at the network, go on
 with adversarial samples from the same weights and with the same bias, look again. Everything a
-figure or a claim needs comes back in one :class:`Result`, and lies in the run folder.
+figure or a claim needs comes back in one :class:`~simulator.runs.run.Run`, and lies in the run folder.
 """
 
 import math
@@ -36,7 +36,8 @@ from simulator.randomness import Role, stream
 from simulator.robustness.accuracy import accuracy_curves
 from simulator.robustness.critical_radius import certified_summary, critical_radius
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Progress, Result, run_threads, silent, write_result
+from simulator.runs.run import Run, write_run
+from simulator.runs.stages import Progress, run_threads, silent
 from simulator.training import train
 
 __all__ = ["CONFIG", "Simulation", "check", "cost", "simulate"]
@@ -231,7 +232,7 @@ def check(config: PurificationConfig) -> None:
 
 def simulate(config: PurificationConfig, folder: RunFolder | None = None,
              progress: Progress = silent,
-             checkpoint_every: int = 200) -> Result:
+             checkpoint_every: int = 200) -> Run:
     """Run a simulation, from the folder's checkpoint if there is one.
 
     Parameters
@@ -246,7 +247,7 @@ def simulate(config: PurificationConfig, folder: RunFolder | None = None,
 
     Returns
     -------
-    Result
+    Run
         ``summary``: ``p``, ``tau``, ``linear_r50``, and under ``clean`` and ``adversarial`` the
         dictionaries of :meth:`Simulation.evaluate` and :meth:`Simulation.certify`; with
         ``learner_steps``, under ``learners`` that of :meth:`Simulation.learners`. ``history``:
@@ -286,7 +287,7 @@ class _Run:
         self.history: list[dict[str, Any]] = []
         self.total = config.clean_steps + config.adversarial_steps
 
-    def to_the_end(self) -> Result:
+    def to_the_end(self) -> Run:
         state = self.folder.load_checkpoint(self.config) if self.folder else None
         if state is None:
             self.history.append(self.simulation.row(0, math.log(2.0), self.network,
@@ -361,7 +362,7 @@ class _Run:
             self.folder.save_checkpoint(self.config, state)
             self.folder.write_status(status, int(state["step"]), error=error)
 
-    def _finish(self) -> Result:
+    def _finish(self) -> Run:
         """Evaluate both networks and write the results."""
         simulation, config, test = self.simulation, self.config, self.simulation.test_set
         assert self.clean is not None  # the clean phase has at least one step
@@ -389,7 +390,7 @@ class _Run:
         if config.learner_steps:
             summary["learners"] = simulation.learners(
                 lambda what: self.progress(self.total, self.total, what))
-        return write_result(self.folder, Result(summary, self.history, arrays), self.total)
+        return write_run(Run(self.config, summary, self.history, arrays), self.folder, self.total)
 
     def _perturbations(self, network: SymmetricReLU) -> np.ndarray:
         """The strongest perturbations at tau of the first samples, in dictionary coordinates."""

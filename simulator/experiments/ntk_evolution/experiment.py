@@ -42,12 +42,11 @@ from simulator.protocols import Attack, Batch, Network
 from simulator.randomness import Role, stream
 from simulator.runs.cost import PROCESS_BYTES, Cost
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import (Arrays, Progress, Result, Stage, run_stages, silent,
-                                   stored_result, write_result)
+from simulator.runs.run import Run, write_run
+from simulator.runs.stages import Arrays, Progress, Stage, run_stages, silent
 from simulator.training import train
 
-__all__ = ["CONFIG", "DATA", "MODES", "NTKSimulation", "check", "cost", "simulate",
-           "stored_result"]
+__all__ = ["CONFIG", "DATA", "MODES", "NTKSimulation", "check", "cost", "simulate"]
 
 MODES = ("clean", "adversarial")
 DATA = ("benign", "adversarial", "masked")
@@ -257,7 +256,7 @@ def cost(config: NTKConfig) -> Cost:
 
 
 def simulate(config: NTKConfig, folder: RunFolder | None = None,
-             progress: Progress = silent) -> Result:
+             progress: Progress = silent) -> Run:
     """Run both phases, from the folder's checkpoint if there is one.
 
     Parameters
@@ -270,7 +269,7 @@ def simulate(config: NTKConfig, folder: RunFolder | None = None,
 
     Returns
     -------
-    Result
+    Run
         ``summary``: ``p``, ``linear_attacked_accuracy``; ``between``, ``within_clean``,
         ``within_adversarial``, distances of the final kernels; ``frozen``, a list with a row for
         each training of phase 2; a dictionary for both networks of phase 1, and for the networks
@@ -287,18 +286,18 @@ def simulate(config: NTKConfig, folder: RunFolder | None = None,
     simulation = NTKSimulation(config)
     stages = _stages(simulation)
     done = run_stages(config, stages, folder, progress)
-    return write_result(folder, _result(simulation, done),
-                        sum(stage.steps for stage in stages))
+    return write_run(_result(simulation, done), folder,
+                     sum(stage.steps for stage in stages))
 
 
 def _stages(simulation: NTKSimulation) -> list[Stage]:
     config = simulation.config
 
     def first(mode: str, seed: int) -> Callable[[Any, Callable[[int], None]], Arrays]:
-        return lambda done, tick: simulation.phase_one(mode, seed, tick)
+        return lambda done, saved, tick: simulation.phase_one(mode, seed, tick)
 
     def second(mode: str, place: int) -> Callable[[Any, Callable[[int], None]], Arrays]:
-        return lambda done, tick: simulation.phase_two(done[mode]["weights"][place], tick)
+        return lambda done, saved, tick: simulation.phase_two(done[mode]["weights"][place], tick)
 
     stages = [Stage(name, config.steps, first(mode, seed)) for name, mode, seed in (
         *((mode, mode, config.seed) for mode in MODES),
@@ -311,7 +310,7 @@ def _stages(simulation: NTKSimulation) -> list[Stage]:
     return stages
 
 
-def _result(simulation: NTKSimulation, done: Mapping[str, Arrays]) -> Result:
+def _result(simulation: NTKSimulation, done: Mapping[str, Arrays]) -> Run:
     config, times = simulation.config, simulation.config.freeze_times
     runs = [(mode, run, done[mode if run == 1 else f"second {mode}"])
             for run in (1, 2) for mode in MODES]
@@ -346,7 +345,7 @@ def _result(simulation: NTKSimulation, done: Mapping[str, Arrays]) -> Result:
         if row["time"] == times[1] and row["centred"] and row["data"] != "masked":
             name = f"{row['data']}_on_{row['mode']}_kernel"
             summary[name] = {column: row[column] for column in MEASURED}
-    return Result(summary, history, arrays)
+    return Run(config, summary, history, arrays)
 
 
 def _frozen(done: Mapping[str, Arrays], mode: str, time: int) -> np.ndarray:

@@ -45,7 +45,8 @@ from simulator.protocols import Attack, Batch
 from simulator.randomness import Role, stream
 from simulator.runs.cost import PROCESS_BYTES, Cost
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Arrays, Progress, Result, Stage, run_stages, silent, write_result
+from simulator.runs.run import Run, write_run
+from simulator.runs.stages import Arrays, Progress, Stage, Tick, run_stages, silent
 from simulator.training import train
 
 __all__ = ["CONFIG", "PatchSimulation", "check", "correlations", "cost", "parts_of", "simulate"]
@@ -261,13 +262,13 @@ def cost(config: PatchConfig) -> Cost:
 
 
 def simulate(config: PatchConfig, folder: RunFolder | None = None,
-             progress: Progress = silent) -> Result:
+             progress: Progress = silent) -> Run:
     """Do a run, from the folder's checkpoint if there is one; see :func:`run_stages`."""
     run = PatchSimulation(config)
     stages = _race_stages(config) if config.races else _stages(run)
     done = run_stages(config, stages, folder, progress)
     result = _race_result(config, done) if config.races else _result(run, done)
-    return write_result(folder, result, sum(stage.steps for stage in stages))
+    return write_run(result, folder, sum(stage.steps for stage in stages))
 
 
 def _stages(run: PatchSimulation) -> list[Stage]:
@@ -285,7 +286,7 @@ def _stages(run: PatchSimulation) -> list[Stage]:
 
 def _training(run: PatchSimulation, name: str, first: int, last: int,
               before: str | None) -> Callable[[Mapping[str, Arrays], Callable], Arrays]:
-    def work(done: Mapping[str, Arrays], tick: Callable[[int], None]) -> Arrays:
+    def work(done: Mapping[str, Arrays], saved: Arrays | None, tick: Tick) -> Arrays:
         network = (run.initial_network() if before is None
                    else run.network(done[before]["weights"].copy()))
         return run.train(name, network, first, last, tick)
@@ -294,12 +295,12 @@ def _training(run: PatchSimulation, name: str, first: int, last: int,
 
 def _examining(run: PatchSimulation, name: str, examine: Callable[[SmoothedReLUCNN], Arrays]
                ) -> Callable[[Mapping[str, Arrays], Callable], Arrays]:
-    def work(done: Mapping[str, Arrays], tick: Callable[[int], None]) -> Arrays:
+    def work(done: Mapping[str, Arrays], saved: Arrays | None, tick: Tick) -> Arrays:
         return examine(run.network(done[name]["weights"]))
     return work
 
 
-def _result(run: PatchSimulation, done: Mapping[str, Arrays]) -> Result:
+def _result(run: PatchSimulation, done: Mapping[str, Arrays]) -> Run:
     config = run.config
     start = run.initial_network()
     begin = (0, np.log(config.classes), *correlations(start, run.data).values())
@@ -323,15 +324,15 @@ def _result(run: PatchSimulation, done: Mapping[str, Arrays]) -> Result:
             arrays[f"margins_{name}_certified"] = proved["margins"]
         arrays |= {f"weights_{name}": trained["weights"], f"parts_{name}": attacked["parts"]} | {
             f"margins_{name}_{attack}": values for attack, values in margins.items()}
-    return Result(summary, history, arrays)
+    return Run(config, summary, history, arrays)
 
 
 def _race_stages(config: PatchConfig) -> list[Stage]:
     return [Stage("races", config.races * config.kappa_points,
-                  lambda done, tick: {"races": run_races(config, tick)})]
+                  lambda done, saved, tick: {"races": run_races(config, tick)})]
 
 
-def _race_result(config: PatchConfig, done: Mapping[str, Arrays]) -> Result:
+def _race_result(config: PatchConfig, done: Mapping[str, Arrays]) -> Run:
     races, points = done["races"]["races"], kappas(config)
     wins = races[..., 1] > races[..., 0]
     predicted = first_feature(points, races[..., 2:], config.q)
@@ -343,4 +344,4 @@ def _race_result(config: PatchConfig, done: Mapping[str, Arrays]) -> Result:
     history = [{"kappa": float(kappa), "v_wins": float(share.mean()),
                 "v_should_win": float(should.mean())}
                for kappa, share, should in zip(points, wins, predicted)]
-    return Result(summary, history, {"kappas": points, "races": races})
+    return Run(config, summary, history, {"kappas": points, "races": races})

@@ -26,12 +26,12 @@ from simulator.experiments.winning_tickets.config import MASKS, TICKETS, TicketC
 from simulator.experiments.winning_tickets.experiment import TicketTrials
 from simulator.runs.cost import PROCESS_BYTES, Cost
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import (Arrays, Progress, Result, Stage, run_stages, silent,
-                                   stored_result, write_result)
+from simulator.runs.run import Run, write_run
+from simulator.runs.stages import Arrays, Progress, Stage, Tick, run_stages, silent
 from simulator.tickets.masks import Rescaling
 from simulator.tickets.search import Dynamics
 
-__all__ = ["CONFIG", "check", "cost", "simulate", "stored_result"]
+__all__ = ["CONFIG", "check", "cost", "simulate"]
 
 CONFIG = TicketConfig
 
@@ -57,7 +57,7 @@ def cost(config: TicketConfig) -> Cost:
 
 
 def simulate(config: TicketConfig, folder: RunFolder | None = None,
-             progress: Progress = silent) -> Result:
+             progress: Progress = silent) -> Run:
     """Do a run.
 
     The summary has ``dense`` and a dict for each mask of :data:`~simulator.experiments.winning_tickets.config.MASKS`,
@@ -74,12 +74,12 @@ def simulate(config: TicketConfig, folder: RunFolder | None = None,
     of the outputs of each mask at each recorded step.
     """
     trials = TicketTrials(config)
-    stages = [Stage("dense", 2 * config.steps, lambda done, tick: _dense(trials, tick))]
+    stages = [Stage("dense", 2 * config.steps, lambda done, saved, tick: _dense(trials, tick))]
     for percent in config.percents:
         stages += [Stage(f"{name} {percent} %", 2 * config.steps, _masked(trials, name, percent))
                    for name in MASKS]
     done = run_stages(config, stages, folder, progress)
-    return write_result(folder, _result(trials, done), sum(stage.steps for stage in stages))
+    return write_run(_result(trials, done), folder, sum(stage.steps for stage in stages))
 
 
 def _dense(trials: TicketTrials, tick: Callable[[int], None]) -> Arrays:
@@ -96,7 +96,7 @@ def _dense(trials: TicketTrials, tick: Callable[[int], None]) -> Arrays:
 
 def _masked(trials: TicketTrials, name: str,
             percent: int) -> Callable[[Mapping[str, Arrays], Callable[[int], None]], Arrays]:
-    def work(done: Mapping[str, Arrays], tick: Callable[[int], None]) -> Arrays:
+    def work(done: Mapping[str, Arrays], saved: Arrays | None, tick: Tick) -> Arrays:
         mask, rule = trials.find(name, percent / 100.0, done["dense"]["weights"])
         held = trials.held_out.gap(mask, rule.scale, rule.bias)
         return {"mask": np.packbits(mask), "rescaling": np.array([rule.scale, rule.bias]),
@@ -116,7 +116,7 @@ def _trainings(trials: TicketTrials, mask: np.ndarray, rule: Rescaling,
              "accuracies": trials.accuracies(network)}, network.weights)
 
 
-def _result(trials: TicketTrials, done: Mapping[str, Arrays]) -> Result:
+def _result(trials: TicketTrials, done: Mapping[str, Arrays]) -> Run:
     config, dense = trials.config, done["dense"]
     moves = dense["kernel_moves"]
     summary: dict[str, Any] = {"kernel_distance": float(moves[0]),
@@ -133,7 +133,7 @@ def _result(trials: TicketTrials, done: Mapping[str, Arrays]) -> Result:
         summary[f"best_ticket_{percent}"] = min(
             TICKETS, key=lambda name: summary[name][f"objective_{percent}"])
         arrays |= _stacked(trials, dense, found, percent)
-    return Result(summary, history, arrays)
+    return Run(config, summary, history, arrays)
 
 
 def _accuracies(stage: Arrays, percent: int) -> dict[str, float]:

@@ -206,6 +206,6 @@ def test_a_whole_run_without_screening_ends_the_same(monkeypatch):
     for phase in ("clean", "adversarial"):
         assert relative(screened.arrays[f"weights_{phase}"],
                         plain.arrays[f"weights_{phase}"]) < 1e-10
-    for got, wanted in zip(screened.history, plain.history):
+    for got, wanted in zip(screened.history.rows(), plain.history.rows()):
         assert got.pop("phase") == wanted.pop("phase")
         assert np.allclose(list(got.values()), list(wanted.values()), rtol=1e-9, equal_nan=True)

@@ -206,10 +206,15 @@ def other_value(name, value):
 
 @pytest.mark.parametrize("name", [name for name in PurificationConfig.types()
                                   if name != "name"])
-def test_no_setting_can_change_between_a_kill_and_the_resume(folder, config, tmp_path, name):
+def test_no_setting_can_change_between_a_kill_and_the_resume(folder, config, tmp_path, name,
+                                                             caplog):
+    """A run with another setting is another run: it begins in a folder of its own, and says so."""
+    folder.save_checkpoint(config, {"x": np.zeros(1)})
     changed = dataclasses.replace(config, **{name: other_value(name, getattr(config, name))})
-    with pytest.raises(RunError, match=rf"nothing to resume: .*\({name} "):
-        RunFolder.create(tmp_path, changed, resume=True)
+    with caplog.at_level(logging.WARNING, "purify"):
+        other = RunFolder.create(tmp_path, changed, resume=True)
+    assert re.search(rf"begun anew: the settings changed since .* \({name} ", caplog.text)
+    assert other.path != folder.path and other.load_checkpoint(changed) is None
 
 
 FULL = """

@@ -1,13 +1,15 @@
 """A run folder never holds half a file, never mixes two runs, and is only done if verified."""
 
 import json
+import logging
 import os
+import re
 import stat
 
 import numpy as np
 import pytest
 
-from simulator.errors import Damaged, RunError
+from simulator.errors import Damaged, Diverged, RunError
 from simulator.experiments import stored_config
 from simulator.runs.config import config_hash
 from simulator.runs.folder import RunFolder, environment, read_npz, write_atomic
@@ -39,17 +41,28 @@ def test_an_unfinished_run_is_only_taken_up_with_resume(folder, config, tmp_path
     assert RunFolder.create(tmp_path, config, resume=True).path == folder.path
 
 
-def test_resuming_with_changed_settings_names_the_change(folder, tmp_path):
+def test_resuming_with_changed_settings_names_the_change(folder, tmp_path, caplog):
     changed = small_config(seed=3)
-    with pytest.raises(RunError, match=r"nothing to resume: the settings changed since smoke-.*"
-                       r"\(seed 0 -> 3\)"):
-        RunFolder.create(tmp_path, changed, resume=True)
-    assert [path.name for path in tmp_path.iterdir()] == [folder.path.name]
+    with caplog.at_level(logging.WARNING, "purify"):
+        other = RunFolder.create(tmp_path, changed, resume=True)
+    assert other.path != folder.path
+    assert re.search(r"begun anew: the settings changed since smoke-.* \(seed 0 -> 3\)", caplog.text)
 
 
-def test_resuming_where_nothing_was_started_says_so(tmp_path, config):
-    with pytest.raises(RunError, match="nothing to resume: no run of these settings was started"):
-        RunFolder.create(tmp_path, config, resume=True)
+def test_resuming_where_nothing_was_started_starts(tmp_path, config, caplog):
+    """One command for the first start and for every requeue."""
+    with caplog.at_level(logging.WARNING, "purify"):
+        first = RunFolder.create(tmp_path, config, resume=True)
+    assert first.status()["state"] == "running" and caplog.text == ""
+    assert RunFolder.create(tmp_path, config, resume=True).path == first.path
+
+
+def test_a_diverged_run_says_so_and_at_which_step(folder, config, tmp_path):
+    folder.write_status("diverged", 8, error=str(Diverged(11, float("nan"))))
+    with pytest.raises(RunError, match=r"diverged \(training diverged at step 11: loss nan\): "
+                       "change the settings, or add --resume to try again from its last good "
+                       "state, step 8"):
+        RunFolder.create(tmp_path, config)
 
 
 def test_a_folder_of_another_run_is_left_alone(folder, config, tmp_path):
@@ -128,7 +141,7 @@ def test_a_foreign_archive_is_refused(folder, config):
 
 def test_a_checkpoint_of_another_format_is_refused(folder, config):
     folder.write_npz("checkpoint.npz", {"format": np.array(99), "config_hash": np.array("a")})
-    with pytest.raises(RunError, match="expected format 1, got 99"):
+    with pytest.raises(RunError, match="expected format 2, got 99"):
         folder.load_checkpoint(config)
 
 
@@ -232,7 +245,7 @@ def stored(folder, config, **changes):
     ({"extra": np.ones(1)}, r"expected nothing in its place, got extra float64 \(1,\)"),
     ({"step": None}, r"expected step int64 \(\), got nothing in its place"),
     ({"format": None}, "expected a checkpoint, got an archive of bias, step, weights"),
-    ({"format": np.array([9, 9])}, r"expected format 1, got \[9, 9\]"),
+    ({"format": np.array([9, 9])}, r"expected format 2, got \[9, 9\]"),
     ({"config_hash": np.array("0")}, "expected a checkpoint of run")])
 def test_a_changed_checkpoint_is_refused_by_name(folder, config, changes, message):
     stored(folder, config, **changes)

@@ -17,9 +17,8 @@ import pytest
 import simulator
 from scripts import plot
 from scripts import simulate as command
-from simulator.experiments import stored_config
+from simulator.experiments import stored
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import stored_result
 
 from small import small_flags
 
@@ -73,13 +72,11 @@ def test_run_folders_of_every_format_stay_readable(place, tmp_path):
     """Only that they load and can be drawn: numbers belong to the version that made them."""
     copy = tmp_path / place.name
     shutil.copytree(place, copy)
-    folder = RunFolder.existing(copy)
-    assert folder.is_done()
-    config, result = stored_config(folder), stored_result(folder)
+    result = stored(copy)
+    config = result.config
     assert result.arrays["weights_adversarial"].shape == (config.m, config.d)
-    assert result.history[-1]["step"] == config.clean_steps + config.adversarial_steps
+    assert result.history["step"][-1] == config.clean_steps + config.adversarial_steps
     assert {"clean", "adversarial"} <= set(result.summary)
-    assert folder.load_checkpoint(config)["weights"].dtype == np.float64
     assert plot.main([str(copy)]) == 0
     assert sum(path.stat().st_size for path in place.iterdir()) < 50_000
 

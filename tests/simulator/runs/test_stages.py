@@ -9,9 +9,11 @@ import pytest
 from simulator.errors import Diverged, Stopped
 from simulator.experiments import (PAPERS, config_class, config_of, experiment_module, preset,
                                    preset_names)
+from simulator.heartbeat import beat
+from simulator.runs import stages as engine
 from simulator.runs.config import Config, config_hash
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import Result, Stage, run_stages, stored_result, write_result
+from simulator.runs.stages import Stage, bar, run_stages, silent
 from theory.papers import figures_module
 from theory.papers import paper as claims_module
 from theory.plans import plan, plan_names, plan_settings
@@ -44,11 +46,11 @@ def folder(tmp_path):
 
 def stages(calls, failing=None):
     """Two stages; the second doubles what the first found."""
-    def first(done, tick):
+    def first(done, saved, tick):
         calls.append("first")
         return {"x": np.arange(3.0)}
 
-    def second(done, tick):
+    def second(done, saved, tick):
         calls.append("second")
         if failing is not None:
             raise failing
@@ -56,6 +58,22 @@ def stages(calls, failing=None):
         return {"y": 2.0 * done["first"]["x"], "empty": np.zeros(0)}
 
     return [Stage("first", 5, first), Stage("second", 10, second)]
+
+
+def counting(steps=20, at=None, error=None):
+    """A stage that adds up its steps, keeps the sum, and meets an error before a step."""
+    def work(done, saved, tick):
+        step, total = (int(saved["step"]), saved["total"].copy()) if saved else (0, np.zeros(1))
+        while step < steps:
+            if step == at:
+                raise error
+            beat()
+            total += step
+            step += 1
+            tick(step, lambda: {"step": np.array(step), "total": total.copy()})
+        return {"total": total}
+
+    return [Stage("counting", steps, work)]
 
 
 def test_every_stage_sees_what_the_earlier_ones_found():
@@ -67,12 +85,13 @@ def test_every_stage_sees_what_the_earlier_ones_found():
 
 
 @pytest.mark.parametrize("failing, state", [(Stopped(), "interrupted"),
-                                            (Diverged(7, float("nan")), "diverged")], ids=str)
+                                            (KeyboardInterrupt(), "interrupted"),
+                                            (Diverged(7, float("nan")), "diverged")], ids=repr)
 def test_a_resumed_run_repeats_only_the_unfinished_stage(folder, failing, state):
     calls = []
     with pytest.raises(type(failing)):
         run_stages(ToyConfig(), stages(calls, failing), folder)
-    assert folder.status()["state"] == state
+    assert folder.status()["state"] == state and folder.status()["step"] == 5
     done = run_stages(ToyConfig(), stages(calls), folder)
     assert calls == ["first", "second", "second"]
     fresh = run_stages(ToyConfig(), stages([]))
@@ -82,7 +101,7 @@ def test_a_resumed_run_repeats_only_the_unfinished_stage(folder, failing, state)
 
 
 def test_a_stage_without_arrays_is_not_repeated(folder):
-    def nothing(done, tick):
+    def nothing(done, saved, tick):
         calls.append(1)
         return {}
 
@@ -92,15 +111,78 @@ def test_a_stage_without_arrays_is_not_repeated(folder):
     assert calls == [1]
 
 
-def test_a_written_result_is_believed_and_read_back(folder):
-    result = Result({"a": 1.5, "net": {"b": 2.0}}, [{"step": 0, "loss": 0.5}],
-                    {"x": np.arange(4)})
-    assert write_result(folder, result, 3) is result
-    assert folder.is_done() and folder.status()["step"] == 3
-    again = stored_result(folder)
-    assert again.summary == result.summary
-    assert again.history == [{"step": 0.0, "loss": 0.5}]
-    np.testing.assert_array_equal(again.arrays["x"], result.arrays["x"])
+@pytest.mark.parametrize("stop_at", [1, 7, 19])
+def test_a_stop_at_a_step_keeps_that_step(folder, stop_at):
+    def stop(step, total, what):
+        if step == stop_at:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_stages(ToyConfig(), counting(), folder, stop)
+    assert folder.status()["state"] == "interrupted" and folder.status()["step"] == stop_at
+    told = []
+    done = run_stages(ToyConfig(), counting(), folder, lambda step, *_: told.append(step))
+    assert told[0] == stop_at and done["counting"]["total"] == sum(range(20))
+
+
+def test_a_stop_between_two_steps_goes_back_to_what_was_kept(folder, monkeypatch):
+    """A long attack beats: a stop waits a moment for the end of the step, then for nothing."""
+    monkeypatch.setattr(engine, "BEATS", 0.0)
+    monkeypatch.setattr(engine, "PATIENCE", 0.0)
+    asked = []
+
+    def stop(step, total, what):
+        asked.append(step)
+        if asked.count(13) == 2:  # once at the step, then at the beat after it
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_stages(ToyConfig(), counting(), folder, stop, checkpoint_every=5)
+    assert folder.status()["step"] == 10
+    assert run_stages(ToyConfig(), counting(), folder)["counting"]["total"] == sum(range(20))
+
+
+def test_a_stop_heard_at_a_beat_waits_for_the_end_of_the_step(folder, monkeypatch):
+    monkeypatch.setattr(engine, "BEATS", 0.0)
+    monkeypatch.setattr(engine, "PATIENCE", 60.0)
+    asked = []
+
+    def stop(step, total, what):
+        asked.append(step)
+        if asked.count(13) == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_stages(ToyConfig(), counting(), folder, stop, checkpoint_every=5)
+    assert folder.status()["step"] == 14
+
+
+@pytest.mark.parametrize("error, state", [(Diverged(12, float("nan")), "diverged"),
+                                          (MemoryError(), "running")], ids=repr)
+def test_a_stage_goes_on_from_its_last_checkpoint(folder, error, state):
+    with pytest.raises(type(error)):
+        run_stages(ToyConfig(), counting(at=12, error=error), folder, checkpoint_every=5)
+    assert folder.status()["state"] == state and folder.status()["step"] == 10
+    assert int(folder.load_checkpoint(ToyConfig())["counting/step"]) == 10
+    assert run_stages(ToyConfig(), counting(), folder)["counting"]["total"] == sum(range(20))
+
+
+def test_a_checkpoint_is_due_after_a_minute_even_of_few_steps(folder, monkeypatch):
+    monkeypatch.setattr(engine, "KEPT", 0.0)
+    with pytest.raises(MemoryError):
+        run_stages(ToyConfig(), counting(at=3, error=MemoryError()), folder)
+    assert folder.status()["step"] == 3
+
+
+def test_nobody_listens_once_the_run_is_over(folder):
+    run_stages(ToyConfig(), counting(), folder, silent)
+    beat()
+
+
+def test_a_bar_takes_the_steps_of_a_run(capsys):
+    with bar() as progress:
+        run_stages(ToyConfig(), counting(), progress=progress)
+    assert "counting: 100%" in capsys.readouterr().err
 
 
 def test_settings_of_any_model_are_checked_and_hashed():

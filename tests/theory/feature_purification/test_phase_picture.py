@@ -7,6 +7,7 @@ import pytest
 
 from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.runs.run import Run
 from theory.claim import FAILS, HOLDS, OUTSIDE
 from theory.drawing.claims import draw, png
 from theory.feature_purification.phase_picture import (POWERS, confront, first_order_radius,
@@ -96,7 +97,7 @@ def test_another_family_is_measured_but_decides_nothing(rng):
 
 def renamed(run, family):
     from dataclasses import replace
-    return replace(run, config=replace(run.config, name=family))
+    return Run(replace(run.config, name=family), run.summary, run.history, run.arrays)
 
 
 def test_seeds_that_straddle_the_edge_do_not_hold(rng):

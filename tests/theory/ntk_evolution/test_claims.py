@@ -8,7 +8,6 @@ import pytest
 from simulator.experiments import preset
 from simulator.experiments.ntk_evolution.config import NTKConfig
 from simulator.experiments.ntk_evolution.experiment import simulate
-from simulator.runs.stages import Result
 from theory.claim import FAILS, HOLDS, OUTSIDE, Run, confront_all
 from theory.drawing.claims import png
 from theory.ntk_evolution import (CLAIMS, confront_c1, confront_c2, confront_c3, confront_c4,
@@ -42,7 +41,7 @@ def planted(seed, speed=None, attacked=None, between=0.1, within=(0.004, 0.02), 
                "within_adversarial": within[1] * noise[2], "frozen": rows,
                "clean": {"accuracy": 0.99, "attacked_accuracy": 0.15},
                "adversarial": {"accuracy": 0.98, "attacked_accuracy": robust}}
-    return Run.of(config, Result(summary, history, {}))
+    return Run(config, summary, history, {})
 
 
 def runs(count=4, **changes):
@@ -97,9 +96,9 @@ def test_the_velocity_is_that_of_the_first_run():
     run = planted(0)
     steps, speed = velocities(run, "clean")
     assert np.array_equal(steps, np.arange(EVERY, STEPS + 1, EVERY))
-    late = [row["velocity"] for row in run.history if row["run"] == 1 and row["mode"] == "clean"
+    late = [row["velocity"] for row in run.history.rows() if row["run"] == 1 and row["mode"] == "clean"
             and row["step"] > 300]
-    early = [row["velocity"] for row in run.history if row["run"] == 1
+    early = [row["velocity"] for row in run.history.rows() if row["run"] == 1
              and row["mode"] == "clean" and 0 < row["step"] <= 100]
     assert lazy_velocity(run, "clean") == pytest.approx(np.mean(late) / np.mean(early))
     assert path_share(run, "clean") == pytest.approx(np.sum(early) / np.sum(speed))
@@ -118,7 +117,7 @@ def test_adversarial_training_at_a_tiny_radius_has_the_kernel_of_clean_training(
     found = []
     for seed in range(3):
         config = NTKConfig.from_settings(settings | {"seed": seed})
-        found.append(Run.of(config, simulate(config)))
+        found.append(simulate(config))
     assert all(run.summary["between"] < run.summary["within_clean"] for run in found)
     for confront in (confront_c2, confront_c3, confront_c4):
         assert confront(found).verdict == OUTSIDE  # no robustness to speak of was trained

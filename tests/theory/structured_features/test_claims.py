@@ -13,7 +13,6 @@ from simulator.experiments import config_of, preset
 from simulator.experiments.structured_features.experiment import (PatchSimulation, correlations,
                                                                   simulate)
 from simulator.experiments.structured_features.races import kappas
-from simulator.runs.stages import Result
 from theory.claim import FAILS, HOLDS, OUTSIDE, Run, confront_all
 from theory.papers import draw_run, paper
 from theory.plans import plan as plan_of
@@ -58,7 +57,7 @@ def planted_run(seed, standard=standard_weights, adversarial=robust_weights, **c
             for key, values in found.items() if key != "parts"}
         summary[name]["strongest_attack"] = summary[name].pop("strongest")
     history = [{"training": "standard", "step": 0, "loss": 0.7, **start}]
-    return Run.of(config, Result(summary, history, arrays))
+    return Run(config, summary, history, arrays)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +78,7 @@ def racing_run(seed, midpoint=1.0, width=0.25, noise=0.0, **changes):
     races[..., 0] += ~wins
     races[..., 1] += wins
     races[..., 3] = np.exp(width * rng.logistic(size=wins.shape))
-    return Run.of(config, Result({}, [], {"kappas": kappa, "races": races}))
+    return Run(config, {}, [], {"kappas": kappa, "races": races})
 
 
 def verdicts(findings):
@@ -122,7 +121,7 @@ def test_b1_fails_when_it_is_asked_where_kappa_is_small():
     runs = []
     for seed in SEEDS:
         config = config_of(settings | {"seed": seed})
-        runs.append(Run.of(config, simulate(config)))
+        runs.append(simulate(config))
     anywhere = dataclasses.replace(B1, assumptions=())
     finding = confront_standard(runs, anywhere)
     assert runs[0].summary["kappa"] < 0.1 and finding.verdict == FAILS
@@ -213,9 +212,8 @@ def test_too_few_seeds_are_no_evidence(planted):
 
 
 def test_the_exponent_in_d_is_shown_where_there_are_sizes_enough(planted):
-    runs = [Run.of(dataclasses.replace(run.config, d=d), Result(
-        dict(run.summary), list(run.history), dict(run.arrays)))
-        for run in planted for d in (12, 16, 24, 48)]
+    runs = [Run(dataclasses.replace(run.config, d=d), run.summary, run.history, run.arrays)
+            for run in planted for d in (12, 16, 24, 48)]
     names = [part.name for part in confront_standard(runs).measurements if not part.decisive]
     assert "exponent of <w, v> over <w, u> in d" in names
 

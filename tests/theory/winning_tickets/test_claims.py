@@ -7,7 +7,6 @@ import pytest
 from simulator.experiments import config_of, preset, preset_names
 from simulator.experiments.winning_tickets.config import MASKS, OTHERS, TICKETS, TicketConfig
 from simulator.experiments.winning_tickets.run import simulate
-from simulator.runs.stages import Result
 from theory.claim import FAILS, HOLDS, OUTSIDE, Run, confront_all
 from theory.drawing.claims import draw
 from theory.papers import paper
@@ -48,7 +47,7 @@ def planted_run(seed, family="planted", ticket=0.7, others=(), gain=0.0, distanc
         flow = np.tile([1.0 + TIMES, 1.0 + (2.0 * bound - 1.0) * TIMES], (len(MASKS), 1, 1))
         flow[[MASKS.index(name) for name in singular]] = np.nan
         arrays[f"flow_{percent}"] = flow
-    return Run.of(config, Result(summary, [], arrays))
+    return Run(config, summary, [], arrays)
 
 
 def runs_of(**planted):
@@ -201,7 +200,7 @@ def test_d1_and_d3_hold_in_small_wide_runs():
     runs = []
     for seed in range(5):
         config = config_of(preset("smoke", "tickets") | {"seed": seed})
-        runs.append(Run.of(config, simulate(config)))
+        runs.append(simulate(config))
     assert confront_d3(runs).verdict == HOLDS
     ticket, random = (np.array([[run.summary[best_ticket(run, percent) if own else "random"][
         f"kernel_error_{percent}"] for percent in (50, 20)] for run in runs])

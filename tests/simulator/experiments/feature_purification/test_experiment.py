@@ -7,12 +7,12 @@ from simulator.attacks.adversary import Adversary
 from simulator.attacks.suites import strong_attacks
 from simulator.errors import Diverged, Stopped
 from simulator.experiments import preset
+from simulator.experiments import stored as load
 from simulator.experiments.feature_purification import experiment as module
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import Simulation, simulate
 from simulator.robustness.bracket import bracket
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import stored_result
 
 from small import CERTIFIED, small_config
 
@@ -73,9 +73,9 @@ def test_without_samples_or_with_smoothing_the_bracket_is_empty(changes):
 
 def test_the_history_covers_both_phases_at_the_chosen_steps(finished):
     _, _, result = finished
-    assert [row["step"] for row in result.history] == [0, 10, 20, 30, 40, 50]
-    assert [row["phase"] for row in result.history] == ["clean"] * 4 + ["adversarial"] * 2
-    assert all(np.isnan(row["beta"]) == (row["phase"] == "clean") for row in result.history)
+    assert result.history["step"].tolist() == [0, 10, 20, 30, 40, 50]
+    assert result.history["phase"].tolist() == ["clean"] * 4 + ["adversarial"] * 2
+    assert all(np.isnan(row["beta"]) == (row["phase"] == "clean") for row in result.history.rows())
 
 
 def test_attacked_accuracy_is_never_above_any_single_attack(finished):
@@ -88,7 +88,7 @@ def test_attacked_accuracy_is_never_above_any_single_attack(finished):
 def test_a_run_in_memory_equals_the_run_on_disk(finished):
     config, folder, result = finished
     again = simulate(config)
-    stored = stored_result(folder)
+    stored = load(folder.path)
     assert again.summary == result.summary == stored.summary
     for name, array in result.arrays.items():
         assert np.array_equal(again.arrays[name], array), name

@@ -8,9 +8,10 @@ from simulator.attacks.gradient import FGM
 from simulator.data.batches import FreshBatches
 from simulator.errors import Stopped
 from simulator.experiments import preset
+from simulator.experiments import stored as load
 from simulator.experiments.ntk_evolution.config import NTKConfig
 from simulator.experiments.ntk_evolution.experiment import (DATA, MODES, RECORDED, NTKSimulation,
-                                                            check, cost, simulate, stored_result)
+                                                            check, cost, simulate)
 from simulator.networks.linearized import LinearizedReLU
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.ntk.measures import distance
@@ -72,11 +73,11 @@ def test_phase_two_is_the_one_loop_on_the_frozen_kernel(finished):
 def test_the_history_says_how_the_kernel_moved(finished):
     config, result = finished
     simulation = NTKSimulation(config)
-    assert len(result.history) == 4 * (config.steps // config.record_every + 1)
-    assert list(result.history[0]) == ["mode", "run", *RECORDED]
+    assert len(result.history.rows()) == 4 * (config.steps // config.record_every + 1)
+    assert list(result.history) == ["mode", "run", *RECORDED]
     for mode in MODES:
         kernels = [simulation.kernel(weights) for weights in result.arrays[f"weights_{mode}"]]
-        rows = {row["step"]: row for row in result.history if row["mode"] == mode
+        rows = {row["step"]: row for row in result.history.rows() if row["mode"] == mode
                 and row["run"] == 1}
         for step, kernel in zip(config.freeze_times, kernels):
             assert rows[step]["distance_from_start"] == pytest.approx(
@@ -128,9 +129,9 @@ def test_a_resumed_run_ends_with_the_same_bits(finished, tmp_path):
     assert result.summary == whole.summary
     assert all(np.array_equal(result.arrays[name], value)
                for name, value in whole.arrays.items())
-    stored = stored_result(folder)
+    stored = load(folder.path)
     assert stored.summary == whole.summary
-    assert [row["mode"] for row in stored.history] == [row["mode"] for row in whole.history]
+    assert stored.history["mode"].tolist() == whole.history["mode"].tolist()
 
 
 def test_the_figures_are_drawn(finished, tmp_path):

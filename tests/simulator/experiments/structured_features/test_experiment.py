@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from simulator.data.patches import PatchData, random_features
 from simulator.errors import Stopped
 from simulator.experiments import config_of, preset
+from simulator.experiments import stored as load
 from simulator.experiments.structured_features.config import TRAININGS
 from simulator.experiments.structured_features.experiment import (PatchSimulation, check,
                                                                   correlations, cost, parts_of,
@@ -19,7 +20,6 @@ from simulator.experiments.structured_features.races import (alpha_for, first_fe
                                                              run_races)
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
 from simulator.runs.folder import RunFolder
-from simulator.runs.stages import stored_result
 
 SMALL = {"d": 20, "m": 8, "nonrobust_patches": 20, "alpha": 2.0, "learning_rate": 0.5,
          "standard_steps": 60, "one_step_steps": 30, "pgd_steps": 10, "multi_start_steps": 10,
@@ -79,16 +79,16 @@ def test_a_network_that_is_not_even_right_has_no_certified_radius():
 
 def test_training_changes_the_weights_and_the_history_follows_it(result):
     run = PatchSimulation(small())
-    first = result.history[0]
+    first = result.history.rows()[0]
     assert first["training"] == "standard" and first["step"] == 0
     assert first["loss"] == pytest.approx(np.log(2.0))
     for name in TRAININGS:
-        rows = [row for row in result.history if row["training"] == name]
+        rows = [row for row in result.history.rows() if row["training"] == name]
         weights = result.arrays[f"weights_{name}"]
         assert {key: rows[-1][key] for key in ("u", "v", "against_v")} == correlations(
             run.network(weights), run.data)
         assert not np.array_equal(weights, result.arrays["weights_start"])
-    steps = [row["step"] for row in result.history if row["training"] != "standard"]
+    steps = [row["step"] for row in result.history.rows() if row["training"] != "standard"]
     assert steps == sorted(steps) and steps[-1] == 50
 
 
@@ -111,7 +111,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(result, tmp_path):
     resumed = simulate(small(), RunFolder.create(tmp_path, small(), resume=True),
                        lambda step, total, what: seen.append(what))
     assert "standard" not in seen and "pgd" in seen
-    stored = stored_result(folder)
+    stored = load(folder.path)
     for name, array in result.arrays.items():
         assert np.array_equal(array, resumed.arrays[name])
         assert np.array_equal(array, stored.arrays[name])
@@ -245,9 +245,9 @@ def test_a_run_of_races_holds_the_transition(tmp_path):
     folder = RunFolder.create(tmp_path, config)
     result = simulate(config, folder)
     assert result.arrays["races"].shape == (3, 2, 2, 4)
-    assert [row["v_wins"] for row in result.history][::2] == [0.0, 1.0]
+    assert [row["v_wins"] for row in result.history.rows()][::2] == [0.0, 1.0]
     assert 1 / 20 < result.summary["midpoint"] < 20.0
-    assert stored_result(folder).summary == result.summary
+    assert load(folder.path).summary == result.summary
 
 
 # --- refusals and costs -----------------------------------------------------------------------

@@ -40,7 +40,7 @@ def test_every_mask_is_measured_at_every_keep_fraction(result):
             assert numbers[f"kernel_error_{percent}"] > 0.0
             assert 0.0 <= numbers[f"attacked_accuracy_{percent}"] <= 1.0
             assert np.isfinite(numbers[f"trajectory_error_{percent}"])
-    assert len(result.history) == 2 * len(MASKS) * 3
+    assert len(result.history.rows()) == 2 * len(MASKS) * 3
     assert result.arrays["flow_10"].shape == (len(MASKS), 2, 41)
     np.testing.assert_array_equal(result.arrays["steps"], [0, 2, 4])
 
@@ -63,7 +63,7 @@ def test_the_best_ticket_has_the_smallest_objective(result):
 
 
 def test_the_first_recorded_error_is_that_of_the_outputs_at_initialisation(result):
-    for row in result.history:
+    for row in result.history.rows():
         if row["step"] == 0:
             wanted = result.summary[row["mask"]][f"output_error_{round(100 * row['keep'])}"]
             # float32 network against float64 kernel code

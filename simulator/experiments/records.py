@@ -1,0 +1,64 @@
+"""What a training leaves behind as it goes: rows of numbers, and a state to go on from.
+
+Rows are recorded as dictionaries, so that no number depends on its place, and stored as one array
+for each column, so that a checkpoint holds them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from simulator.protocols import Network
+
+__all__ = ["Record", "columns_of", "rows_of"]
+
+PREFIX = "row."
+
+
+class Record:
+    """A training in progress: its network, how far it is, and the rows recorded so far.
+
+    Parameters
+    ----------
+    network : Network
+        As it is at step ``first``. Where something was saved its weights are written to.
+    saved : mapping or None
+        An earlier :meth:`state`, to go on from.
+    first : int
+        The step at which the training begins.
+
+    Attributes
+    ----------
+    network : Network
+    step : int
+        The step reached, to which the weights belong.
+    rows : list of dict
+        Rows with equal keys; a value may be an array.
+    """
+
+    def __init__(self, network: Network, saved: Mapping[str, np.ndarray] | None = None,
+                 first: int = 0) -> None:
+        self.network = network
+        self.step, self.rows = first, rows_of(saved or {})
+        if saved is not None:
+            network.weights[:] = saved["weights"]
+            self.step = int(saved["step"])
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what a checkpoint needs: ``step``, ``weights`` and the columns of the rows."""
+        return {"step": np.array(self.step), "weights": self.network.weights.copy(),
+                **columns_of(self.rows)}
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Return an array for each column of rows with equal keys; see :func:`rows_of`."""
+    return {f"{PREFIX}{name}": np.array([row[name] for row in rows])
+            for name in (rows[0] if rows else ())}
+
+
+def rows_of(arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Return the rows that :func:`columns_of` stored among other arrays."""
+    columns = {name.removeprefix(PREFIX): list(column) if column.ndim > 1 else column.tolist()
+               for name, column in arrays.items() if name.startswith(PREFIX)}
+    return [dict(zip(columns, values)) for values in zip(*columns.values())]
