@@ -40,7 +40,7 @@ def _bracket(config: PurificationConfig, networks: Mapping[str, Mapping[str, Any
         f"{numbers['r50_low']:.3f} - {numbers['r50_high']:.3f}" for numbers in networks.values())))
     if any(numbers["masking"] for numbers in networks.values()):
         rows.append(("signs of masked gradients", tuple(
-            ", ".join(numbers["masking"]) or "none" for numbers in networks.values())))
+            ", ".join(numbers["masking"]).replace("_", " ") or "none" for numbers in networks.values())))
     return Table(f"certified to attacked accuracy on {brackets[0][0]['samples']} samples, against "
                  f"ANY {config.norm} perturbation", tuple(networks), tuple(rows))
 
