@@ -145,9 +145,8 @@ class Worker:
 
     def pieces(self, case: str) -> dict[str, float]:
         """Return the milliseconds of each piece of our step, and of the step as "total"."""
-        from scripts.benchmarking.breakdown import clocked_pieces
         self._once(case)
-        with clocked_pieces() as spent:
+        with self.one.clocked() as spent:
             start = time.perf_counter()
             self._once(case)
             total = time.perf_counter() - start

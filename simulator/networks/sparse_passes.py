@@ -10,6 +10,8 @@
 The mathematics is that of :mod:`simulator.networks.symmetric_relu`; only rounding differs.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +20,21 @@ import numpy as np
 from simulator.jit import kernel
 from simulator.networks.screening import Buffers, survey
 
-__all__ = ["ForwardPass", "SparsePasses"]
+__all__ = ["Clock", "ForwardPass", "SparsePasses", "unclocked"]
+
+Clock = Callable[[str], AbstractContextManager[Any]]
 
 # Measured in float32 and float64, d = 128 to 512, m = 20 d. They only move work around.
 ALL_LIVE = 0.9  # above this live fraction copying the live rows costs more than it saves
 DENSE_GATES = 0.07  # above this share of open gates among live neurons BLAS beats the gathers
+
+
+_NOTHING = nullcontext()
+
+
+def unclocked(piece: str) -> AbstractContextManager[Any]:
+    """The clock of a network that nobody times."""
+    return _NOTHING
 
 
 @dataclass(frozen=True)
@@ -77,40 +89,52 @@ class SparsePasses:
         False calls every neuron live, whatever the survey proved.
     dense_gates : float
         Above this open fraction gradients are BLAS products.
+    clock : callable
+        ``clock(piece)`` is a context around each piece of the work: "survey", "live rows", "GEMM",
+        "scan", "gradients", "descend".
     """
 
-    def __init__(self, screening: bool = True, dense_gates: float = DENSE_GATES) -> None:
+    def __init__(self, screening: bool = True, dense_gates: float = DENSE_GATES,
+                 clock: Clock = unclocked) -> None:
         self.screening = screening
         self.dense_gates = dense_gates
+        self.clock = clock
         self._buffers = Buffers()
 
     def forward(self, W: np.ndarray, b: float, X: np.ndarray) -> ForwardPass:
         """Return outputs and open gates of X, shape (n, d), for weights W (m, d) and bias b."""
-        seen = survey(W, b, X, self._buffers)
+        with self.clock("survey"):
+            seen = survey(W, b, X, self._buffers)
         rows: np.ndarray | None = seen.live
         if not self.screening or len(seen.live) > ALL_LIVE * len(W):
             rows, live = None, W
         else:
             live = self._buffers.take("live", (len(seen.live), W.shape[1]), W.dtype)
-            np.take(W, seen.live, axis=0, out=live, mode="clip")
+            with self.clock("live rows"):
+                np.take(W, seen.live, axis=0, out=live, mode="clip")
         U = self._buffers.take("U", (len(X), len(live)), W.dtype)
-        if seen.whole:
-            _sparse_products(live, seen.columns, seen.values, seen.counts, U)
-        else:
-            np.matmul(X, live.T, out=U)
+        with self.clock("GEMM"):
+            if seen.whole:
+                _sparse_products(live, seen.columns, seen.values, seen.counts, U)
+            else:
+                np.matmul(X, live.T, out=U)
         lists = U.view(np.int32 if W.dtype == np.float32 else np.int64)
         f, counts = np.empty(len(X), W.dtype), np.empty(len(X), np.int64)
-        _open_gates(U, lists, _at_most(b, W.dtype), b, f, counts)
+        with self.clock("scan"):
+            _open_gates(U, lists, _at_most(b, W.dtype), b, f, counts)
         return ForwardPass(f, U, lists, counts, live, rows, seen.norms)
 
     def input_gradient(self, forward: ForwardPass, scale: np.ndarray) -> np.ndarray:
         """Return ``scale_n sum_i g_ni w_i``, shape (n, d)."""
         G = np.empty((len(forward.f), forward.live.shape[1]), forward.live.dtype)
         if forward.open_fraction > self.dense_gates:
-            _expand(forward.U, forward.lists, forward.counts, scale)
-            np.matmul(forward.U, forward.live, out=G)
+            with self.clock("gradients"):
+                _expand(forward.U, forward.lists, forward.counts, scale)
+            with self.clock("GEMM"):
+                np.matmul(forward.U, forward.live, out=G)
         else:
-            _input_gradient(forward.lists, forward.counts, forward.live, scale, G)
+            with self.clock("gradients"):
+                _input_gradient(forward.lists, forward.counts, forward.live, scale, G)
         return G
 
     def weight_gradient(self, forward: ForwardPass, X: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -120,13 +144,16 @@ class SparsePasses:
         """
         G = self._buffers.take("gradient", forward.live.shape, forward.live.dtype)
         if forward.open_fraction > self.dense_gates:
-            _expand(forward.U, forward.lists, forward.counts, scale)
-            np.matmul(forward.U.T, X, out=G)
+            with self.clock("gradients"):
+                _expand(forward.U, forward.lists, forward.counts, scale)
+            with self.clock("GEMM"):
+                np.matmul(forward.U.T, X, out=G)
         else:
             starts = np.zeros(len(G) + 2, np.int64)
             samples = np.empty(int(forward.counts.sum()), np.int32)
-            _by_neuron(forward.lists, forward.counts, starts, samples)
-            _weight_gradient(starts, samples, scale, X, G)
+            with self.clock("gradients"):
+                _by_neuron(forward.lists, forward.counts, starts, samples)
+                _weight_gradient(starts, samples, scale, X, G)
         return G
 
     def descend(self, W: np.ndarray, forward: ForwardPass, G: np.ndarray, learning_rate: float,
@@ -137,7 +164,8 @@ class SparsePasses:
             position[:] = -1
             position[forward.rows] = np.arange(len(forward.rows))
         decay = (weight_decay * (1.0 + forward.norms)).astype(W.dtype)
-        _descend_rows(W, G, position, decay, W.dtype.type(learning_rate))
+        with self.clock("descend"):
+            _descend_rows(W, G, position, decay, W.dtype.type(learning_rate))
 
 
 def _at_most(value: float, dtype: np.dtype) -> Any:
