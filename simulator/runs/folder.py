@@ -153,7 +153,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the only process that works in this folder; see :func:`simulator.runs.files.locked`."""
+        """Be the only process that works in this folder; see :mod:`simulator.runs.files`."""
         with locked(self.path):
             yield
 
@@ -205,7 +205,7 @@ class RunFolder:
             os.replace(self.path / "checkpoint.next.npz", self.path / "checkpoint.npz")
         except OSError as error:
             raise Unavailable(f"{self.path / 'checkpoint.npz'}: cannot be written: "
-                           f"{error.strerror}") from None
+                              f"{error.strerror}") from None
 
     def load_checkpoint(self, config: Config) -> dict[str, np.ndarray] | None:
         """Return the last checkpoint, or None if the run was stopped before the first.
@@ -288,19 +288,20 @@ def _changes(stored: Mapping[str, Any], config: Config) -> str:
 def _checkpoint(path: Path, config: Config) -> dict[str, np.ndarray]:
     """Read a checkpoint that must belong to these settings and hold all that was put in it."""
     state = read_npz(path)
-    marks = [state.pop(name, None) for name in ("format", "config_hash", "manifest")]
-    if marks[0] is None or marks[1] is None:
+    marks = {name: str(state.pop(name).tolist()) for name in ("format", "config_hash")
+             if name in state}
+    manifest = state.pop("manifest", None)
+    if len(marks) < 2:
         raise Damaged(f"{path}: expected a checkpoint, got an archive of "
                       f"{', '.join(sorted(state)) or 'nothing'}")
-    found, of = (str(mark.tolist()) for mark in marks[:2])
-    if found != str(FORMAT):
-        raise RunError(f"{path}: expected format {FORMAT}, got {found:.20}: written by another "
-                       "version")
-    if of != config_hash(config):
+    if marks["format"] != str(FORMAT):
+        raise RunError(f"{path}: expected format {FORMAT}, got {marks['format']:.20}: written by "
+                       "another version")
+    if marks["config_hash"] != config_hash(config):
         raise RunError(f"{path}: expected a checkpoint of run {config_hash(config)}, got one "
-                       f"of run {of:.20}: it belongs to other settings")
-    if marks[2] is not None:  # older ones have none
-        stored, now = set(marks[2].ravel().tolist()), set(_manifest(state).tolist())
+                       f"of run {marks['config_hash']:.20}: it belongs to other settings")
+    if manifest is not None:  # older ones have none
+        stored, now = set(manifest.ravel().tolist()), set(_manifest(state).tolist())
         if stored != now:
             raise Damaged(f"{path}: expected {_listed(stored - now)}, got {_listed(now - stored)}: "
                           "it was changed")

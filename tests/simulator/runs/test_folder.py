@@ -46,7 +46,8 @@ def test_resuming_with_changed_settings_names_the_change(folder, tmp_path, caplo
     with caplog.at_level(logging.WARNING, "purify"):
         other = RunFolder.create(tmp_path, changed, resume=True)
     assert other.path != folder.path
-    assert re.search(r"begun anew: the settings changed since smoke-.* \(seed 0 -> 3\)", caplog.text)
+    assert re.search(r"begun anew: the settings changed since smoke-.* \(seed 0 -> 3\)",
+                     caplog.text)
 
 
 def test_resuming_where_nothing_was_started_starts(tmp_path, config, caplog):

@@ -11,14 +11,12 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import simulator
 from scripts import plot
 from scripts import simulate as command
 from simulator.experiments import stored
-from simulator.runs.folder import RunFolder
 
 from small import small_flags
 
