@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from simulator.runs.run import Run
     from simulator.runs.stages import Progress
 
-__all__ = ["PAPERS", "Paper", "config_class", "config_of", "experiment_module", "paper", "preset",
+__all__ = ["PAPERS", "Paper", "chosen", "config_class", "config_of", "experiment_module", "paper", "preset",
            "preset_names", "presets", "simulate", "stored", "stored_config", "summary_module"]
 
 
@@ -187,7 +187,7 @@ def simulate(what: "str | Config" = "desk", *, paper: str | None = None,
     Diverged, RunError
         See :func:`simulator.runs.stages.run_stages`.
     """
-    config = _chosen(what, paper, changes)
+    config = chosen(what, paper, changes)
     parts = {name: part for name, part in (("network", network), ("data", data),
                                            ("attack", attack)) if part is not None}
     if parts and folder is not None:
@@ -206,8 +206,8 @@ def simulate(what: "str | Config" = "desk", *, paper: str | None = None,
     return module.simulate(config, place, progress, **parts)  # type: ignore[no-any-return]
 
 
-def _chosen(what: "str | Config", word: str | None, changes: Mapping[str, Any]) -> "Config":
-    """The settings of :func:`simulate`."""
+def chosen(what: "str | Config", word: str | None, changes: Mapping[str, Any]) -> "Config":
+    """Return the settings of :func:`simulate`: a preset's or given ones, with changes."""
     if isinstance(what, str):
         homes = [entry.name for entry in PAPERS if what in preset_names(entry.name)]
         return config_of(preset(what, word or (homes or [DEFAULT.name])[0]) | changes)

@@ -9,6 +9,7 @@ and is tried again like any other that was interrupted.
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections import Counter, deque
@@ -266,6 +267,11 @@ def _main_guard() -> Iterator[dict[str, str]]:
     the worker marks a file that the parent named in the environment yielded, and ends without a
     word: Python's own message is a page for each worker.
     """
+    main = sys.modules["__main__"]
+    script = getattr(main, "__file__", None)
+    if script and getattr(main, "__spec__", None) is None and not Path(script).exists():
+        raise RunError(f"sweep: expected a script that worker processes can import, got {script}: "
+                       "save it as a file, or do the runs with one worker")
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         with suppress(KeyError, OSError):
             Path(os.environ[GUARD]).write_text("met", encoding="utf-8")
@@ -277,7 +283,7 @@ def _main_guard() -> Iterator[dict[str, str]]:
 
 def _check_guard() -> None:
     if Path(os.environ[GUARD]).exists():
-        raise RunError("sweep: expected the script to start runs below if __name__ == "
+        raise RunError("sweep: expected a script that starts runs below if __name__ == "
                        "'__main__':, got one that starts them when it is imported: every worker "
                        "process imports it")
 

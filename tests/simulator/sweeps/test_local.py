@@ -160,9 +160,16 @@ def test_a_script_without_main_guard_is_one_line(tmp_path):
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, text=True,
                           capture_output=True, env=os.environ | {
                               "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"})
-    assert done.stdout.startswith("sweep: expected the script to start runs below if __name__")
+    assert done.stdout.startswith("sweep: expected a script that starts runs below if __name__")
     assert done.stdout.count("\n") == 1 and done.stderr == ""
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_script_that_cannot_be_imported_is_one_line():
+    done = subprocess.run([sys.executable, "-"], input=NO_GUARD, text=True, capture_output=True,
+                          env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"})
+    assert done.stdout.startswith("sweep: expected a script that worker processes can import, got")
+    assert done.stdout.count("\n") == 1 and done.stderr == ""
 
 
 def test_an_unexpected_error_is_recorded_and_can_be_tried_again(tmp_path, monkeypatch):
