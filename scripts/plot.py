@@ -29,7 +29,7 @@ def parser() -> Parser:
 def _plot(arguments: argparse.Namespace) -> int:
     ready()
     from simulator.experiments import stored
-    from theory.papers import draw_run
+    from theory import draw_run
     run = stored(arguments.run)
     drawn = draw_run(run.config, run, arguments.out or arguments.run / "figures")
     show("\n".join(map(str, drawn)))

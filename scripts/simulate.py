@@ -104,7 +104,7 @@ def _run(arguments: argparse.Namespace, config: "Config", folder: "RunFolder") -
 def _draw(config: "Config", result: "Run", folder: "RunFolder") -> int:
     """Draw the figures; the run is complete, whatever Matplotlib or the place do."""
     try:
-        from theory.papers import draw_run
+        from theory import draw_run
         draw_run(config, result, folder.path / "figures")
     except KeyboardInterrupt:
         tell(f"purify simulate: interrupted while drawing; {folder.path} is complete, and purify "

@@ -22,7 +22,7 @@ from scripts.options import (Parser, add_format_option, add_out_option, add_pape
                              add_workers_option, given_paper, require_memory, require_word)
 from scripts.progress import Stop, shown
 from simulator.experiments import PAPERS, Paper
-from simulator.names import hint
+from simulator.names import hint, require_known
 
 if TYPE_CHECKING:
     from simulator.runs.config import Config
@@ -113,33 +113,27 @@ def _task(arguments: argparse.Namespace, entry: Paper) -> _Task:
     ValueError
         An unknown claim or preset, or a claim that was asked for and has no runs in the preset.
     """
+    import theory
     from simulator.experiments import config_of
-    from theory.papers import paper
-    from theory.plans import plan, plan_names, plan_settings
-    module = paper(entry.name)
-    chosen = plan(arguments.preset, entry.name)
-    default = [theorem for theorem in module.CLAIMS
-               if theorem.claim.id in chosen.get("claims", (theorem.claim.id,))]
-    theorems = _named(module.CLAIMS, arguments.claims) if arguments.claims is not None else default
+    from theory.plans import for_plan, plan_names, settings_of
+    ours = theory.claims(entry.name)
+    others = [theorem for file in arguments.claims_from for theorem in theory.load_claims(file)]
+    known = [*ours, *others]
+    plan = require_known("preset", arguments.preset, plan_names(known))
+    # a file given on the command line is meant to be confronted, with others only if they are named
+    wanted = (_named(known, arguments.claims) if arguments.claims is not None
+              else [theorem.claim.id for theorem in others] or None)
+    theorems = for_plan(known, plan, wanted)
 
-    def runs(claims: list[str], name: str = arguments.preset) -> "list[Config]":
+    def runs(chosen: "Sequence[Theorem]") -> "list[Config]":
         return [config_of(settings) for settings in
-                plan_settings(plan(name, entry.name), claims, arguments.seeds, entry.name)]
+                settings_of(chosen, plan, arguments.seeds, entry.name)]
 
-    made_for = {theorem: frozenset(runs([theorem.claim.id])) for theorem in theorems}
-    for theorem, made in made_for.items():
-        if not made:
-            homes = [name for name in plan_names(entry.name) if runs([theorem.claim.id], name)]
-            words = (f"{theorem.claim.id}: preset {arguments.preset} has no runs for it, "
-                     f"{' and '.join(homes) or 'nor has another'} "
-                     f"{'has' if len(homes) == 1 else 'have'}")
-            if arguments.claims is not None:
-                raise ValueError(words)
-            LOG.info("%s", words)
-    which = [theorem.claim.id for theorem in theorems] if theorems != default else []
+    which = [theorem.claim.id for theorem in theorems] if wanted is not None else []
     name = [] if entry == PAPERS[0] else [entry.name]
-    return _Task(module.TITLE, "-".join(["verify", *name, arguments.preset, *which]), made_for,
-                 tuple(runs([theorem.claim.id for theorem in theorems])))
+    return _Task(entry.title, "-".join(["verify", *name, plan, *which]),
+                 {theorem: frozenset(runs([theorem])) for theorem in theorems},
+                 tuple(runs(theorems)))
 
 
 def _paper(arguments: argparse.Namespace) -> Paper:
@@ -149,14 +143,14 @@ def _paper(arguments: argparse.Namespace) -> Paper:
     return given_paper(arguments) or of_claims
 
 
-def _named(known: "Sequence[Theorem]", text: str) -> "list[Theorem]":
-    """The claims named, in the order of the paper."""
+def _named(known: "Sequence[Theorem]", text: str) -> list[str]:
+    """The ids that are named, each of them known."""
     ids = [theorem.claim.id for theorem in known]
     wanted = [name.strip() for name in text.split(",")]
     for name in wanted:
         if name not in ids:
             raise ValueError(f"--claims {name}: unknown; {hint(name.upper(), ids)}")
-    return [theorem for theorem in known if theorem.claim.id in wanted]
+    return wanted
 
 
 def _described(config: "Config") -> str:

@@ -1,1 +1,187 @@
-"""What is claimed: the statements of the papers confronted with what simulator measures."""
+"""What is claimed: the statements of the papers confronted with what simulator measures.
+
+    import simulator as sim, theory
+    theory.figures(run)["coefficients"]            # a matplotlib Figure
+    theory.confront("A6", runs)                    # a table of findings
+    theory.claims("winning_tickets")               # the claims of a paper
+
+A claim is one file ``theory/<paper>/<what it says>.py``, or any file of yours, with ``CLAIM`` (what
+is stated and what is accepted), ``RUNS`` (what it must be confronted with, by plan) and
+``confront(runs)``. It is found by itself: nothing lists it.
+"""
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from simulator import experiments
+from simulator.experiments import DEFAULT, PAPERS
+from simulator.names import hint
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from simulator.runs.config import Config
+    from theory.claim import Assumption, Claim, Finding, Findings, Measurement, Run, Theorem
+
+__all__ = ["Assumption", "Claim", "Finding", "Findings", "Measurement", "Run", "Theorem", "claims",
+           "confront", "draw_run", "figures", "load_claims", "paper_of"]
+
+_NAMES = {"Assumption", "Claim", "Finding", "Findings", "Measurement", "Run", "Theorem"}
+_NO_CLAIMS = {"assumptions", "figures", "plans", "quantities"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module("theory.claim"), name)
+    raise AttributeError(f"module 'theory' has no attribute {name!r}; {hint(name, __all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def claims(paper: str = DEFAULT.name) -> "tuple[Theorem, ...]":
+    """Return the claims of a paper, in the order of their ids: A9 before A10."""
+    name = experiments.paper(paper).name
+    package = importlib.import_module(f"theory.{name}")
+    modules = [importlib.import_module(f"theory.{name}.{found.name}")
+               for found in pkgutil.iter_modules(package.__path__)
+               if found.name not in _NO_CLAIMS]
+    return tuple(sorted((_theorem(module) for module in modules if hasattr(module, "CLAIM")),
+                        key=lambda theorem: theorem.order))
+
+
+def paper_of(claim: str) -> str:
+    """Return the name of the paper whose claims have the letter of ``claim``, or raise ValueError.
+
+    Parameters
+    ----------
+    claim : str
+        An id, as in "A6".
+    """
+    for entry in PAPERS:
+        if claim[:1].upper() in tuple(entry.letters):
+            return entry.name
+    known = [theorem.claim.id for entry in PAPERS for theorem in claims(entry.name)]
+    raise ValueError(f"claim {claim}: unknown; {hint(claim.upper(), known)}")
+
+
+def load_claims(path: str | Path) -> "tuple[Theorem, ...]":
+    """Return the claim of a file outside the package, in a tuple; the file is run as Python.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file with ``CLAIM``, ``RUNS`` and ``confront``; ``PAPER`` where its runs are not those
+        of the first paper. With ``CLAIMS``, a sequence of Theorem, it may hold several.
+
+    Raises
+    ------
+    ValueError
+        No such file, it does not run, it has none of these, or an id of ours; one line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a file with CLAIM, RUNS and confront(runs), got none")
+    spec = importlib.util.spec_from_file_location(f"claims_of_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path}: expected a Python file (.py), got {path.suffix or 'no ending'}")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a file of the user's may do
+        line = getattr(error, "lineno", None)
+        raise ValueError(f"{path}: cannot be run: {type(error).__name__}: {error}"
+                         + (f" (line {line})" if line else "")) from None
+    found = tuple(getattr(module, "CLAIMS", ())) or (_outside_theorem(module, path),)
+    taken = {theorem.claim.id for entry in PAPERS for theorem in claims(entry.name)}
+    for theorem in found:
+        if theorem.claim.id in taken:
+            raise ValueError(f"{path}: claim {theorem.claim.id}: expected an id of its own, got "
+                             "one of the project's")
+    return found
+
+
+def confront(wanted: str | Iterable[str], runs: "Sequence[Run] | Run") -> "Findings":
+    """Confront claims with runs.
+
+    Parameters
+    ----------
+    wanted : str or iterable of str
+        Ids, as in "A6" or ["A1", "A6"].
+    runs : Run or sequence of Run
+        Of the paper's model; those outside a claim's regime are left out, and it says so.
+
+    Returns
+    -------
+    Findings
+        One for each claim, corrected for their number (Holm); a table where it is shown.
+
+    Raises
+    ------
+    ValueError
+        Unknown ids, or runs of another paper.
+    """
+    from theory.claim import Findings, Run, confront_all
+    ids = [wanted] if isinstance(wanted, str) else list(wanted)
+    theorems = [_known(claim) for claim in ids]
+    given = [runs] if isinstance(runs, Run) else list(runs)
+    for run in given:
+        models = {theorem.claim.id: experiments.paper(paper_of(theorem.claim.id)).model
+                  for theorem in theorems}
+        for claim, model in models.items():
+            if run.config.MODEL != model:
+                raise ValueError(f"runs: expected runs of {experiments.paper(model).name} for "
+                                 f"claim {claim}, got one of "
+                                 f"{experiments.paper(run.config.MODEL).name}")
+    return Findings(confront_all(given, theorems))
+
+
+def figures(run: "Run") -> "Mapping[str, Figure]":
+    """Return the figures of a run by name; each is a matplotlib Figure of its own."""
+    from theory.drawing.style import house_style
+    module = _figures_module(run.config)
+    with house_style():
+        return {name: draw(run) for name, draw in module.FIGURES.items()}
+
+
+def draw_run(config: "Config", result: "Run", folder: Path) -> list[Path]:
+    """Draw the figures of a run as PDF and PNG; return the files written."""
+    drawn: list[Path] = _figures_module(config).draw_run(config, result, folder)
+    return drawn
+
+
+def _figures_module(config: "Config") -> ModuleType:
+    return importlib.import_module(f"theory.{experiments.paper(config.MODEL).name}.figures")
+
+
+def _known(claim: str) -> "Theorem":
+    theorems = {theorem.claim.id: theorem for theorem in claims(paper_of(claim))}
+    if claim not in theorems:
+        raise ValueError(f"claim {claim}: unknown; {hint(claim.upper(), theorems)}")
+    return theorems[claim]
+
+
+def _theorem(module: ModuleType) -> "Theorem":
+    from theory.claim import Theorem
+    return Theorem(module.CLAIM, module.confront, module.RUNS)
+
+
+def _outside_theorem(module: ModuleType, path: Path) -> "Theorem":
+    from theory.claim import Claim, Theorem
+    missing = [name for name in ("CLAIM", "RUNS", "confront") if not hasattr(module, name)]
+    if missing:
+        raise ValueError(f"{path}: expected CLAIM, RUNS and confront(runs), got no "
+                         f"{' and no '.join(missing)}")
+    if not isinstance(module.CLAIM, Claim):
+        raise ValueError(f"{path}: CLAIM: expected a theory.Claim, got {module.CLAIM!r:.60}")
+    if not isinstance(module.RUNS, Mapping) or not module.RUNS:
+        raise ValueError(f"{path}: RUNS: expected families of runs by plan, such as "
+                         f"{{'desk': (Family('lottery'),)}}, got {module.RUNS!r:.60}")
+    return Theorem(module.CLAIM, module.confront, module.RUNS,
+                   experiments.paper(getattr(module, "PAPER", DEFAULT.name)).name)

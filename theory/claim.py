@@ -10,17 +10,20 @@ edge is therefore "fails" with a caveat that says so. Where the runs break an as
 statement, or are too few to estimate anything, the verdict is "outside the regime".
 """
 
+import html
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from simulator.runs.run import Run, Size
 from theory.drawing.picture import Picture
+from theory.plans import Plans
 from theory.scaling import LEVEL, holm
 
-__all__ = ["FAILS", "HOLDS", "OUTSIDE", "Assumption", "Claim", "Finding", "Measurement", "Run",
-           "Size", "Theorem", "accepted_range", "conclude", "confront_all", "corrected", "outside"]
+__all__ = ["FAILS", "HOLDS", "OUTSIDE", "Assumption", "Claim", "Finding", "Findings",
+           "Measurement", "Run", "Size", "Theorem", "accepted_range", "conclude", "confront_all",
+           "corrected", "outside"]
 
 HOLDS, FAILS, OUTSIDE = "holds", "fails", "outside the regime"
 
@@ -117,7 +120,7 @@ class Measurement:
                 and self.target[0] <= self.measured <= self.target[1])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Finding:
     """What came of a claim.
 
@@ -143,6 +146,25 @@ class Finding:
     seeds: tuple[int, ...] = ()
     sizes: tuple[Size, ...] = ()
     data: Picture | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        lines = [f"{self.id}  {self.verdict}: {self.claim.title}"]
+        if self.measurements:
+            lines.append(f"    {_interval(self.measurements[0])}, accepted "
+                         f"{accepted_range(self.measurements[0])}")
+        elif self.caveats:
+            lines.append(f"    {self.caveats[0]}")
+        return "\n".join(lines)
+
+    def html_row(self) -> str:
+        """Return the row of an HTML table: id, title, verdict, measured, accepted."""
+        first = self.measurements[:1]
+        cells = (self.id, self.claim.title, self.verdict, *map(_interval, first),
+                 *map(accepted_range, first))
+        return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+
+    def _repr_html_(self) -> str:
+        return f"<table>{self.html_row()}</table>"
 
     @property
     def id(self) -> str:
@@ -183,18 +205,54 @@ class Finding:
                 "caveats": list(self.caveats)}
 
 
-class Theorem(NamedTuple):
-    """A claim and how it is confronted; the entry of a paper's list.
+@dataclass(frozen=True, eq=False)
+class Theorem:
+    """A claim, how it is confronted, and what with.
 
     Attributes
     ----------
     claim : Claim
     confront : callable
         ``confront(runs) -> Finding``, for any runs of the paper's model.
+    runs : mapping of str to tuple of Family
+        The runs it needs, by the name of a plan.
+    paper : str or None
+        Whose runs they are; None for the paper that has the claim's letter.
     """
 
     claim: Claim
-    confront: Callable[[Sequence[Run]], Finding]
+    confront: Callable[[Sequence[Run]], Finding] = field(repr=False)
+    runs: Plans = field(default_factory=dict, repr=False)
+    paper: str | None = None
+
+    @property
+    def order(self) -> tuple[str, int, str]:
+        """What ids are sorted by: their letter, then their number: A9 before A10."""
+        letters = self.claim.id.rstrip("0123456789")
+        number = self.claim.id[len(letters):]
+        return letters, int(number or 0), self.claim.id
+
+
+class Findings(Sequence[Finding]):
+    """What came of several claims: a sequence that shows itself as a table."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self._findings = tuple(findings)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self._findings[place]
+        return Findings(found) if isinstance(place, slice) else found
+
+    def __len__(self) -> int:
+        return len(self._findings)
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self._findings)) or "no findings"
+
+    def _repr_html_(self) -> str:
+        return ("<table><tr><th></th><th>claim</th><th>verdict</th><th>measured [95 %]</th>"
+                "<th>accepted</th></tr>"
+                + "".join(finding.html_row() for finding in self._findings) + "</table>")
 
 
 def conclude(claim: Claim, measurements: Sequence[Measurement], runs: Sequence[Run],
@@ -224,6 +282,10 @@ def conclude(claim: Claim, measurements: Sequence[Measurement], runs: Sequence[R
     return Finding(claim, verdict, tuple(measurements), (*notes, *caveats),
                    tuple(sorted({run.config.seed for run in runs})),
                    tuple(sorted({run.size for run in runs})), data)
+
+
+def _interval(part: Measurement) -> str:
+    return f"{part.measured:.3g} [{part.low:.3g}, {part.high:.3g}]"
 
 
 def accepted_range(part: Measurement) -> str:

@@ -1,47 +1,113 @@
-"""The runs that a verification makes.
+"""The runs that claims need, and the settings that come of them.
 
-Each paper has a module ``plans`` with ``PLANS``, what ``purify verify`` runs by the name of
-``--preset``: ``{"seeds": n, "groups": (group, ...)}``. A group has a ``preset``, its ``runs``
-(settings that tell its sizes apart), and where needed ``set`` (changes of the preset), ``seeds``
-(its own number) and ``claims`` (ids: it is needed for those alone). A plan with ``claims`` is
-made for those: they are confronted where the user names none.
+A claim declares its runs, so that a theorem is one file: ``RUNS`` says for the name of each plan
+(what ``purify verify --preset`` takes) which families it is confronted with. Families that several
+claims share stand once, in the module ``plans`` of their paper.
 """
 
-import importlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simulator.experiments import DEFAULT, paper, preset
-from simulator.names import require_known
+from simulator.experiments import DEFAULT, preset
 
-__all__ = ["plan", "plan_names", "plan_settings"]
+if TYPE_CHECKING:
+    from theory.claim import Theorem
 
-
-def plan_names(word: str = DEFAULT.name) -> list[str]:
-    """Return the names of a paper's plans."""
-    return list(_plans(word))
+__all__ = ["Family", "Plans", "for_plan", "plan_names", "settings_of", "sizes"]
 
 
-def plan(name: str, word: str = DEFAULT.name) -> dict[str, Any]:
-    """Return the plan of a verification, or raise ValueError with the nearest name."""
-    plans = _plans(word)
-    return dict(plans[require_known("preset", name, plans)])
+class Family(NamedTuple):
+    """Runs of one preset that differ in their sizes and seeds.
 
-
-def plan_settings(chosen: Mapping[str, Any], claims: Sequence[str], seeds: int | None = None,
-                  word: str = DEFAULT.name) -> list[dict[str, Any]]:
-    """Return the settings of every run that ``claims`` need; ``seeds`` replaces the plan's.
-
-    All sizes of a seed come before the next seed: an interrupted verification is complete for
-    the seeds it has.
+    Attributes
+    ----------
+    preset : str
+        Of the claim's paper.
+    sizes : tuple of dict
+        Settings that tell the sizes apart.
+    changes : dict
+        What all of them change of the preset; a name of its own keeps their numbers apart from
+        those of another family at the same size.
+    seeds : int
+        How many, from 0.
     """
-    groups = [(group, seeds or group.get("seeds", chosen["seeds"])) for group in chosen["groups"]
-              if not group.get("claims") or set(claims) & set(group["claims"])]
-    return [preset(group["preset"], word) | group.get("set", {}) | run | {"seed": seed}
-            for seed in range(max((count for _, count in groups), default=0))
-            for group, count in groups if seed < count for run in group["runs"]]
+
+    preset: str
+    sizes: tuple[Mapping[str, Any], ...] = ({},)
+    changes: Mapping[str, Any] = {}
+    seeds: int = 8
 
 
-def _plans(word: str) -> Mapping[str, dict[str, Any]]:
-    module = importlib.import_module(f"theory.{paper(word).name}.plans")
-    return module.PLANS  # type: ignore[no-any-return]
+Plans = Mapping[str, tuple[Family, ...]]
+
+
+def sizes(*pairs: tuple[int, int]) -> tuple[dict[str, Any], ...]:
+    """Return the settings of sizes (d, k)."""
+    return tuple({"d": d, "k": k} for d, k in pairs)
+
+
+def plan_names(theorems: Iterable["Theorem"]) -> list[str]:
+    """Return the names of the plans that any of the claims has runs in."""
+    return list(dict.fromkeys(name for theorem in theorems for name in theorem.runs))
+
+
+def for_plan(theorems: Iterable["Theorem"], name: str,
+             wanted: Sequence[str] | None = None) -> list["Theorem"]:
+    """Return the claims that a plan is made for: those with runs in it, or those wanted.
+
+    Raises
+    ------
+    ValueError
+        A wanted claim has no runs in the plan; the line names the plans that have them.
+    """
+    if wanted is None:
+        return [theorem for theorem in theorems if name in theorem.runs]
+    chosen = [theorem for theorem in theorems if theorem.claim.id in wanted]
+    for theorem in chosen:
+        if name not in theorem.runs:
+            plans = " or ".join(f"--preset {plan}" for plan in theorem.runs)
+            raise ValueError(f"claim {theorem.claim.id}: expected runs in the plan {name}, got "
+                             f"none: they are in {plans or 'no plan'}")
+    return chosen
+
+
+def settings_of(theorems: Iterable["Theorem"], name: str, seeds: int | Sequence[int] | None = None,
+                paper: str = DEFAULT.name) -> list[dict[str, Any]]:
+    """Return the settings of every run that claims need in a plan, each once.
+
+    Parameters
+    ----------
+    theorems : iterable of Theorem
+    name : str
+        Of the plan.
+    seeds : int, sequence of int or None
+        In place of each family's own: so many from 0, or these.
+    paper : str
+
+    Returns
+    -------
+    list of dict
+        All sizes of a seed come before the next seed: an interrupted verification is complete
+        for the seeds it has.
+    """
+    families = [family for theorem in theorems for family in theorem.runs.get(name, ())]
+    found: dict[str, dict[str, Any]] = {}
+    for seed, family in _by_seed(families, seeds):
+        for size in family.sizes:
+            settings = (preset(family.preset, paper) | dict(family.changes) | dict(size)
+                        | {"seed": seed})
+            found.setdefault(repr(sorted(settings.items())), settings)
+    return list(found.values())
+
+
+def _by_seed(families: Sequence[Family],
+             seeds: int | Sequence[int] | None) -> Iterator[tuple[int, Family]]:
+    def of(family: Family) -> Sequence[int]:
+        if seeds is None:
+            return range(family.seeds)
+        return range(seeds) if isinstance(seeds, int) else seeds
+
+    for seed in sorted({seed for family in families for seed in of(family)}):
+        for family in families:
+            if seed in of(family):
+                yield seed, family

@@ -281,12 +281,12 @@ def fresh(out, *flags):
 
 
 def test_no_trouble_with_figures_changes_the_exit_code(tmp_path, monkeypatch, capsys):
-    from theory import papers
+    import theory
 
     def broken(*arguments):
         raise RuntimeError("no font\nfound")
 
-    monkeypatch.setattr(papers, "draw_run", broken)
+    monkeypatch.setattr(theory, "draw_run", broken)
     assert fresh(tmp_path) == 0
     shown = capsys.readouterr()
     assert "clean accuracy" in shown.out
@@ -310,9 +310,9 @@ def test_figures_that_are_a_file_are_one_line(tmp_path, monkeypatch, capsys):
 
 
 def test_the_table_is_printed_before_anything_is_drawn(tmp_path, monkeypatch, capsys):
-    from theory import papers
+    import theory
     before = []
-    monkeypatch.setattr(papers, "draw_run", lambda *arguments: before.append(
+    monkeypatch.setattr(theory, "draw_run", lambda *arguments: before.append(
         capsys.readouterr().out))
     assert fresh(tmp_path) == 0
     assert "clean accuracy" in before[0]
@@ -320,12 +320,12 @@ def test_the_table_is_printed_before_anything_is_drawn(tmp_path, monkeypatch, ca
 
 def test_an_interrupt_while_figures_are_drawn_says_that_the_run_is_complete(
         tmp_path, monkeypatch, capsys):
-    from theory import papers
+    import theory
 
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(papers, "draw_run", interrupted)
+    monkeypatch.setattr(theory, "draw_run", interrupted)
     assert fresh(tmp_path) == 130
     shown = capsys.readouterr()
     assert "clean accuracy" in shown.out and "is complete" in shown.err

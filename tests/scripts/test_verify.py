@@ -4,28 +4,25 @@ import json
 
 import pytest
 
+import theory
 from scripts import cli, verify
-from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.runs.folder import RunFolder
-from theory.feature_purification import CLAIMS
-from theory.feature_purification.phase_picture import POWERS
-from theory.feature_purification.plans import PLANS
-from theory.plans import plan, plan_names, plan_settings
-from theory.scaling import MIN_RATIO, MIN_SIZES
+from theory.feature_purification import plans
 
 from small import SMALL
 
 SMOKE = ["--preset", "smoke", "--workers", "1"]
 KEYS = {"id", "verdict", "measured", "low", "high", "expected", "caveats"}
-IDS = [theorem.claim.id for theorem in CLAIMS]
+CLAIMS = theory.claims()
+TINY = {key: value for key, value in SMALL.items() if key not in ("d", "k")}
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     """A plan of three runs of a fraction of a second."""
-    settings = {key: value for key, value in SMALL.items() if key not in ("d", "k")}
-    monkeypatch.setitem(PLANS, "smoke", {"seeds": 3, "groups": (
-        {"preset": "smoke", "runs": ({"d": 20, "k": 3},), "set": settings},)})
+    family = plans.MACHINERY._replace(sizes=({"d": 20, "k": 3},), changes=TINY)
+    for runs in (plans.NETWORK, plans.PERTURBATIONS, plans.LEARNERS, plans.CURVES):
+        monkeypatch.setitem(runs, "smoke", (family,))
 
 
 def test_smoke_runs_confronts_and_reports(tmp_path, capsys):
@@ -36,7 +33,8 @@ def test_smoke_runs_confronts_and_reports(tmp_path, capsys):
     folder = tmp_path / "verify-smoke"
     content = json.loads((folder / "findings.json").read_text())
     assert set(content) == {"findings"}
-    assert [entry["id"] for entry in content["findings"]] == IDS
+    assert [entry["id"] for entry in content["findings"]] == [
+        theorem.claim.id for theorem in CLAIMS]
     assert all(set(entry) == KEYS for entry in content["findings"])
     verdicts = {entry["verdict"] for entry in content["findings"]}
     assert verdicts <= {"holds", "fails", "outside the regime"}
@@ -133,50 +131,13 @@ def test_a_dry_run_lists_the_runs_and_writes_nothing(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["desk", "paper"])
-def test_a_plan_is_valid_and_varies_d_and_k_separately(name):
-    from theory.scaling import vary_separately
-    theorems = [name for name in IDS if name != "R1"]  # which rounds k to either side of d^a
-    settings = plan_settings(plan(name), theorems, 1)
-    configs = [PurificationConfig.from_settings(entry) for entry in settings]
-    assert all(config.k**2 <= config.d for config in configs)
-    lottery = [config for config in configs if config.name == "lottery"]
-    assert len(lottery) >= 6
-    assert vary_separately([c.d for c in lottery], [c.k for c in lottery])
-    assert plan(name)["seeds"] >= (8 if name == "paper" else 3)
-
-
-@pytest.mark.parametrize("name", ["phase", "paper"])
-def test_the_plan_of_the_phase_picture_has_every_size_of_it_once(name):
-    configs = [PurificationConfig.from_settings(entry)
-               for entry in plan_settings(plan(name), ["R1"], 1)]
-    assert len(set(configs)) == len(configs) == len({config.size for config in configs})
-    for power in POWERS:
-        d = sorted(config.d for config in configs if config.k == round(config.d**power))
-        assert len(d) >= MIN_SIZES and d[-1] >= MIN_RATIO * d[0]
-
-
-def test_a_plan_made_for_a_claim_confronts_it_alone(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(PLANS, "smoke", PLANS["smoke"] | {"claims": ("R1",)})
-    for flags, confronted in (([], ["R1"]), (["--claims", "A2"], ["A2"])):
-        command = [*SMOKE, "--out", str(tmp_path), "--format", "json", *flags]
-        assert verify.main(command) == 0
-        findings = json.loads(capsys.readouterr().out)["findings"]
-        assert [entry["id"] for entry in findings] == confronted
-
-
-def test_a_claim_gets_only_the_groups_it_needs():
-    names = {entry["name"] for entry in plan_settings(plan("desk"), ["A2"], 1)}
-    assert names == {"lottery"}
-    assert {entry["seed"] for entry in plan_settings(plan("desk"), ["A3"], 2)} == {0, 1}
-    assert {entry["name"] for entry in plan_settings(plan("desk"), ["A8"])} == {"desk-learners"}
-
-
-def test_every_group_names_claims_that_exist():
-    for name in plan_names("purification"):
-        assert set(plan(name).get("claims", ())) <= set(IDS)
-        for group in plan(name)["groups"]:
-            assert set(group.get("claims", ())) <= set(IDS)
+def test_a_claim_without_runs_in_a_plan_is_one_line_that_names_those_that_have_them(
+        tmp_path, capsys):
+    assert cli.main(["verify", "--claims", "R1", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err.strip()
+    assert len(said.splitlines()) == 1
+    assert "claim R1: expected runs in the plan desk, got none: they are in" in said
+    assert "--preset phase" in said and "--preset paper" in said
 
 
 def test_a_claim_sees_only_the_runs_made_for_it(tmp_path, monkeypatch, capsys):
@@ -191,11 +152,11 @@ def test_a_claim_sees_only_the_runs_made_for_it(tmp_path, monkeypatch, capsys):
             return claim.Finding(claim.Claim(name, "", "", "", (), "", "", 0.0), claim.OUTSIDE)
         return confront
 
-    from theory import feature_purification
-    monkeypatch.setattr(feature_purification, "CLAIMS", tuple(
-        claim.Theorem(theorem.claim, spy(theorem.claim.id)) for theorem in CLAIMS[:7]))
-    group = PLANS["smoke"]["groups"][0]
-    other = group | {"set": group["set"] | {"name": "other"}, "claims": ("A7",)}
-    monkeypatch.setitem(PLANS, "smoke", {"seeds": 1, "groups": (group, other)})
+    family = plans.MACHINERY._replace(seeds=1, sizes=({"d": 20, "k": 3},), changes=TINY)
+    other = family._replace(changes=TINY | {"name": "other"})
+    made = {"A6": (family,), "A7": (family, other)}
+    monkeypatch.setattr(theory, "claims", lambda paper: tuple(
+        claim.Theorem(claim.Claim(name, name, "", "", (), "", "", 0.0), spy(name),
+                      {"smoke": families}) for name, families in made.items()))
     verify.main([*SMOKE, "--out", str(tmp_path), "--claims", "A6,A7"])
     assert seen == {"A6": ["smoke"], "A7": ["other", "smoke"]}

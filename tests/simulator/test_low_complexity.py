@@ -22,7 +22,9 @@ from simulator.networks.polynomials import Polynomial
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.runs.config import config_hash
 from simulator.runs.folder import RunFolder
-from theory.plans import plan, plan_settings
+from theory.claim import Theorem
+from theory.feature_purification import low_complexity_is_not_robust as a8
+from theory.plans import settings_of
 
 from small import small_config, small_flags
 
@@ -169,7 +171,8 @@ def test_the_command_prints_a_table_of_learners(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["desk", "paper"])
 def test_no_plan_has_two_runs_of_one_family_size_and_seed(name):
-    configs = [config_of(settings) for settings in plan_settings(plan(name), ["A8"], 1)]
+    configs = [config_of(settings) for settings in
+               settings_of([Theorem(a8.CLAIM, a8.confront, a8.RUNS)], name, 1)]
     assert any(config.learner_steps for config in configs)
     places = [(config.name, *config.size, config.seed) for config in configs]
     assert len(set(places)) == len(places)

@@ -12,11 +12,12 @@ import numpy as np
 from theory.claim import Claim, Finding, Measurement, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, confronted, of_slopes
+from theory.feature_purification.plans import NETWORK
 from theory.regime import (BELOW_SQUARE_ROOT, FRESH_SAMPLES, LEARNED, MORE_NEURONS, largest_family,
                            same_seeds)
 from theory.scaling import TooFew, fit_exponent, vary_separately
 
-__all__ = ["CLAIM", "confront"]
+__all__ = ["CLAIM", "RUNS", "confront"]
 
 CLAIM = Claim(
     id="A2", title="dense mixtures of size k/d",
@@ -29,6 +30,7 @@ CLAIM = Claim(
     quantity="exponent of the mixture ratio r in p, over sizes with d and k varied separately",
     law="slope 1: value in [0.85, 1.15], interval in [0.7, 1.3]",
     expected=1.0)
+RUNS = NETWORK
 
 
 def confront(runs: Sequence[Run]) -> Finding:

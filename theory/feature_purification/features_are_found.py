@@ -17,10 +17,11 @@ from theory.claim import Claim, Finding, Measurement, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
+from theory.feature_purification.plans import NETWORK
 from theory.regime import BELOW_SQUARE_ROOT, FRESH_SAMPLES, MORE_NEURONS, largest_family, same_seeds
 from theory.scaling import TooFew
 
-__all__ = ["CLAIM", "confront", "features_found", "initial_cosine"]
+__all__ = ["CLAIM", "RUNS", "confront", "features_found", "initial_cosine"]
 
 CONTRAST = 2.0  # times what the largest of d Gaussian coefficients reaches by chance
 
@@ -38,6 +39,7 @@ CLAIM = Claim(
     law="features found and accuracy at least 0.95 at every size; cosine smaller at the largest "
         "d than at the smallest",
     expected=1.0)
+RUNS = NETWORK
 
 
 def confront(runs: Sequence[Run]) -> Finding:

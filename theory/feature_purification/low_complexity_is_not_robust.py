@@ -23,10 +23,11 @@ from simulator.randomness import Role, stream
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted
+from theory.feature_purification.plans import LEARNERS
 from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED, by_size
 from theory.scaling import TooFew
 
-__all__ = ["CERTIFIED", "CLAIM", "comparison_radius", "confront", "strong_features_decide"]
+__all__ = ["CERTIFIED", "CLAIM", "RUNS", "comparison_radius", "confront", "strong_features_decide"]
 
 CERTIFIED = 0.6  # the radius is the largest with at least this certified accuracy
 ACCEPTED = 0.5
@@ -67,6 +68,7 @@ CLAIM = Claim(
              "network's certified accuracy is at least 0.6 in every seed; its distance below that",
     law="attacked accuracy at most 0.5, distance at least 0, at every size",
     expected=ACCEPTED)
+RUNS = LEARNERS
 
 
 def confront(runs: Sequence[Run]) -> Finding:

@@ -19,9 +19,10 @@ from simulator.jit import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
+from theory.feature_purification.plans import PERTURBATIONS
 from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED
 
-__all__ = ["CLAIM", "confront", "trained_update"]
+__all__ = ["CLAIM", "RUNS", "confront", "trained_update"]
 
 GAINED = Assumption("adversarial training gains 10 % of attacked accuracy at tau",
                     lambda run: run.summary["adversarial"]["attacked_accuracy"]
@@ -41,6 +42,7 @@ CLAIM = Claim(
              "d/10 gives",
     law="at least 0.8 at every size",
     expected=1.0)
+RUNS = PERTURBATIONS
 
 Update = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -13,11 +13,12 @@ from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, of_slopes, series_over_sizes,
                              size_names, values_of)
+from theory.feature_purification.plans import PERTURBATIONS
 from theory.regime import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED,
                            largest_family, same_seeds, typical_margin, universal_shift)
 from theory.scaling import TooFew, fit_exponent
 
-__all__ = ["CLAIM", "confront"]
+__all__ = ["CLAIM", "RUNS", "confront"]
 
 REACHED = Assumption("d is large enough: as a reading, the universal direction moves <w*, z>, "
                      "by tau sqrt(d) a r / (1 + a r) with a = d P(gate open), past its median",
@@ -35,6 +36,7 @@ CLAIM = Claim(
              "that the strongest attack causes",
     law="accuracy at most 0.5, share of the drop at least 0.8, at every size",
     expected=0.0)
+RUNS = PERTURBATIONS
 
 
 def confront(runs: Sequence[Run]) -> Finding:

@@ -12,10 +12,11 @@ from theory.claim import Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
+from theory.feature_purification.plans import PERTURBATIONS
 from theory.regime import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED,
                            expected_active)
 
-__all__ = ["CLAIM", "confront", "participation", "top_share"]
+__all__ = ["CLAIM", "RUNS", "confront", "participation", "top_share"]
 
 CLAIM = Claim(
     id="A4", title="perturbations are dense before, pure features after",
@@ -31,6 +32,7 @@ CLAIM = Claim(
     law="clean at least 0.5 of a Gaussian's, robust share at least 0.5, factor at least 2, at "
         "every size",
     expected=1.0)
+RUNS = PERTURBATIONS
 
 
 def confront(runs: Sequence[Run]) -> Finding:

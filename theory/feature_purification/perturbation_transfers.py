@@ -15,9 +15,10 @@ from simulator.jit import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
+from theory.feature_purification.plans import PERTURBATIONS
 from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, LEARNED
 
-__all__ = ["CLAIM", "confront", "strongest"]
+__all__ = ["CLAIM", "RUNS", "confront", "strongest"]
 
 SAME_TASK = Assumption("the networks of all seeds see the same dictionary and labels",
                        lambda run: run.config.dictionary == "identity"
@@ -38,6 +39,7 @@ CLAIM = Claim(
              "at radius tau, averaged over all B for each A",
     law="at least 0.8 at every size",
     expected=1.0)
+RUNS = PERTURBATIONS
 
 Perturb = Callable[[Run, Simulation], np.ndarray]
 

@@ -29,11 +29,12 @@ from simulator.jit import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, confronted, of_slopes
+from theory.feature_purification.plans import CURVES
 from theory.regime import (EUCLIDEAN, FRESH_SAMPLES, LEARNED, PURIFIED, expected_active,
                            largest_family, same_seeds)
 from theory.scaling import Exponent, TooFew, fit_exponent
 
-__all__ = ["CLAIM", "POWERS", "Flip", "confront", "first_order_radius", "on_curve",
+__all__ = ["CLAIM", "RUNS", "POWERS", "Flip", "confront", "first_order_radius", "on_curve",
            "reading", "what_flips"]
 
 POWERS = (0.34, 0.4, 0.45, 0.5)
@@ -68,6 +69,7 @@ CLAIM = Claim(
              "farthest from its reading",
     law="every exponent within 0.15 of its reading, with its interval",
     expected=0.0)
+RUNS = CURVES
 
 
 def reading(network: str, power: float) -> float:

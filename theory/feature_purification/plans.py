@@ -1,58 +1,59 @@
-"""What ``purify verify`` runs for the claims of this paper; see :mod:`theory.plans`."""
+"""The families of runs that the claims of this paper share; see :mod:`theory.plans`."""
 
 from typing import Any
 
-__all__ = ["PLANS"]
+from theory.plans import Family, sizes
 
+__all__ = ["CURVES", "DENSE", "LEARNERS", "LOTTERY", "MACHINERY", "NETWORK", "PAPER_DENSE",
+           "PAPER_LOTTERY", "PERTURBATIONS"]
 
-def _sizes(*sizes: tuple[int, int]) -> tuple[dict[str, Any], ...]:
-    return tuple({"d": d, "k": k} for d, k in sizes)
+# Float32 and one thread: verify needs many small runs, and a second thread only waits on products
+# this small.
+QUICK: dict[str, Any] = {"dtype": "float32", "threads": 1, "record_every": 200}
+FEW: dict[str, Any] = QUICK | {"test_samples": 500, "evaluation_chunk": 500}
+MANY: dict[str, Any] = QUICK | {"test_samples": 2000}
+# A8 trains all the low-complexity learners too, and certifies at more radii and samples: families
+# of their own, because other claims would take a second run of one size and seed for a repeat.
+TAUGHT: dict[str, Any] = FEW | {"learner_steps": 150, "bracket_samples": 100}
+LONG_TAUGHT: dict[str, Any] = TAUGHT | {"learner_steps": 400}
+LONG_CURVE = (64, 91, 128, 181, 256, 362, 512, 1024)
+THEOREM_SIZES = sizes((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8), (256, 16),
+                      (512, 4), (512, 8), (512, 16))
 
 
 def _curves(*dimensions: int) -> tuple[dict[str, Any], ...]:
     """Sizes along k = d^a of the phase picture (R1)."""
-    return _sizes(*dict.fromkeys((d, round(d**power)) for d in dimensions
-                                 for power in (0.34, 0.4, 0.45, 0.5)))
+    return sizes(*dict.fromkeys((d, round(d**power)) for d in dimensions
+                                for power in (0.34, 0.4, 0.45, 0.5)))
 
 
-# Float32 and one thread: verify needs many small runs, and a second thread only waits on products
-# this small.
-_QUICK: dict[str, Any] = {"dtype": "float32", "threads": 1, "record_every": 200}
+# Too small for verdicts: to see that everything works.
+MACHINERY = Family("smoke", sizes((36, 4), (64, 4)), {"record_every": 200}, 3)
+
+LOTTERY = Family("lottery", sizes((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8)), FEW, 5)
 # The "desk" runs have a universal direction strong enough for A3, and too few neurons for A1, A2.
-_DENSE_CLAIMS = ("A3", "A4", "A5", "A7", "A9")
-_NETWORK_CLAIMS = ("A1", "A2", "A6", *_DENSE_CLAIMS)  # all but A8, which has runs of its own
-# A8 trains all the low-complexity learners too, and certifies at more radii and samples: families
-# of their own, because other claims would take a second run of one size and seed for a repeat.
-_LEARNERS: dict[str, Any] = _QUICK | {"learner_steps": 150, "bracket_samples": 100,
-                                      "test_samples": 500, "evaluation_chunk": 500}
+DENSE = Family("desk", sizes((100, 5), (200, 7)), FEW, 5)
+PAPER_LOTTERY = Family("lottery", THEOREM_SIZES, MANY)
+PAPER_DENSE = Family("desk", sizes((100, 5), (200, 7), (400, 9), (800, 11)), MANY)
+
+# What claims about trained networks are confronted with, those about perturbations too.
+NETWORK = {"smoke": (MACHINERY,), "desk": (LOTTERY,), "paper": (PAPER_LOTTERY,)}
+PERTURBATIONS = {"smoke": (MACHINERY,), "desk": (LOTTERY, DENSE),
+                 "paper": (PAPER_LOTTERY, PAPER_DENSE)}
+
+LEARNERS = {
+    "smoke": (MACHINERY,),
+    "desk": (Family("desk", sizes((64, 4)), TAUGHT | {"name": "desk-learners"}, 3),),
+    "paper": (Family("desk", sizes((64, 4), (100, 5), (200, 7)),
+                     LONG_TAUGHT | {"name": "desk-learners"}),
+              Family("lottery", sizes((64, 4), (128, 8)),
+                     LONG_TAUGHT | {"name": "lottery-learners"}))}
+
 # The many sizes of the phase picture; nothing is certified in it.
-_PHASE: dict[str, Any] = _QUICK | {"bracket_samples": 0}
-_THEOREM_SIZES = _sizes((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8), (256, 16),
-                        (512, 4), (512, 8), (512, 16))
-PLANS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": 3, "groups": (
-        {"preset": "smoke", "runs": _sizes((36, 4), (64, 4)), "set": {"record_every": 200}},)},
-    "desk": {"seeds": 5, "groups": (
-        {"preset": "lottery",
-         "runs": _sizes((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8)),
-         "claims": _NETWORK_CLAIMS, "set": _QUICK | {"test_samples": 500, "evaluation_chunk": 500}},
-        {"preset": "desk", "runs": _sizes((100, 5), (200, 7)), "claims": _DENSE_CLAIMS,
-         "set": _QUICK | {"test_samples": 500, "evaluation_chunk": 500}},
-        {"preset": "desk", "runs": _sizes((64, 4)), "claims": ("A8",), "seeds": 3,
-         "set": _LEARNERS | {"name": "desk-learners"}})},
-    "phase": {"seeds": 3, "claims": ("R1",), "groups": (
-        {"preset": "lottery", "runs": _curves(64, 91, 128, 256, 512),
-         "set": _PHASE | {"test_samples": 500, "evaluation_chunk": 500}},)},
-    "paper": {"seeds": 8, "groups": (
-        {"preset": "lottery", "runs": _THEOREM_SIZES, "claims": (*_NETWORK_CLAIMS, "R1"),
-         "set": _QUICK | {"test_samples": 2000}},
-        {"preset": "lottery", "claims": ("R1",), "set": _PHASE | {"test_samples": 2000},
-         "runs": tuple(size for size in _curves(64, 91, 128, 181, 256, 362, 512, 1024)
-                       if size not in _THEOREM_SIZES)},
-        {"preset": "desk", "runs": _sizes((100, 5), (200, 7), (400, 9), (800, 11)),
-         "claims": _DENSE_CLAIMS, "set": _QUICK | {"test_samples": 2000}},
-        {"preset": "desk", "runs": _sizes((64, 4), (100, 5), (200, 7)), "claims": ("A8",),
-         "set": _LEARNERS | {"name": "desk-learners", "learner_steps": 400}},
-        {"preset": "lottery", "runs": _sizes((64, 4), (128, 8)), "claims": ("A8",),
-         "set": _LEARNERS | {"name": "lottery-learners", "learner_steps": 400}})},
-}
+CURVES = {
+    "smoke": (MACHINERY,),
+    "phase": (Family("lottery", _curves(64, 91, 128, 256, 512), FEW | {"bracket_samples": 0}, 3),),
+    "paper": (PAPER_LOTTERY,
+              Family("lottery", tuple(size for size in _curves(*LONG_CURVE)
+                                      if size not in THEOREM_SIZES),
+                     MANY | {"bracket_samples": 0}))}

@@ -13,9 +13,10 @@ from theory.claim import Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
+from theory.feature_purification.plans import NETWORK
 from theory.regime import BELOW_SQUARE_ROOT, COVERED, LEARNED, PURIFIED
 
-__all__ = ["CLAIM", "confront"]
+__all__ = ["CLAIM", "RUNS", "confront"]
 
 CLAIM = Claim(
     id="A6", title="feature purification",
@@ -29,6 +30,7 @@ CLAIM = Claim(
     law="ratio falls by a factor of at least 5, purity and accuracy after at least 0.5 and 0.95, "
         "beta_i > 0 for at least 0.95 of the neurons, at every size",
     expected=5.0)
+RUNS = NETWORK
 
 
 def confront(runs: Sequence[Run]) -> Finding:

@@ -1,16 +1,12 @@
-"""What ``purify verify`` runs for the claims of this paper; see :mod:`theory.plans`."""
+"""The runs that all claims of this paper share; see :mod:`theory.plans`."""
 
-from typing import Any
+from theory.plans import Family
 
-__all__ = ["PLANS"]
+__all__ = ["MASKS"]
 
-_ONE: tuple[dict[str, Any], ...] = ({},)
-PLANS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": 3, "groups": ({"preset": "smoke", "runs": _ONE},)},
-    "desk": {"seeds": 8, "groups": ({"preset": "desk", "runs": _ONE},
-                                    {"preset": "feature", "runs": _ONE})},
-    "paper": {"seeds": 8, "groups": (
-        {"preset": "desk", "runs": ({"m": 1000}, {"m": 4000})},
-        {"preset": "better", "runs": ({"m": 1000}, {"m": 4000})},
-        {"preset": "feature", "runs": ({"m": 400}, {"m": 800})})},
-}
+MASKS = {
+    "smoke": (Family("smoke", seeds=3),),
+    "desk": (Family("desk"), Family("feature")),
+    "paper": (Family("desk", ({"m": 1000}, {"m": 4000})),
+              Family("better", ({"m": 1000}, {"m": 4000})),
+              Family("feature", ({"m": 400}, {"m": 800})))}

@@ -1,11 +1,13 @@
 """A run of stages keeps what is finished, and goes on with the first stage that is not."""
 
+import importlib
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
+import theory
 from simulator.errors import Diverged, Stopped
 from simulator.experiments import (PAPERS, config_class, config_of, experiment_module, preset,
                                    preset_names)
@@ -14,9 +16,7 @@ from simulator.runs import stages as engine
 from simulator.runs.config import Config, config_hash
 from simulator.runs.folder import RunFolder
 from simulator.runs.stages import Stage, bar, run_stages, silent
-from theory.papers import figures_module
-from theory.papers import paper as claims_module
-from theory.plans import plan, plan_names, plan_settings
+from theory.plans import for_plan, plan_names, settings_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,10 +219,11 @@ def test_every_paper_has_presets_plans_claims_and_figures(paper):
     for name in preset_names(paper.name):
         config = config_of(preset(name, paper.name))
         assert config.MODEL == paper.model and config_of(config.to_dict()) == config
-    ids = [theorem.claim.id for theorem in claims_module(paper.name).CLAIMS]
-    assert {name[0] for name in ids} <= set(paper.letters)
-    for name in plan_names(paper.name):
+    claims = theory.claims(paper.name)
+    assert {theorem.claim.id[0] for theorem in claims} <= set(paper.letters)
+    for name in plan_names(claims):
         configs = [config_of(settings)
-                   for settings in plan_settings(plan(name, paper.name), ids, 2, paper.name)]
+                   for settings in settings_of(for_plan(claims, name), name, 2, paper.name)]
         assert configs and len(set(configs)) == len(configs)
-    assert callable(figures_module(paper.name).draw_run)
+    figures = importlib.import_module(f"theory.{paper.name}.figures")
+    assert callable(figures.draw_run)

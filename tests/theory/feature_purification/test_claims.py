@@ -8,13 +8,14 @@ import math
 import numpy as np
 import pytest
 
+import theory
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.directions import Universal
 from simulator.attacks.worst_case import worst_case
 from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.networks.symmetric_relu import SymmetricReLU
 from theory.claim import FAILS, HOLDS, OUTSIDE, confront_all
-from theory.feature_purification import (CLAIMS, dense_mixtures, features_are_found,
+from theory.feature_purification import (dense_mixtures, features_are_found,
                                          low_complexity_is_not_robust, low_rank_update,
                                          one_direction_breaks, perturbation_is_dense,
                                          perturbation_transfers, phase_picture, purification,
@@ -27,6 +28,7 @@ from planted.feature_purification import (bracketed, changed, lottery_weights, m
                                           no_flips, phase_runs, planted_config, planted_run)
 from planted.learners import WEAK, learner_runs
 
+CLAIMS = theory.claims()
 SEEDS = (0, 1, 2)
 
 
@@ -300,23 +302,6 @@ def test_a2_does_not_take_the_logarithm_of_a_ratio_that_is_not_positive(rng):
 
 
 # --- the registry and the quantities ------------------------------------------------------
-
-
-def test_the_registry_is_complete_and_in_order():
-    ids = [theorem.claim.id for theorem in CLAIMS]
-    assert ids == sorted(ids) and len(set(ids)) == len(ids)
-    for theorem in CLAIMS:
-        claim = theorem.claim
-        assert claim.statement and claim.law and claim.quantity and claim.assumptions
-        assert "arXiv 2005.10190" in claim.source
-
-
-def test_every_claim_has_its_truth_and_its_control_in_this_file():
-    names = [name for name in globals() if name.startswith("test_")]
-    for theorem in CLAIMS:
-        label = f"test_{theorem.claim.id.lower()}_"
-        assert any(name.startswith(label + "holds") for name in names), theorem.claim.id
-        assert any(name.startswith(label + "fails") for name in names), theorem.claim.id
 
 
 def test_confronting_all_claims_keeps_their_order(planted):

@@ -8,10 +8,14 @@ import pytest
 from simulator.experiments import preset
 from simulator.experiments.ntk_evolution.config import NTKConfig
 from simulator.experiments.ntk_evolution.experiment import simulate
+from theory import claims
 from theory.claim import FAILS, HOLDS, OUTSIDE, Run, confront_all
 from theory.drawing.claims import png
-from theory.ntk_evolution import (CLAIMS, confront_c1, confront_c2, confront_c3, confront_c4,
-                                  frozen, lazy_velocity, path_share, velocities)
+from theory.ntk_evolution import (adversarial_kernel_differs, fixed_kernel_trained_robust,
+                                  its_kernel_is_robust, kernel_moves_then_rests)
+from theory.ntk_evolution.quantities import frozen, lazy_velocity, path_share, velocities
+
+CLAIMS = claims("ntk_evolution")
 
 STEPS, EVERY = 400, 10
 # (mode, data) -> attacked accuracy of phase 2 on any kernel but the first
@@ -48,42 +52,72 @@ def runs(count=4, **changes):
     return [planted(seed, **changes) for seed in range(count)]
 
 
-def test_all_claims_hold_on_what_they_say():
+def holds(confront, seeds=8):
+    finding = confront(runs(seeds))
+    assert finding.verdict == HOLDS, finding.caveats
+    assert finding.seeds == tuple(range(seeds))
+    assert png(finding.data).startswith(b"\x89PNG")
+
+
+def test_all_claims_hold_together_on_what_they_say():
     findings = confront_all(runs(8), CLAIMS)
-    assert [finding.id for finding in findings] == ["C1", "C2", "C3", "C4"]
-    assert [finding.verdict for finding in findings] == [HOLDS] * 4
-    for finding in findings:
-        assert finding.seeds == tuple(range(8))
-        assert png(finding.data).startswith(b"\x89PNG")
+    assert [finding.verdict for finding in findings] == [HOLDS] * len(CLAIMS)
 
 
-@pytest.mark.parametrize("confront, changes", [
-    (confront_c1, {"speed": {"adversarial": lambda t: 1.0}}),
-    (confront_c1, {"speed": {"clean": lambda t: math.exp(t / 100.0)}}),
-    (confront_c2, {"between": 0.02}),
-    (confront_c2, {"within": (0.09, 0.02)}),
-    (confront_c3, {"attacked": {("adversarial", "benign"): 0.3}}),
-    (confront_c3, {"attacked": {("clean", "benign"): 0.6}}),
-    (confront_c4, {"attacked": {("clean", "adversarial"): 0.1, ("clean", "benign"): 0.2}}),
-    (confront_c4, {"attacked": {("clean", "adversarial"): 0.75}}),
-], ids=["never lazy", "faster and faster", "same kernel", "runs scatter", "not robust",
-        "robust either way", "nothing gained", "as good as the other kernel"])
-def test_each_claim_fails_on_its_control(confront, changes):
-    assert confront(runs()).verdict == HOLDS
-    assert confront(runs(**changes)).verdict == FAILS
+def test_c1_holds_for_a_kernel_that_comes_to_rest():
+    holds(kernel_moves_then_rests.confront)
+
+
+@pytest.mark.parametrize("speed", [
+    {"adversarial": lambda t: 1.0}, {"clean": lambda t: math.exp(t / 100.0)}],
+    ids=["never lazy", "faster and faster"])
+def test_c1_fails_for_a_kernel_that_moves_on(speed):
+    assert kernel_moves_then_rests.confront(runs(speed=speed)).verdict == FAILS
+
+
+def test_c2_holds_for_kernels_far_apart():
+    holds(adversarial_kernel_differs.confront)
+
+
+@pytest.mark.parametrize("changes", [{"between": 0.02}, {"within": (0.09, 0.02)}],
+                         ids=["same kernel", "runs scatter"])
+def test_c2_fails_for_kernels_as_near_as_two_runs(changes):
+    assert adversarial_kernel_differs.confront(runs(**changes)).verdict == FAILS
+
+
+def test_c3_holds_for_a_robust_kernel():
+    holds(its_kernel_is_robust.confront)
+
+
+@pytest.mark.parametrize("attacked", [{("adversarial", "benign"): 0.3}, {("clean", "benign"): 0.6}],
+                         ids=["not robust", "robust either way"])
+def test_c3_fails_for_others(attacked):
+    assert its_kernel_is_robust.confront(runs(attacked=attacked)).verdict == FAILS
+
+
+def test_c4_holds_for_a_gain_in_part():
+    holds(fixed_kernel_trained_robust.confront)
+
+
+@pytest.mark.parametrize("attacked", [
+    {("clean", "adversarial"): 0.1, ("clean", "benign"): 0.2}, {("clean", "adversarial"): 0.75}],
+    ids=["nothing gained", "as good as the other kernel"])
+def test_c4_fails_without_a_gain_or_with_a_whole_one(attacked):
+    assert fixed_kernel_trained_robust.confront(runs(attacked=attacked)).verdict == FAILS
 
 
 def test_a_slower_lazy_phase_is_said_and_decides_nothing():
-    finding = confront_c1(runs())
+    finding = kernel_moves_then_rests.confront(runs())
     assert finding.verdict == HOLDS
     assert any("slower to become lazy" in caveat for caveat in finding.caveats)
-    alike = confront_c1(runs(speed={"adversarial": lambda t: 0.3 * math.exp(-t / 20.0)}))
+    alike = kernel_moves_then_rests.confront(
+        runs(speed={"adversarial": lambda t: 0.3 * math.exp(-t / 20.0)}))
     assert not any("slower to become lazy" in caveat for caveat in alike.caveats)
 
 
 def test_without_a_robust_network_nothing_is_said_about_its_kernel():
-    for confront in (confront_c2, confront_c3, confront_c4):
-        finding = confront(runs(robust=0.3))
+    for claim in (adversarial_kernel_differs, its_kernel_is_robust, fixed_kernel_trained_robust):
+        finding = claim.confront(runs(robust=0.3))
         assert finding.verdict == OUTSIDE
         assert any("raises the attacked accuracy" in caveat for caveat in finding.caveats)
 
@@ -119,5 +153,5 @@ def test_adversarial_training_at_a_tiny_radius_has_the_kernel_of_clean_training(
         config = NTKConfig.from_settings(settings | {"seed": seed})
         found.append(simulate(config))
     assert all(run.summary["between"] < run.summary["within_clean"] for run in found)
-    for confront in (confront_c2, confront_c3, confront_c4):
+    for confront in (adversarial_kernel_differs.confront, its_kernel_is_robust.confront, fixed_kernel_trained_robust.confront):
         assert confront(found).verdict == OUTSIDE  # no robustness to speak of was trained

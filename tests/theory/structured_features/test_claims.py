@@ -13,12 +13,14 @@ from simulator.experiments import config_of, preset
 from simulator.experiments.structured_features.experiment import (PatchSimulation, correlations,
                                                                   simulate)
 from simulator.experiments.structured_features.races import kappas
+from theory import claims, draw_run
 from theory.claim import FAILS, HOLDS, OUTSIDE, Run, confront_all
-from theory.papers import draw_run, paper
-from theory.plans import plan as plan_of
-from theory.plans import plan_names, plan_settings
-from theory.structured_features import (B1, B3, CLAIMS, confront_adversarial, confront_standard,
-                                        confront_transition, share_along_v)
+from theory.plans import for_plan, plan_names, settings_of
+from theory.structured_features import (kappa_decides, nonrobust_feature_is_learned,
+                                        robust_feature_is_learned)
+from theory.structured_features.quantities import share_along_v
+
+CLAIMS = claims("structured_features")
 
 SEEDS = (0, 1, 2, 3)
 SIZE = {"d": 12, "m": 8, "nonrobust_patches": 48, "alpha": 3.5, "rho": 2.0, "noise": 0.1,
@@ -89,7 +91,7 @@ def verdicts(findings):
 
 
 def test_b1_holds_for_networks_that_read_the_non_robust_feature(planted):
-    finding = confront_standard(planted)
+    finding = nonrobust_feature_is_learned.confront(planted)
     assert finding.verdict == HOLDS, finding.caveats
     assert finding.low > 10.0 and finding.seeds == SEEDS
     assert all(share_along_v(run, "standard") > 0.9 for run in planted)
@@ -101,19 +103,19 @@ def test_b1_holds_for_networks_that_read_the_non_robust_feature(planted):
     (lambda run: -standard_weights(run), "clean accuracy"),
 ])
 def test_b1_fails_for_other_networks_and_says_where(standard, part):
-    finding = confront_standard([planted_run(seed, standard) for seed in SEEDS])
+    finding = nonrobust_feature_is_learned.confront([planted_run(seed, standard) for seed in SEEDS])
     assert finding.verdict == FAILS
     assert any(part in note and "not in the accepted range" in note for note in finding.caveats)
 
 
 def test_b1_says_nothing_where_the_robust_feature_is_the_denser_one():
     runs = [planted_run(seed, alpha=5.0) for seed in SEEDS]
-    finding = confront_standard(runs)
+    finding = nonrobust_feature_is_learned.confront(runs)
     assert finding.verdict == OUTSIDE
     assert any("kappa > 1" in note for note in finding.caveats)
 
 
-def test_b1_fails_when_it_is_asked_where_kappa_is_small():
+def test_b1_fails_when_it_is_asked_where_kappa_is_small(monkeypatch):
     settings = preset("smoke", "patches") | {
         "d": 20, "m": 8, "nonrobust_patches": 10, "alpha": 5.0, "learning_rate": 0.3,
         "standard_steps": 150, "one_step_steps": 0, "pgd_steps": 0, "multi_start_steps": 0,
@@ -122,28 +124,34 @@ def test_b1_fails_when_it_is_asked_where_kappa_is_small():
     for seed in SEEDS:
         config = config_of(settings | {"seed": seed})
         runs.append(simulate(config))
-    anywhere = dataclasses.replace(B1, assumptions=())
-    finding = confront_standard(runs, anywhere)
+    assert nonrobust_feature_is_learned.confront(runs).verdict == OUTSIDE
+    anywhere = dataclasses.replace(nonrobust_feature_is_learned.CLAIM, assumptions=())
+    monkeypatch.setattr(nonrobust_feature_is_learned, "CLAIM", anywhere)
+    finding = nonrobust_feature_is_learned.confront(runs)
     assert runs[0].summary["kappa"] < 0.1 and finding.verdict == FAILS
     assert finding.high < 0.1  # v over u: the other way round
     assert all(run.summary["standard"]["clean"] == 1.0 for run in runs)
 
 
 def test_b1_of_a_training_that_no_run_has_is_outside(planted):
-    assert confront_standard(planted, training="pgd").verdict == OUTSIDE
+    runs = [Run(run.config, {name: numbers for name, numbers in run.summary.items()
+                             if name != "standard"}, run.history, run.arrays) for run in planted]
+    assert nonrobust_feature_is_learned.confront(runs).verdict == OUTSIDE
 
 
 # --- B2 -----------------------------------------------------------------------------------------
 
 
 def test_b2_holds_for_networks_that_read_the_robust_feature(planted):
-    finding = confront_adversarial(planted)
+    finding = robust_feature_is_learned.confront(planted)
     assert finding.verdict == HOLDS, finding.caveats
     assert any("against one ascent step" in note for note in finding.caveats)
 
 
 def test_b2_fails_for_the_training_that_changed_nothing(planted):
-    finding = confront_adversarial(planted, training="one_step")
+    runs = [Run(run.config, dict(run.summary) | {"multi_start": run.summary["one_step"]},
+                run.history, run.arrays) for run in planted]
+    finding = robust_feature_is_learned.confront(runs)
     assert finding.verdict == FAILS and finding.measured == pytest.approx(1.0)
 
 
@@ -154,7 +162,7 @@ def test_b2_fails_for_a_network_that_a_mixture_breaks():
         return weights
 
     runs = [planted_run(seed, adversarial=uninhibited) for seed in SEEDS]
-    finding = confront_adversarial(runs)
+    finding = robust_feature_is_learned.confront(runs)
     assert finding.verdict == FAILS and finding.low > 10.0  # it has learned u
     assert any("strongest attack" in note for note in finding.caveats)
 
@@ -163,7 +171,7 @@ def test_b2_fails_for_a_network_that_a_mixture_breaks():
 
 
 def test_b3_holds_for_a_transition_at_one():
-    finding = confront_transition([racing_run(seed) for seed in SEEDS])
+    finding = kappa_decides.confront([racing_run(seed) for seed in SEEDS])
     assert finding.verdict == HOLDS, finding.caveats
     assert finding.measured == pytest.approx(1.0, abs=0.1)
 
@@ -172,7 +180,7 @@ def test_b3_holds_for_a_transition_at_one():
     ({"midpoint": 2.5}, "midpoint"), ({"midpoint": 0.4}, "midpoint"),
     ({"noise": 1.0}, "rise of v's share")])
 def test_b3_fails_for_a_transition_elsewhere_or_none(changes, part):
-    finding = confront_transition([racing_run(seed, **changes) for seed in SEEDS])
+    finding = kappa_decides.confront([racing_run(seed, **changes) for seed in SEEDS])
     assert finding.verdict == FAILS
     assert any(note.startswith(part) and "not in" in note for note in finding.caveats)
 
@@ -180,7 +188,7 @@ def test_b3_fails_for_a_transition_elsewhere_or_none(changes, part):
 def test_the_smallest_start_of_each_q_decides_and_the_others_are_shown():
     runs = [run for seed in SEEDS for run in (
         racing_run(seed, init_scale=0.001), racing_run(seed, 3.0, name="transition-b"))]
-    finding = confront_transition(runs)
+    finding = kappa_decides.confront(runs)
     assert finding.verdict == HOLDS
     shown = {part.name: part for part in finding.measurements if not part.decisive}
     wanted = "midpoint, q = 3, sigma_0 = 0.01 "
@@ -190,16 +198,14 @@ def test_the_smallest_start_of_each_q_decides_and_the_others_are_shown():
 
 def test_one_sided_races_have_no_midpoint_and_the_claim_fails():
     runs = [racing_run(seed, midpoint=1e6) for seed in SEEDS]
-    assert confront_transition(runs).verdict == FAILS
+    assert kappa_decides.confront(runs).verdict == FAILS
 
 
 # --- the paper ----------------------------------------------------------------------------------
 
 
 def test_the_paper_is_registered_and_every_claim_is_confronted(planted):
-    module = paper("structured")
-    assert module.MODEL == "patches" and [theorem.claim.id for theorem in CLAIMS] == [
-        "B1", "B2", "B3"]
+    assert [theorem.claim.id for theorem in CLAIMS][:3] == ["B1", "B2", "B3"]
     runs = planted + [racing_run(seed) for seed in SEEDS]
     assert verdicts(confront_all(runs, CLAIMS)) == {"B1": HOLDS, "B2": HOLDS, "B3": HOLDS}
     assert verdicts(confront_all([], CLAIMS)) == dict.fromkeys(("B1", "B2", "B3"), OUTSIDE)
@@ -207,21 +213,22 @@ def test_the_paper_is_registered_and_every_claim_is_confronted(planted):
 
 
 def test_too_few_seeds_are_no_evidence(planted):
-    assert confront_standard(planted[:2]).verdict == OUTSIDE
-    assert B3.id == confront_transition([racing_run(0)]).id
+    assert nonrobust_feature_is_learned.confront(planted[:2]).verdict == OUTSIDE
+    assert kappa_decides.CLAIM.id == kappa_decides.confront([racing_run(0)]).id
 
 
 def test_the_exponent_in_d_is_shown_where_there_are_sizes_enough(planted):
     runs = [Run(dataclasses.replace(run.config, d=d), run.summary, run.history, run.arrays)
             for run in planted for d in (12, 16, 24, 48)]
-    names = [part.name for part in confront_standard(runs).measurements if not part.decisive]
+    names = [part.name for part in nonrobust_feature_is_learned.confront(runs).measurements
+             if not part.decisive]
     assert "exponent of <w, v> over <w, u> in d" in names
 
 
-@pytest.mark.parametrize("name", plan_names("patches"))
+@pytest.mark.parametrize("name", plan_names(CLAIMS))
 def test_every_plan_resolves_and_serves_every_claim(name):
-    configs = [config_of(settings) for settings in plan_settings(
-        plan_of(name, "patches"), ["B1", "B2", "B3"], word="patches")]
+    configs = [config_of(settings) for settings in settings_of(
+        for_plan(CLAIMS, name), name, paper="structured_features")]
     assert any(config.races for config in configs) and not all(c.races for c in configs)
     assert len({(c.name, *c.size, c.seed) for c in configs}) == len(configs)
 

@@ -18,8 +18,9 @@ from simulator.ntk.measures import distance
 from simulator.randomness import Role, stream
 from simulator.runs.folder import RunFolder
 from simulator.training import train
+from theory import claims
 from theory.ntk_evolution.figures import draw_run
-from theory.plans import plan, plan_settings
+from theory.plans import settings_of
 
 SMALL = {"d": 16, "k": 2, "m": 40, "batch_size": 60, "steps": 20, "record_every": 5,
          "freeze_every": 10, "frozen_steps": 4, "probe_samples": 40, "spectrum_samples": 50,
@@ -39,7 +40,7 @@ def finished():
 
 def test_every_preset_and_plan_is_a_config():
     for settings in (preset("desk", "ntk"), preset("smoke", "ntk"),
-                     *plan_settings(plan("paper", "ntk"), ("C1",), word="ntk")):
+                     *settings_of(claims("ntk"), "paper", paper="ntk")):
         check(NTKConfig.from_settings(settings))
 
 

@@ -1,0 +1,80 @@
+"""C1 (Loo et al., arXiv 2210.12030): the kernel moves early, then is lazy.
+
+Share of the kernel's path in the first quarter of training, and its late over its early velocity.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from theory.claim import Claim, Finding, Run, Size
+from theory.drawing.picture import Curve, Panel, Picture, Series
+from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
+                             values_of)
+from theory.ntk_evolution.assumptions import LEARNED, SOURCE
+from theory.ntk_evolution.plans import KERNELS
+from theory.ntk_evolution.quantities import (MODES, Groups, late_velocity, lazy_velocity,
+                                             path_length, path_share, velocities)
+
+__all__ = ["CLAIM", "RUNS", "confront"]
+
+CLAIM = Claim(
+    id="C1", title="the kernel moves early, then is lazy",
+    statement="In clean as in adversarial training the empirical tangent kernel changes fast at "
+              "the start and hardly at all afterwards.",
+    source=f"{SOURCE}, which finds this for deep networks in both kinds of training. \"Early\" "
+           "is read as: the first quarter of training covers more than half of the kernel's "
+           "path, and the velocity of the last quarter is at most a tenth of the first's.",
+    assumptions=(LEARNED,),
+    quantity="share of the kernel's path (sum of S(K_t, K_t+dt)) in the first quarter of phase 1; "
+             "mean velocity in the last quarter over that in the first",
+    law="share at least 0.5 and velocity ratio at most 0.1, in both kinds of training",
+    expected=1.0)
+RUNS = KERNELS
+
+
+def confront(runs: Sequence[Run]) -> Finding:
+    """Confront C1 with runs."""
+    return confronted(CLAIM, runs, _measure)
+
+
+def _measure(groups: Groups) -> Evidence:
+    shares = {mode: values_of(groups, lambda run: path_share(run, mode)) for mode in MODES}
+    lazy = {mode: values_of(groups, lambda run: lazy_velocity(run, mode)) for mode in MODES}
+    slower = values_of(groups, lambda run: (late_velocity(run, "adversarial")
+                                            / late_velocity(run, "clean")))
+    longer = values_of(groups, lambda run: (path_length(run, "adversarial")
+                                            / path_length(run, "clean")))
+    parts = [at_every_size(f"path in the first quarter, {mode} training", shares[mode],
+                           (0.5, np.inf)) for mode in MODES]
+    parts += [at_every_size(f"late over early velocity, {mode} training", lazy[mode], (0.0, 0.1))
+              for mode in MODES]
+    parts += [at_every_size("late velocity, adversarial over clean", slower, (0.0, 1.0),
+                            logarithms=True, decisive=False),
+              at_every_size("length of the path, adversarial over clean", longer, (0.0, np.inf),
+                            logarithms=True, decisive=False)]
+    size = next(iter(groups))
+    picture = Picture(
+        f"Velocity of the kernel over phase 1 at {size}, and the share of its path that lies in "
+        "the first quarter.",
+        (Panel("phase-1 step", "kernel velocity a step",
+               tuple(_velocity_series(groups[size], mode) for mode in MODES), log="y"),
+         Panel("d, k", "path in the first quarter",
+               tuple(series_over_sizes(mode, shares[mode], mode, list(groups)) for mode in MODES),
+               (Curve("half of it", (-0.4, len(groups) - 0.6), (0.5, 0.5)),),
+               ticks=size_names(list(groups)), ylim=(0.0, 1.05))))
+    return Evidence(parts, picture, _slower(slower))
+
+
+def _slower(slower: Mapping[Size, np.ndarray]) -> list[str]:
+    """Say where this model disagrees with deep networks on how fast adversarial training is."""
+    return [f"at {size} the kernel of adversarial training still moves {seeds.mean():.3g} times "
+            "as fast in the last quarter as that of clean training: here it is slower to become "
+            "lazy, where the paper's deep networks converge rapidly in both"
+            for size, seeds in slower.items() if np.isfinite(seeds).all() and (seeds > 1.0).all()]
+
+
+def _velocity_series(group: Sequence[Run], mode: str) -> Series:
+    found = [velocities(run, mode) for run in group]
+    return Series(f"{mode} training", found[0][0], np.array([speed for _, speed in found]), mode,
+                  joined=True)

@@ -1,0 +1,70 @@
+"""B1 (Li & Li, arXiv 2410.08503): standard training learns the non-robust feature.
+
+Some neuron of each class grows along v while <w, u> stays near its start; the network is right on
+clean samples and broken along v.
+"""
+
+import math
+from collections.abc import Sequence
+
+from theory.claim import Claim, Finding, Run
+from theory.drawing.picture import Picture
+from theory.evidence import Evidence, at_every_size, confronted, values_of
+from theory.structured_features.assumptions import DENSE, QUIET, SOURCE, SUPERLINEAR, WEAK
+from theory.structured_features.plans import NETWORKS
+from theory.structured_features.quantities import (Groups, accuracy_panel, at_the_start,
+                                                   correlation_panel, exponent_in_d, number_of,
+                                                   over, samples_of, share_along_v, trained)
+
+__all__ = ["CLAIM", "RUNS", "confront"]
+
+CLAIM = Claim(
+    id="B1", title="standard training learns the non-robust feature",
+    statement="Standard training makes some neuron of each class grow along the weak, dense, "
+              "non-robust feature while the robust one stays near its start. The network is "
+              "right on clean samples and wrong under perturbations along the non-robust "
+              "features.",
+    source=f"{SOURCE}The factors 10 and 3, \"at least half\" and the accuracies .99 and .01 are "
+           "readings of limits.",
+    assumptions=(WEAK, DENSE, SUPERLINEAR, QUIET),
+    quantity="<w, v> over <w, u> (largest over neurons, mean over classes); <w, u> over its "
+             "start; accuracies; share of the strongest perturbation, in squared length, that "
+             "lies along features v",
+    law="ratio at least 10, growth of u at most 3, clean accuracy at least .99, accuracy under "
+        "PGD and along v at most .01, share along v at least .5, at every size",
+    expected=10.0)
+RUNS = NETWORKS
+TRAINING = "standard"
+
+
+def confront(runs: Sequence[Run]) -> Finding:
+    """Confront B1 with runs that hold standard training."""
+    return confronted(CLAIM, trained(runs, TRAINING), _measure)
+
+
+def _measure(groups: Groups) -> Evidence:
+    u, v = (values_of(groups, number_of(TRAINING, name)) for name in ("u", "v"))
+    growth = over(u, values_of(groups, lambda run: at_the_start(run, "u")))
+    accuracy = {name: values_of(groups, number_of(TRAINING, name))
+                for name in ("clean", "pgd", "along_v", "along_u")}
+    along = values_of(groups, lambda run: share_along_v(run, TRAINING))
+    ratio, samples = over(v, u), samples_of(groups)
+    parts = [
+        at_every_size("<w, v> over <w, u>", ratio, (10.0, math.inf), logarithms=True),
+        at_every_size("growth of <w, u>", growth, (0.0, 3.0), logarithms=True),
+        at_every_size("clean accuracy", accuracy["clean"], (0.99, 1.0), samples),
+        at_every_size("accuracy under PGD", accuracy["pgd"], (0.0, 0.01), samples),
+        at_every_size("accuracy along v", accuracy["along_v"], (0.0, 0.01), samples),
+        at_every_size("share along v", along, (0.5, math.inf)),
+        at_every_size("accuracy along u", accuracy["along_u"], (0.0, 1.0), samples,
+                      decisive=False),
+        *exponent_in_d("<w, v> over <w, u>", ratio, groups)]
+    picture = Picture(
+        "Standard training: largest correlations of a neuron with the two features, and accuracy "
+        "on clean samples, under PGD and along the features v, at each size (d, J_NR).",
+        (correlation_panel(groups, {"non-robust $v$": (v, "clean"),
+                                    "robust $u$": (u, "adversarial")}),
+         accuracy_panel(groups, {"clean": (accuracy["clean"], "other"),
+                                 "PGD": (accuracy["pgd"], "clean"),
+                                 "along $v$": (accuracy["along_v"], "linear")})))
+    return Evidence(parts, picture, [])

@@ -1,0 +1,93 @@
+"""What the claims of Li & Li (arXiv 2410.08503) measure, and the panels they share.
+
+Correlations are those of :func:`simulator.experiments.structured_features.experiment.correlations`.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from theory.claim import Measurement, Run, Size
+from theory.drawing.picture import Panel
+from theory.evidence import of_slopes, series_over_sizes, size_names
+from theory.regime import same_seeds
+from theory.scaling import TooFew, fit_exponent
+
+__all__ = ["Groups", "accuracy_panel", "at_the_start", "correlation_panel", "exponent_in_d",
+           "number_of", "over", "samples_of", "share_along_v", "trained", "trainings"]
+
+Groups = dict[Size, list[Run]]
+
+
+def share_along_v(run: Run, training: str) -> float:
+    """Share of the strongest perturbations' squared length that lies along features v."""
+    squares = np.asarray(run.arrays[f"parts_{training}"], np.float64) ** 2
+    total = float(squares.sum())
+    return float(squares[..., 2:4].sum()) / total if total > 0.0 else math.nan
+
+
+def trained(runs: Sequence[Run], *trainings: str) -> list[Run]:
+    """The runs that hold all of some trainings."""
+    return [run for run in runs if all(name in run.summary for name in trainings)]
+
+
+def number_of(training: str, name: str) -> Callable[[Run], float]:
+    """Something the summary tells about a training, as a function of a run."""
+    return lambda run: run.summary[training][name]
+
+
+def over(values: Mapping[Size, np.ndarray],
+         others: Mapping[Size, np.ndarray]) -> dict[Size, np.ndarray]:
+    """Ratios, seed by seed and size by size."""
+    return {size: values[size] / others[size] for size in values}
+
+
+def samples_of(groups: Groups) -> Callable[[Size], int]:
+    """How many samples an accuracy is a share of, at each size."""
+    return lambda size: int(groups[size][0].config.test_samples)
+
+
+def at_the_start(run: Run, row: str) -> float:
+    """A correlation at the start, from the first row of the history."""
+    return float(run.history[row][0])
+
+
+def exponent_in_d(name: str, values: Mapping[Size, np.ndarray],
+                  groups: Groups) -> list[Measurement]:
+    """The exponent of something in d, where there are enough sizes; shown only."""
+    table = same_seeds([run for group in groups.values() for run in group])
+    seeds = {size: [run.config.seed for run in group] for size, group in groups.items()}
+    try:
+        rows = np.array([[values[size][seeds[size].index(run.config.seed)] for run in group]
+                         for size, group in table.items()]).T
+        fit = fit_exponent([size.d for size in table], rows)
+    except (TooFew, ValueError):
+        return []
+    return [of_slopes(f"exponent of {name} in d", fit, (-math.inf, math.inf), decisive=False)]
+
+
+def trainings(groups: Groups) -> list[str]:
+    """The trainings that every run has."""
+    runs = [run for group in groups.values() for run in group]
+    return [name for name in ("standard", "one_step", "pgd", "multi_start")
+            if all(name in run.summary for run in runs)]
+
+
+def correlation_panel(groups: Groups,
+                      shown: Mapping[str, tuple[dict[Size, np.ndarray], str]]) -> Panel:
+    """Accuracies at each size, by label: values and role."""
+    """Largest correlations of a neuron with the features, by label: values and role."""
+    order = list(groups)
+    return Panel("$d, J_{NR}$", "correlation", tuple(
+        series_over_sizes(label, values, role, order) for label, (values, role) in shown.items()),
+        log="y", ticks=size_names(order))
+
+
+def accuracy_panel(groups: Groups,
+                   shown: Mapping[str, tuple[dict[Size, np.ndarray], str]]) -> Panel:
+    """Accuracies at each size, by label: values and role."""
+    order = list(groups)
+    return Panel("$d, J_{NR}$", "accuracy", tuple(
+        series_over_sizes(label, values, role, order) for label, (values, role) in shown.items()),
+        ticks=size_names(order), ylim=(-0.03, 1.05))

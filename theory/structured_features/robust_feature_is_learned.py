@@ -1,0 +1,91 @@
+"""B2 (Li & Li, arXiv 2410.08503): adversarial training learns the robust feature.
+
+Descent at samples perturbed by the strongest inner search makes <w, u> grow and holds <w, v> down;
+the network withstands the worst of all attacks.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from theory.claim import Claim, Finding, Measurement, Run
+from theory.drawing.picture import Picture
+from theory.evidence import Evidence, at_every_size, confronted, values_of
+from theory.structured_features.assumptions import DENSE, QUIET, SOURCE, SUPERLINEAR, WEAK
+from theory.structured_features.plans import NETWORKS
+from theory.structured_features.quantities import (Groups, accuracy_panel, correlation_panel,
+                                                   exponent_in_d, number_of, over, samples_of,
+                                                   trained, trainings)
+
+__all__ = ["CLAIM", "RUNS", "confront"]
+
+CLAIM = Claim(
+    id="B2", title="adversarial training learns the robust feature",
+    statement="Descent at samples perturbed by gradient ascent makes the robust feature grow and "
+              "holds the non-robust one down; the network is right on clean and on perturbed "
+              "samples.",
+    source=f"{SOURCE}\"Adversarial training\" is here training against the strongest inner "
+           "search, PGD from many starts, each patch for itself; what one ascent step and plain "
+           "PGD achieve is reported beside it. The factor 10 and the accuracies are readings.",
+    assumptions=(WEAK, DENSE, SUPERLINEAR, QUIET),
+    quantity="<w, u> over its value under standard training, <w, v> likewise; clean accuracy; "
+             "accuracy under the worst of all attacks",
+    law="u at least 10 times, v less than once the standard value; clean accuracy at least .99, "
+        "under the strongest attack at least .95, at every size",
+    expected=10.0)
+RUNS = NETWORKS
+TRAINING = "multi_start"  # the strongest inner search
+
+
+def confront(runs: Sequence[Run]) -> Finding:
+    """Confront B2 with runs that hold standard and the strongest adversarial training."""
+    return confronted(CLAIM, trained(runs, "standard", TRAINING), _measure)
+
+
+def _measure(groups: Groups) -> Evidence:
+    values = {name: values_of(groups, number_of(TRAINING, name))
+              for name in ("u", "v", "clean", "strongest_attack")}
+    u, v = (over(values[name], values_of(groups, number_of("standard", name)))
+            for name in ("u", "v"))
+    samples = samples_of(groups)
+    parts = [
+        at_every_size("<w, u> over its standard value", u, (10.0, math.inf), logarithms=True),
+        at_every_size("<w, v> over its standard value", v, (0.0, 1.0), logarithms=True),
+        at_every_size("clean accuracy", values["clean"], (0.99, 1.0), samples),
+        at_every_size("accuracy under the strongest attack", values["strongest_attack"],
+                      (0.95, 1.0), samples),
+        *_weaker(groups), *exponent_in_d("<w, u> over its standard value", u, groups)]
+    strongest = {name: values_of(groups, number_of(name, "strongest_attack"))
+                 for name in trainings(groups)}
+    roles = dict(zip(strongest, ("clean", "linear", "other", "adversarial")))
+    picture = Picture(
+        "Correlations with the robust feature under standard and adversarial training, and "
+        "accuracy under the strongest attack after each training, at each size (d, J_NR).",
+        (correlation_panel(groups, {
+            "$u$, adversarial": (values["u"], "adversarial"),
+            "$v$, adversarial": (values["v"], "other"),
+            "$u$, standard": (values_of(groups, number_of("standard", "u")), "clean")}),
+         accuracy_panel(groups, {name.replace("_", " "): (shares, roles[name])
+                                 for name, shares in strongest.items()})))
+    return Evidence(parts, picture, _one_step_caveat(groups))
+
+
+def _weaker(groups: Groups) -> list[Measurement]:
+    """What the other trainings withstand; shown only."""
+    return [at_every_size(f"{name.replace('_', ' ')} training under {attack.replace('_', ' ')}",
+                          values_of(groups, number_of(name, attack)), (0.0, 1.0),
+                          samples_of(groups), decisive=False)
+            for name in trainings(groups) if name not in ("standard", TRAINING)
+            for attack in ("one_step_attack", "pgd", "along_u", "strongest_attack")]
+
+
+def _one_step_caveat(groups: Groups) -> list[str]:
+    if "one_step" not in trainings(groups):
+        return []
+    found = {attack: np.concatenate(list(values_of(groups, number_of("one_step", attack)).values()))
+             for attack in ("u", "one_step_attack", "pgd", "along_u")}
+    return [f"after training against one ascent step <w, u> is {found['u'].mean():.2f}, accuracy "
+            f"under that step {found['one_step_attack'].mean():.2f}, under PGD "
+            f"{found['pgd'].mean():.2f}, along u {found['along_u'].mean():.2f}; the verdict is "
+            "about the strongest training"]

@@ -1,0 +1,59 @@
+"""What the claims of Shi et al. (arXiv 2202.06488) measure, and the picture they share.
+
+They compare masks under one rescaling rule, "weights"
+(:class:`simulator.tickets.masks.Rescaling`). It is not the best for all: whole neurons drawn at
+random and rescaled by their outputs follow the dense network more closely than a ticket of single
+weights does (``purify simulate --paper winning_tickets --preset better``).
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from theory.claim import Run, Size
+from theory.drawing.picture import Curve, Panel, Picture, Series
+
+__all__ = ["ERRORS", "always", "best_ticket", "percents", "picture_of", "value"]
+
+ERRORS = {"kernel_error": "kernel error", "trajectory_error": "trajectory error"}
+
+
+def best_ticket(run: Run, percent: int) -> str:
+    """Return the ticket with the smallest objective on validation samples."""
+    return str(run.summary[f"best_ticket_{percent}"])
+
+
+def value(run: Run, mask: str, quantity: str, percent: int) -> float:
+    """Return what the summary tells about a mask at a percentage kept."""
+    return float(run.summary[mask][f"{quantity}_{percent}"])
+
+
+def percents(group: Sequence[Run]) -> tuple[int, ...]:
+    """Return the percentages kept, the largest first."""
+    return tuple(sorted(group[0].config.percents, reverse=True))  # type: ignore[attr-defined]
+
+
+def always(name: str) -> Callable[[Run, int], str]:
+    """Return the choice of one mask, whatever the run and the percentage."""
+    return lambda run, percent: name
+
+
+def picture_of(chosen: Sequence[tuple[Size, Sequence[Run], str, str]], caption: str,
+               dense: bool = False) -> Picture:
+    """A panel for each (size, runs, quantity, label): ticket, three other masks, dense network."""
+    panels = []
+    for size, group, quantity, label in chosen:
+        kept = percents(group)
+        x = np.array(kept) / 100.0
+
+        def values(mask: Callable[[Run, int], str]) -> np.ndarray:
+            return np.array([[value(run, mask(run, percent), quantity, percent)
+                              for percent in kept] for run in group])
+
+        series = [Series("ticket", x, values(best_ticket), "adversarial", joined=True)]
+        series += [Series(name, x, values(always(name)), role, joined=True) for name, role in
+                   (("random", "other"), ("magnitude", "clean"), ("lottery", "linear"))]
+        curves = (Curve("dense", x, values(always("dense")).mean(axis=0)),) if dense else ()
+        panels.append(Panel(f"share of weights kept\n({size.family})", label, tuple(series), curves,
+                            log="x" if dense else "xy", ylim=(0.0, 1.02) if dense else None))
+    return Picture(caption + " Bands: 95 % over seeds.", tuple(panels))

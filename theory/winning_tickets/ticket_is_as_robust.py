@@ -1,0 +1,74 @@
+"""D2 (Shi et al., arXiv 2202.06488): trained adversarially, the ticket is as accurate and robust.
+
+Its clean and attacked accuracy, minus those of the dense network.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from simulator.experiments.winning_tickets.config import OTHERS
+from theory.claim import Claim, Finding, Run, Size
+from theory.evidence import Evidence, at_every_size, confronted
+from theory.regime import by_size
+from theory.scaling import TooFew
+from theory.winning_tickets.assumptions import LAZY, RESCALED
+from theory.winning_tickets.plans import MASKS
+from theory.winning_tickets.quantities import always, best_ticket, percents, picture_of, value
+
+__all__ = ["CLAIM", "RUNS", "confront"]
+
+ENOUGH = 20  # per cent kept, from which on a ticket must be as good as the dense network
+MARGIN = 0.03
+
+CLAIM = Claim(
+    id="D2", title="the ticket is as accurate and as robust",
+    statement="A dynamics-preserving ticket, trained adversarially from initialisation, reaches "
+              "the clean and the attacked accuracy of the dense network.",
+    source="Shi et al., arXiv 2202.06488. The margin .03 and the keep fraction .2 are readings.",
+    assumptions=(LAZY, RESCALED),
+    quantity="accuracy of the ticket minus that of the dense network, on the same samples",
+    law="at least -.03, clean and attacked, at every keep fraction from .2 on",
+    expected=0.0)
+RUNS = MASKS
+
+
+def confront(runs: Sequence[Run]) -> Finding:
+    """Confront D2 with runs."""
+    return confronted(CLAIM, runs, lambda groups: _measure(groups, runs))
+
+
+def _gains(group: Sequence[Run], quantity: str, percent: int,
+           mask: Callable[[Run, int], str] = best_ticket) -> np.ndarray:
+    return np.array([value(run, mask(run, percent), quantity, percent)
+                     - value(run, "dense", quantity, percent) for run in group])
+
+
+def _measure(groups: Mapping[Size, Sequence[Run]], runs: Sequence[Run]) -> Evidence:
+    parts, caveats = [], []
+    for quantity, label in (("attacked_accuracy", "attacked"), ("accuracy", "clean")):
+        for percent in sorted({percent for group in groups.values() for percent
+                               in percents(group) if percent >= ENOUGH}):
+            values = {size: _gains(group, quantity, percent) for size, group in groups.items()
+                      if percent in percents(group)}
+            parts.append(at_every_size(f"{label} accuracy minus dense at {percent} %", values,
+                                       (-MARGIN, math.inf)))
+    if not parts:
+        raise TooFew(f"no run keeps {ENOUGH} % or more")
+    for size, group in groups.items():
+        for percent in percents(group):
+            gain = _gains(group, "attacked_accuracy", percent).mean()
+            if gain > MARGIN:
+                caveats.append(f"{size.family} {size} at {percent} %: the ticket is more robust "
+                               f"than the dense network, by {gain:.3f} on average: it reaches "
+                               "the dense accuracy, but does not keep within .03 of it")
+            equal = [name for name in OTHERS if _gains(
+                group, "attacked_accuracy", percent, always(name)).mean() >= -MARGIN]
+            caveats.append(f"{size.family} {size} at {percent} %: so do {', '.join(equal)}"
+                           if equal else f"{size.family} {size} at {percent} %: no other mask does")
+    shown = [(size, group, "accuracy", "clean accuracy") for size, group in groups.items()]
+    shown += [(size, group, "attacked_accuracy", "attacked accuracy")
+              for size, group in by_size(runs).items()]
+    return Evidence(parts, picture_of(shown, "Accuracy after adversarial training.", dense=True),
+                    caveats)
