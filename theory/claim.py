@@ -14,7 +14,7 @@ import html
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from simulator.runs.run import Run, Size
 from theory.drawing.picture import Picture

@@ -15,9 +15,10 @@ from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
+from theory.feature_purification.plans import PERTURBATIONS
 from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED
 
-__all__ = ["CLAIM", "bracket_at_tau", "confront"]
+__all__ = ["CLAIM", "RUNS", "bracket_at_tau", "confront"]
 
 
 def bracket_at_tau(run: Run, phase: str) -> Mapping[str, Any] | None:
@@ -51,6 +52,7 @@ CLAIM = Claim(
              "accuracy of the clean network at tau",
     law="certified accuracy at least 0.5, distance at least 0, at every size",
     expected=1.0)
+RUNS = PERTURBATIONS
 
 
 def confront(runs: Sequence[Run]) -> Finding:

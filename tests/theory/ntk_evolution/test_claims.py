@@ -130,7 +130,8 @@ def test_the_velocity_is_that_of_the_first_run():
     run = planted(0)
     steps, speed = velocities(run, "clean")
     assert np.array_equal(steps, np.arange(EVERY, STEPS + 1, EVERY))
-    late = [row["velocity"] for row in run.history.rows() if row["run"] == 1 and row["mode"] == "clean"
+    rows = [row for row in run.history.rows() if row["run"] == 1]
+    late = [row["velocity"] for row in rows if row["mode"] == "clean"
             and row["step"] > 300]
     early = [row["velocity"] for row in run.history.rows() if row["run"] == 1
              and row["mode"] == "clean" and 0 < row["step"] <= 100]
@@ -153,5 +154,6 @@ def test_adversarial_training_at_a_tiny_radius_has_the_kernel_of_clean_training(
         config = NTKConfig.from_settings(settings | {"seed": seed})
         found.append(simulate(config))
     assert all(run.summary["between"] < run.summary["within_clean"] for run in found)
-    for confront in (adversarial_kernel_differs.confront, its_kernel_is_robust.confront, fixed_kernel_trained_robust.confront):
+    claims = (adversarial_kernel_differs, its_kernel_is_robust, fixed_kernel_trained_robust)
+    for confront in (claim.confront for claim in claims):
         assert confront(found).verdict == OUTSIDE  # no robustness to speak of was trained

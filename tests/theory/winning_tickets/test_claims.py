@@ -87,7 +87,8 @@ def test_d1_fails_where_the_difference_is_within_the_noise_of_few_seeds():
 
 
 def test_d1_asks_for_one_per_cent_after_holm():
-    finding = ticket_preserves_dynamics.confront([planted_run(seed, ticket=0.93) for seed in range(4)])
+    finding = ticket_preserves_dynamics.confront(
+        [planted_run(seed, ticket=0.93) for seed in range(4)])
     last = finding.measurements[-1]
     alone = max(part.p_value for part in finding.measurements)
     assert last.name == "largest p of 24 comparisons, after Holm" and alone == last.measured
