@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from simulator.runs.run import Run
     from simulator.runs.stages import Progress
 
-__all__ = ["PAPERS", "Paper", "chosen", "config_class", "config_of", "experiment_module", "paper", "preset",
-           "preset_names", "presets", "simulate", "stored", "stored_config", "summary_module"]
+__all__ = ["PAPERS", "Paper", "chosen", "config_class", "config_of", "experiment_module", "paper",
+           "preset", "preset_names", "presets", "simulate", "stored", "stored_config",
+           "summary_module"]
 
 
 class Paper(NamedTuple):
