@@ -86,12 +86,12 @@ def require_radii(name: str, radii: Any) -> list[float]:
     """Return radii as strictly ascending floats from 0 on, or raise TypeError / ValueError."""
     if isinstance(radii, Real) or not isinstance(radii, Iterable):
         raise TypeError(f"{name}: expected a sequence of radii such as [0.1, 0.2], got {radii!r}")
-    radii = [require_real(name, radius, low=0.0) for radius in radii]
-    if not radii:
+    numbers = [require_real(name, radius, low=0.0) for radius in radii]
+    if not numbers:
         raise ValueError(f"{name}: expected at least one radius, got none")
-    if sorted(set(radii)) != radii:
-        raise ValueError(f"{name}: expected ascending order, got {radii}")
-    return radii
+    if sorted(set(numbers)) != numbers:
+        raise ValueError(f"{name}: expected ascending order, got {numbers}")
+    return numbers
 
 
 def require_array(name: str, value: Any, shape: tuple[int | None, ...], why: str = "",

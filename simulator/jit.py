@@ -28,7 +28,7 @@ LOG = logging.getLogger("purify")
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a serial kernel. It may only call kernels of its own file (stale caches)."""
     dispatcher: Any = numba.njit(nogil=True)(function)
-    if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+    if not numba.config.DISABLE_JIT:
         with suppress(RuntimeError), _absolute_cache_home():  # "no locator": nowhere to write
             dispatcher.enable_caching()
             dispatcher._cache = _SturdyCache(function)
@@ -39,7 +39,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 def fixed_threads(threads: int) -> Iterator[None]:
     """Use this many BLAS threads, and as many Numba threads as there are up to it."""
     before = numba.get_num_threads()
-    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    most = numba.config.NUMBA_NUM_THREADS
     numba.set_num_threads(min(threads, most))
     try:
         with threadpoolctl.threadpool_limits(threads):

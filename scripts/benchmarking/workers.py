@@ -57,7 +57,7 @@ class Workers:
 
     def __init__(self, names: Sequence[str], threads: int, pause: float) -> None:
         self.names, self.threads, self.pause = tuple(names), threads, pause
-        self._processes: dict[str, subprocess.Popen] = {}
+        self._processes: dict[str, subprocess.Popen[str]] = {}
         self._errors: dict[str, Any] = {}
 
     def __enter__(self) -> "Workers":
