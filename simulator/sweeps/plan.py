@@ -12,6 +12,7 @@ many pieces and in which order its runs are done.
 
 import hashlib
 import itertools
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from simulator.runs.files import json_text, read_json, write_atomic
 __all__ = ["Plan", "describe", "distinct", "grid_axis", "load_plan", "plan_runs", "save_plan",
            "shard_of"]
 
+LOG = logging.getLogger("purify")
 FORMAT = 1
 MOST_RUNS = 100_000  # a grid beyond this is a slip, and would fill the memory before it is seen
 
@@ -115,6 +117,11 @@ def _check(kind: type[Config], grid: Mapping[str, Sequence[Any]],
         if not values:
             raise ValueError(f"{name}: expected at least one value, got none: no run would be "
                              "left")
+        if kind.types()[name] is float and len(values) % 2 == 0 and all(
+                isinstance(value, str) and value.isdecimal() for value in values):
+            LOG.warning("%s=%s: taken as the %d values %s; if it is a decimal comma, write %s",
+                        name, ",".join(values), len(values), " and ".join(values),
+                        ",".join(map(".".join, zip(values[::2], values[1::2]))))
         if name == "seed" and seeds > 1:
             raise ValueError("seed, seeds: expected one of them, got both")
     for listed in runs:

@@ -1,6 +1,7 @@
 """A plan is checked as a whole before anything runs, and fixes the order of everything."""
 
 import json
+import logging
 
 import pytest
 
@@ -77,6 +78,16 @@ def test_a_bad_plan_says_which_run_is_bad(grid, runs, seeds, message):
 def test_commas_in_parentheses_belong_to_the_expression():
     assert grid_axis("k = 4, min(d, 8) ,max(2,min(3,d))") == (
         "k", ["4", "min(d, 8)", "max(2,min(3,d))"])
+
+
+@pytest.mark.parametrize("axis, hint", [
+    ("tau=0,25", "tau=0,25: taken as the 2 values 0 and 25; if it is a decimal comma, write 0.25"),
+    ("tau=0,1,0,2", "4 values 0 and 1 and 0 and 2; if it is a decimal comma, write 0.1,0.2"),
+    ("tau=0,1,2", ""), ("tau=0.0,25", ""), ("d=20,25", ""), ("tau=0,k", "")])
+def test_a_value_that_looks_like_half_a_number_is_told(caplog, axis, hint):
+    with caplog.at_level(logging.WARNING, "purify"):
+        plan_runs(SETTINGS, dict([grid_axis(axis)]))
+    assert hint in caplog.text and bool(caplog.messages) == bool(hint)
 
 
 @pytest.mark.parametrize("text", ["d", "d=", "=3", "d=3,,4", "d=3,"])
