@@ -54,7 +54,7 @@ def _benchmark(arguments: argparse.Namespace) -> int:
     text = json_text(found)
     show(text if arguments.format == "json" else table(found))
     if arguments.out is not None:
-        from theory.feature_purification.figures import draw_benchmark
+        from theory.drawing.benchmark import draw_benchmark
         (arguments.out / "benchmark.json").write_text(text + "\n", encoding="utf-8")
         draw_benchmark(found["rows"], arguments.out)
         LOG.info("figure and JSON: %s", arguments.out)

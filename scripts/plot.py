@@ -31,7 +31,7 @@ def _plot(arguments: argparse.Namespace) -> int:
     from simulator.experiments import stored
     from theory import draw_run
     run = stored(arguments.run)
-    drawn = draw_run(run.config, run, arguments.out or arguments.run / "figures")
+    drawn = draw_run(run, arguments.out or arguments.run / "figures")
     show("\n".join(map(str, drawn)))
     return OK
 

@@ -98,14 +98,14 @@ def _run(arguments: argparse.Namespace, config: "Config", folder: "RunFolder") -
                  folder.path)
         return OK
     LOG.info("run folder: %s", folder.path)
-    return OK if arguments.no_figures else _draw(config, result, folder)
+    return OK if arguments.no_figures else _draw(result, folder)
 
 
-def _draw(config: "Config", result: "Run", folder: "RunFolder") -> int:
+def _draw(result: "Run", folder: "RunFolder") -> int:
     """Draw the figures; the run is complete, whatever Matplotlib or the place do."""
     try:
         from theory import draw_run
-        draw_run(config, result, folder.path / "figures")
+        draw_run(result, folder.path / "figures")
     except KeyboardInterrupt:
         tell(f"purify simulate: interrupted while drawing; {folder.path} is complete, and purify "
              "plot draws its figures")

@@ -19,7 +19,7 @@ from simulator.checks import require_array, require_int
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 
 __all__ = ["Decomposition", "correlations", "cosines", "decompose", "feature_metrics",
-           "gate_rate", "purification"]
+           "gate_rate", "participation_ratio", "purification"]
 
 FEATURE_THRESHOLD = 0.3  # a feature neuron has at least this share of the largest coefficient
 
@@ -190,6 +190,27 @@ def cosines(weights: np.ndarray, reference: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(W, axis=1) * np.linalg.norm(R, axis=1)
     products = np.einsum("ij,ij->i", W, R)
     return np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0.0)
+
+
+def participation_ratio(vectors: np.ndarray) -> np.ndarray:
+    """Return how many coordinates each row is spread over, ``(sum a_j^2)^2 / sum a_j^4``.
+
+    s for s entries of equal size, about n/3 for Gaussian ones; NaN for a row of zeros.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (rows, n)
+
+    Returns
+    -------
+    ndarray, shape (rows,)
+    """
+    require_array("vectors", vectors, (None, None))
+    rows = np.abs(np.asarray(vectors, np.float64))
+    largest = rows.max(axis=1, keepdims=True, initial=0.0)
+    # in units of the largest entry, so that no fourth power underflows
+    squares = np.divide(rows, largest, out=np.full_like(rows, np.nan), where=largest > 0.0) ** 2
+    return squares.sum(axis=1) ** 2 / (squares**2).sum(axis=1)  # type: ignore[no-any-return]
 
 
 def purification(clean: np.ndarray, adversarial: np.ndarray,

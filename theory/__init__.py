@@ -13,7 +13,8 @@ is stated and what is accepted), ``RUNS`` (what it must be confronted with, by p
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -25,19 +26,21 @@ from simulator.names import hint
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from simulator.runs.config import Config
     from theory.claim import Assumption, Claim, Finding, Findings, Measurement, Run, Theorem
+    from theory.drawing.style import DrawingError
 
-__all__ = ["Assumption", "Claim", "Finding", "Findings", "Measurement", "Run", "Theorem", "claims",
-           "confront", "draw_run", "figures", "load_claims", "paper_of"]
+__all__ = ["Assumption", "Claim", "DrawingError", "Finding", "Findings", "Measurement", "Run",
+           "Theorem", "claims", "confront", "draw_run", "figures", "load_claims", "paper_of"]
 
-_NAMES = {"Assumption", "Claim", "Finding", "Findings", "Measurement", "Run", "Theorem"}
+_HOMES = {"DrawingError": "theory.drawing.style"} | dict.fromkeys(
+    ("Assumption", "Claim", "Finding", "Findings", "Measurement", "Run", "Theorem"),
+    "theory.claim")
 _NO_CLAIMS = {"assumptions", "figures", "plans", "quantities"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(importlib.import_module("theory.claim"), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'theory' has no attribute {name!r}; {hint(name, __all__)}")
 
 
@@ -142,22 +145,34 @@ def confront(wanted: str | Iterable[str], runs: "Sequence[Run] | Run") -> "Findi
     return Findings(confront_all(given, theorems))
 
 
-def figures(run: "Run") -> "Mapping[str, Figure]":
-    """Return the figures of a run by name; each is a matplotlib Figure of its own."""
-    from theory.drawing.style import house_style
-    module = _figures_module(run.config)
-    with house_style():
-        return {name: draw(run) for name, draw in module.FIGURES.items()}
+def figures(run: "Run") -> "dict[str, Figure]":
+    """Return the figures of a run by name, each a matplotlib Figure of its own, drawn now.
+
+    Raises
+    ------
+    DrawingError
+        One of them cannot be drawn.
+    """
+    from theory.drawing.style import draw_all
+    return draw_all(_drawings(run))
 
 
-def draw_run(config: "Config", result: "Run", folder: Path) -> list[Path]:
-    """Draw the figures of a run as PDF and PNG; return the files written."""
-    drawn: list[Path] = _figures_module(config).draw_run(config, result, folder)
-    return drawn
+def draw_run(run: "Run", folder: Path) -> list[Path]:
+    """Draw the figures of a run as PDF and PNG into a folder; return the files written.
+
+    Raises
+    ------
+    DrawingError
+        Whatever goes wrong, after all figures that can be drawn are.
+    """
+    from theory.drawing.style import save_figures
+    return save_figures(_drawings(run), folder)
 
 
-def _figures_module(config: "Config") -> ModuleType:
-    return importlib.import_module(f"theory.{experiments.paper(config.MODEL).name}.figures")
+def _drawings(run: "Run") -> "dict[str, Callable[[], Figure]]":
+    paper = experiments.paper(run.config.MODEL).name
+    module = importlib.import_module(f"theory.{paper}.figures")
+    return {name: partial(draw, run) for name, draw in module.figures(run).items()}
 
 
 def _known(claim: str) -> "Theorem":

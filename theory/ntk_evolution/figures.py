@@ -1,168 +1,187 @@
 """Figures of one kernel run, drawn from what it stored."""
 
-from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
+import numpy as np
 
-matplotlib.use("Agg")  # files only; a command must work without a screen
+from simulator.features import participation_ratio
+from theory.claim import Run
+from theory.drawing.style import COLOURS, LINEAR, PAGE, line, new_figure, one_panel
 
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-from simulator.experiments.ntk_evolution.config import NTKConfig  # noqa: E402
-from simulator.runs.run import Run  # noqa: E402
-from theory.feature_purification.figures import COLOURS, LINEAR, PAGE, save_figures  # noqa: E402
-
-__all__ = ["distances_figure", "draw_run", "eigenvectors_figure", "frozen_figure",
-           "movement_figure", "spectrum_figure"]
+__all__ = ["distances_figure", "eigenvectors_figure", "figures", "frozen_figure", "frozen_panel",
+           "movement_figure", "rank_panel", "spectrum_figure", "spectrum_panel"]
 
 MODES = ("clean", "adversarial")
 TRAINING = {mode: f"{mode} training" for mode in MODES}
 DATA_STYLES: dict[str, Any] = {"benign": "-", "adversarial": "--", "masked": ":"}
 DATA_WORDS = {"benign": "benign phase 2", "adversarial": "adversarial phase 2",
               "masked": "adversarial against plain gates"}
+PANEL = (PAGE * 0.5, 2.7)  # inches
 
 
-def draw_run(config: NTKConfig, result: Run, folder: Path) -> list[Path]:
-    """Draw the five figures of a run as PDF and PNG; return the files written."""
-    figures = {"movement": movement_figure, "distances": distances_figure,
-               "frozen": frozen_figure, "spectrum": spectrum_figure,
-               "eigenvectors": eigenvectors_figure}
-    return save_figures({name: partial(draw, config, result) for name, draw in figures.items()},
-                        folder)
+def figures(run: Run) -> dict[str, Any]:
+    """Return the functions that draw the run, by the name of the figure."""
+    return {"movement": movement_figure, "distances": distances_figure, "frozen": frozen_figure,
+            "spectrum": spectrum_figure, "eigenvectors": eigenvectors_figure}
 
 
-def movement_figure(config: NTKConfig, result: Run) -> Figure:
-    """Distance of the kernel from its start, and its velocity, over both kinds of training.
-
-    Thin lines are the second, independent pair of runs.
-    """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 2.7))
+def movement_figure(run: Run) -> "Figure":
+    """Distance of the kernel from its start, and its velocity, over both kinds of training."""
+    figure, axes = new_figure(1, 2, size=(PAGE, 3.0))
+    left, right = axes[0]
     for mode in MODES:
-        for run, width in ((1, 1.3), (2, 0.5)):
-            steps = _column(result, mode, "step", run)
-            words = TRAINING[mode] if run == 1 else None
-            left.plot(steps, _column(result, mode, "distance_from_start", run),
-                      color=COLOURS[mode], linewidth=width, label=words)
-            right.plot(steps[1:], _column(result, mode, "velocity", run)[1:],
-                       color=COLOURS[mode], linewidth=width, label=words)
-    left.set(xlabel="phase-1 step", ylabel="distance from the start $S(K_0, K_t)$",
-             xlim=(0, config.steps), ylim=(0, None))
+        for number, width in ((1, 1.3), (2, 0.5)):  # the second is an independent run
+            steps = _column(run, mode, "step", number)
+            look: dict[str, Any] = {"color": COLOURS[mode], "linewidth": width}
+            left.plot(steps, _column(run, mode, "distance_from_start", number), **look)
+            right.plot(steps[1:], _column(run, mode, "velocity", number)[1:], **look)
+    ends = (0, run.config.steps)
+    left.set(xlabel="phase-1 step", ylabel="distance from the start $S(K_0, K_t)$", xlim=ends,
+             ylim=(0, None))
     right.set(xlabel="phase-1 step", ylabel="velocity $S(K_t, K_{t+dt})/dt$", yscale="log",
-              xlim=(0, config.steps))
-    left.legend()
+              xlim=ends)
+    handles = [line(TRAINING[mode] + words, color=COLOURS[mode], linewidth=width)
+               for mode in MODES for words, width in (("", 1.3), (", independent run", 0.5))]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 
-def distances_figure(config: NTKConfig, result: Run) -> Figure:
+def distances_figure(run: Run) -> "Figure":
     """Distance between every two frozen kernels of the four runs of phase 1."""
-    moved = result.arrays["distances"]
-    runs, times = moved.shape[:2]
-    square = moved.reshape(runs * times, runs * times)
-    figure, axes = plt.subplots(figsize=(PAGE * 0.66, PAGE * 0.56))
-    image = axes.imshow(square, cmap="viridis", vmin=0.0, interpolation="none")
-    middles = np.arange(runs) * times + (times - 1) / 2
-    names = [f"{mode}, run {run}" for run in (1, 2) for mode in MODES]
-    axes.set_xticks(middles, names)
-    axes.set_yticks(middles, names, rotation=90, va="center")
-    for edge in np.arange(1, runs) * times - 0.5:
+    moved, times = run.arrays["distances"], run.arrays["times"]
+    runs, count = moved.shape[:2]
+    names = [f"{mode}, run {number}" for number in (1, 2) for mode in MODES]
+    figure, panels = new_figure(size=(PAGE * 0.7, PAGE * 0.6))
+    axes = panels[0, 0]
+    image = axes.imshow(moved.reshape(runs * count, runs * count), cmap="viridis", vmin=0.0,
+                        interpolation="none")
+    every = -(-count // 4)  # labels beside each other, not over each other
+    labels = [f"{step}" if place % every == 0 else "" for place, step in enumerate(times)] * runs
+    places = np.arange(runs * count)
+    axes.set_xticks(places, labels, fontsize=6, rotation=90)
+    axes.set_yticks(places, labels, fontsize=6)
+    axes.set(xlabel="phase-1 step of the kernel", ylabel="phase-1 step of the kernel")
+    middles = np.arange(runs) * count + (count - 1) / 2
+    for middle, name, mode in zip(middles, names, MODES * 2):
+        axes.text(middle, -0.8, name, ha="center", va="bottom", fontsize=7, color=COLOURS[mode])
+        axes.text(runs * count - 0.2, middle, name, ha="left", va="center", rotation=270,
+                  fontsize=7, color=COLOURS[mode])
+    for edge in np.arange(1, runs) * count - 0.5:
         axes.axhline(edge, color="white", linewidth=1.0)
         axes.axvline(edge, color="white", linewidth=1.0)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(f"kernels at steps {', '.join(map(str, result.arrays['times']))} of each run")
-    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
+    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.07)
     bar.set_label("kernel distance $S$")
     bar.outline.set_visible(False)
     return figure
 
 
-def frozen_figure(config: NTKConfig, result: Run) -> Figure:
+def frozen_figure(run: Run) -> "Figure":
     """Attacked accuracy after phase 2 against the phase-1 time of the frozen kernel."""
-    figure, panels = plt.subplots(1, 2, figsize=(PAGE, 3.1), sharey=True)
-    for axes, centred in zip(panels, (True, False)):
-        for mode in MODES:
-            for data, dash in DATA_STYLES.items():
-                rows = [row for row in result.summary["frozen"] if row["mode"] == mode
-                        and row["data"] == data and bool(row["centred"]) == centred]
-                axes.plot([row["time"] for row in rows],
-                          [row["attacked_accuracy"] for row in rows], dash, color=COLOURS[mode],
-                          marker=".", markersize=4)
-            reached = result.summary[mode]["attacked_accuracy"]
-            axes.axhline(reached, color=COLOURS[mode], linewidth=0.6, alpha=0.6, zorder=0)
-        axes.axhline(result.summary["linear_attacked_accuracy"], color=LINEAR, linewidth=0.6,
-                     zorder=0)
-        axes.set(xlabel="phase-1 step of the frozen kernel", ylim=(-0.02, 1.02),
-                 title="centred: the kernel alone" if centred
-                 else "uncentred: with the network at that step")
-    panels[0].set_ylabel(r"attacked accuracy at $\tau$ after phase 2")
-    handles = [plt.Line2D([], [], color=COLOURS[mode], label=f"kernel of {TRAINING[mode]}")
-               for mode in MODES]
-    handles += [plt.Line2D([], [], color="black", linestyle=dash, label=DATA_WORDS[data])
+    figure, axes = new_figure(1, 2, sharey=True, size=(PAGE, 3.2))
+    for panel, centred in zip(axes[0], (True, False)):
+        frozen_panel(run, centred, panel)
+    axes[0, 1].set_ylabel("")
+    handles = [line(f"kernel of {TRAINING[mode]}", color=COLOURS[mode]) for mode in MODES]
+    handles += [line(DATA_WORDS[data], color="black", linestyle=dash)
                 for data, dash in DATA_STYLES.items()]
-    handles += [plt.Line2D([], [], color=COLOURS[mode], linewidth=0.6,
-                           label=f"the {mode} network itself") for mode in MODES]
-    handles.append(plt.Line2D([], [], color=LINEAR, linewidth=0.6, label="linear classifier"))
+    handles += [line(f"the {mode} network itself", color=COLOURS[mode], linewidth=0.6)
+                for mode in MODES]
+    handles.append(line("linear classifier", color=LINEAR, linewidth=0.6))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
 
-def spectrum_figure(config: NTKConfig, result: Run) -> Figure:
+def frozen_panel(run: Run, centred: bool = True, ax: "Axes | None" = None) -> "Figure":
+    """Attacked accuracy after phase 2, of the kernel alone or with the network at its step."""
+    figure, axes = one_panel(ax, PANEL)
+    for mode in MODES:
+        for data, dash in DATA_STYLES.items():
+            rows = [row for row in run.summary["frozen"] if row["mode"] == mode
+                    and row["data"] == data and bool(row["centred"]) == centred]
+            axes.plot([row["time"] for row in rows], [row["attacked_accuracy"] for row in rows],
+                      dash, color=COLOURS[mode], marker=".", markersize=4)
+        axes.axhline(run.summary[mode]["attacked_accuracy"], color=COLOURS[mode], linewidth=0.6,
+                     alpha=0.6, zorder=0)
+    axes.axhline(run.summary["linear_attacked_accuracy"], color=LINEAR, linewidth=0.6, zorder=0)
+    axes.set(xlabel="phase-1 step of the frozen kernel", ylim=(-0.02, 1.02),
+             ylabel=r"attacked accuracy at $\tau$ after phase 2",
+             title="centred: the kernel alone" if centred
+             else "uncentred: with the network at that step")
+    return figure
+
+
+def spectrum_figure(run: Run) -> "Figure":
     """Spectrum of the kernel at the start and after both trainings; effective rank over time."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 2.7))
+    figure, axes = new_figure(1, 2, size=(PAGE, 2.7))
+    spectrum_panel(run, axes[0, 0])
+    rank_panel(run, axes[0, 1])
+    return figure
+
+
+def spectrum_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
+    """Eigenvalues of the kernel in descending order, as shares of its trace."""
+    figure, axes = one_panel(ax, PANEL)
     for name, colour, words in (("start", LINEAR, "at the start"),
                                 *((mode, COLOURS[mode], f"after {TRAINING[mode]}")
                                   for mode in MODES)):
-        values = result.arrays[f"spectrum_{name}"]
-        left.plot(np.arange(1, len(values) + 1), values, color=colour, label=words)
-    left.set(xlabel="eigenvalue", ylabel="share of the trace", yscale="log", xscale="log")
-    largest = float(result.arrays["spectrum_start"][0])
-    left.set_ylim(bottom=1e-4 * largest)
-    left.legend(loc="lower left")
-    for mode in MODES:
-        steps = _column(result, mode, "step")
-        right.plot(steps, _column(result, mode, "effective_rank"), color=COLOURS[mode],
-                   label=TRAINING[mode])
-        right.plot(steps, _column(result, mode, "participation"), "--", color=COLOURS[mode])
-    right.plot([], [], color="black", label="entropy")
-    right.plot([], [], "--", color="black", label="participation ratio")
-    right.set(xlabel="phase-1 step", xlim=(0, config.steps), ylim=(0, None),
-              ylabel=f"effective rank (of {config.probe_samples})")
-    right.legend(loc="lower right", ncols=2)
+        values = run.arrays[f"spectrum_{name}"]
+        axes.plot(np.arange(1, len(values) + 1), values, color=colour, label=words)
+    axes.set(xlabel="index of the eigenvalue", ylabel="eigenvalue / trace", yscale="log",
+             xscale="log")
+    axes.set_ylim(bottom=1e-4 * float(run.arrays["spectrum_start"][0]))
+    axes.legend(loc="lower left")
     return figure
 
 
-def eigenvectors_figure(config: NTKConfig, result: Run) -> Figure:
+def rank_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
+    """Effective rank of the kernel over phase 1, by two measures."""
+    figure, axes = one_panel(ax, PANEL)
+    for mode in MODES:
+        steps = _column(run, mode, "step")
+        axes.plot(steps, _column(run, mode, "effective_rank"), color=COLOURS[mode])
+        axes.plot(steps, _column(run, mode, "participation"), "--", color=COLOURS[mode])
+    axes.set(xlabel="phase-1 step", xlim=(0, run.config.steps), ylim=(0, None),
+             ylabel=f"effective rank (of {run.config.probe_samples})")
+    axes.legend(handles=[*(line(TRAINING[mode], color=COLOURS[mode]) for mode in MODES),
+                         line("entropy", color="black"),
+                         line("participation ratio", color="black", linestyle="--")],
+                loc="lower right", ncols=2)
+    return figure
+
+
+def eigenvectors_figure(run: Run) -> "Figure":
     """The leading eigenvectors of both final kernels, as directions among the features."""
-    vectors = {mode: result.arrays[f"eigenvectors_{mode}"] for mode in MODES}
+    vectors = {mode: run.arrays[f"eigenvectors_{mode}"] for mode in MODES}
     count = len(vectors[MODES[0]])
-    figure, panels = plt.subplots(count, 2, figsize=(PAGE, 0.85 * count + 0.6), sharex=True,
-                                  sharey=True, squeeze=False)
+    figure, axes = new_figure(count, 2, sharex=True, sharey=True, size=(PAGE, 0.95 * count + 0.6))
     limit = 1.1 * max(np.abs(found).max() for found in vectors.values())
     for column, mode in enumerate(MODES):
-        panels[0, column].set_title(f"after {TRAINING[mode]}", color=COLOURS[mode])
+        axes[0, column].set_title(f"after {TRAINING[mode]}", loc="left", color=COLOURS[mode])
         for row, vector in enumerate(vectors[mode]):
-            _features(panels[row, column], vector, COLOURS[mode])
-            panels[row, 0].set_ylabel(f"$v_{row + 1}$", rotation=0, labelpad=10)
-    panels[0, 0].set(xlim=(-1, config.d), ylim=(-limit, limit))
-    for axes in panels[-1]:
-        axes.set_xlabel("feature $j$")
+            _features(axes[row, column], vector, COLOURS[mode])
+            axes[row, 0].set_ylabel(f"$v_{row + 1}$", rotation=0, labelpad=10)
+    axes[0, 0].set(xlim=(-1, run.config.d), ylim=(-limit, limit))
+    for panel in axes[-1]:
+        panel.set_xlabel("feature $j$")
     return figure
 
 
-def _features(axes: Axes, vector: np.ndarray, colour: str) -> None:
+def _features(axes: "Axes", vector: np.ndarray, colour: str) -> None:
     axes.vlines(np.arange(len(vector)), 0.0, vector, color=colour, linewidth=1.0)
     axes.axhline(0.0, color="black", linewidth=0.5)
-    spread = 1.0 / float(np.sum(vector**4))  # participation ratio of a unit vector
+    spread = float(participation_ratio(vector[None])[0])
     dense = abs(float(vector.sum())) / np.sqrt(len(vector))
-    axes.text(0.995, 0.04, f"over {spread:.0f} features; cosine with $w^\\star$ {dense:.2f}",
-              transform=axes.transAxes, ha="right", va="bottom", fontsize=6)
+    axes.set_title(f"over {spread:.0f} features; cosine with $w^\\star$ {dense:.2f}", loc="right",
+                   fontsize=6, pad=2)
 
 
-def _column(result: Run, mode: str, name: str, run: int = 1) -> np.ndarray:
-    return np.array([float(row[name]) for row in result.history.rows()
-                     if row["mode"] == mode and int(row["run"]) == run])
+def _column(run: Run, mode: str, name: str, number: int = 1) -> np.ndarray:
+    """A column of the history of one training of phase 1."""
+    history = run.history
+    return history[name][(history["mode"] == mode) & (history["run"] == number)].astype(float)

@@ -3,141 +3,172 @@
 Bands over seeds are in the figures of the claims (:mod:`theory.winning_tickets`).
 """
 
-from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
+import numpy as np
 
-matplotlib.use("Agg")  # files only; a command must work without a screen
+from simulator.experiments.winning_tickets.config import MASKS, TICKETS
+from theory.claim import Run
+from theory.drawing.style import PAGE, area, line, new_figure, one_panel, plain_numbers
+from theory.winning_tickets.quantities import best_ticket, percents, value
 
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-from simulator.experiments.winning_tickets.config import MASKS, TICKETS, TicketConfig  # noqa: E402
-from simulator.runs.run import Run  # noqa: E402
-from theory.feature_purification.figures import PAGE, save_figures  # noqa: E402
+__all__ = ["accuracy_figure", "accuracy_panel", "errors_figure", "errors_panel", "figures",
+           "flow_figure", "where_figure"]
 
-__all__ = ["accuracy_figure", "draw_run", "errors_figure", "flow_figure", "where_figure"]
-
-# Okabe & Ito, colour-blind safe: tickets share a colour and differ in dash
+BLUE = "#0072B2"
+# Okabe & Ito, told apart by every eye: all tickets are blue
 COLOURS = {"random": "#009E73", "neurons": "#666666", "magnitude": "#D55E00", "snip": "#CC79A7",
-           "saliency": "#E69F00", "lottery": "#56B4E9"} | dict.fromkeys(TICKETS, "#0072B2")
-DASHES = dict.fromkeys(MASKS, "-") | dict(zip(TICKETS, ("-", ":", "--", "-.", (0, (1, 3)))))
-MARKERS = dict.fromkeys(MASKS, "o") | {name: "s" for name in TICKETS}
+           "saliency": "#E69F00", "lottery": "#56B4E9"} | dict.fromkeys(TICKETS, BLUE)
+SINGLE = tuple(name for name in TICKETS if name != "neuron-ticket")  # they choose single weights
+LINES = ("neuron-ticket", *(name for name in MASKS if name not in TICKETS))
+MARKERS = ("o", "s", "^", "D", "v", "P")  # of the shares kept
 FLOWS = ("ticket", "random", "magnitude")
 WHERE = ("ticket", "kernel-ticket", "random", "magnitude", "snip", "saliency", "lottery")
+ERRORS = {"kernel_error": "kernel error at initialisation",
+          "trajectory_error": "trajectory error, common examples",
+          "own_trajectory_error": "trajectory error, own attacks"}
+ACCURACIES = {"accuracy": "clean accuracy", "attacked_accuracy": r"attacked accuracy at $\tau$"}
 
 
-def draw_run(config: TicketConfig, result: Run, folder: Path) -> list[Path]:
-    """Draw the figures of a run as PDF and PNG; return the files written."""
-    figures = {"errors": errors_figure, "accuracy": accuracy_figure, "where": where_figure,
-               "flow": flow_figure}
-    return save_figures({name: partial(draw, config, result) for name, draw in figures.items()},
-                        folder)
+def figures(run: Run) -> dict[str, Any]:
+    """Return the functions that draw the run, by the name of the figure."""
+    return {"errors": errors_figure, "accuracy": accuracy_figure, "where": where_figure,
+            "flow": flow_figure}
 
 
-def errors_figure(config: TicketConfig, result: Run) -> Figure:
+def errors_figure(run: Run) -> "Figure":
     """Kernel error at initialisation and trajectory errors, against the share kept."""
-    figure, panels = plt.subplots(1, 3, figsize=(PAGE, 3.4))
-    for axes, quantity, label in zip(
-            panels, ("kernel_error", "trajectory_error", "own_trajectory_error"),
-            ("kernel error at initialisation", "trajectory error, common examples",
-             "trajectory error, own attacks")):
-        _against_keep(axes, config, result, quantity)
-        axes.set(yscale="log", ylabel=label)
-        _plain_numbers(axes)
-    _legend(figure, panels[0])
+    figure, axes = new_figure(1, len(ERRORS), size=(PAGE, 3.3))
+    for panel, quantity in zip(axes[0], ERRORS):
+        errors_panel(run, quantity, panel)
+    handles = [line("the ticket", color=BLUE, linewidth=1.8, marker="s", markersize=3),
+               area("tickets of single weights", color=BLUE, alpha=0.25)]
+    handles += [line(name, color=COLOURS[name], linestyle=_dash(name), marker="o", markersize=3)
+                for name in LINES]
+    figure.legend(handles=handles, loc="outside upper center", ncols=5)
     return figure
 
 
-def accuracy_figure(config: TicketConfig, result: Run) -> Figure:
-    """Accuracy after adversarial training, against the share kept; a line for the dense network."""
-    figure, panels = plt.subplots(1, 2, figsize=(PAGE, 3.4), sharey=True)
-    for axes, quantity, label in zip(panels, ("accuracy", "attacked_accuracy"),
-                                     ("clean accuracy", r"attacked accuracy at $\tau$")):
-        _against_keep(axes, config, result, quantity)
-        dense = result.summary["dense"][f"{quantity}_{config.percents[0]}"]
-        axes.axhline(dense, color="black", linewidth=0.8, zorder=1, label="dense")
-        axes.set(ylabel=label, ylim=(-0.02, 1.03))
-    _legend(figure, panels[0])
+def errors_panel(run: Run, quantity: str = "kernel_error", ax: "Axes | None" = None) -> "Figure":
+    """An error of every mask against the share of the weights that it keeps.
+
+    The ticket is the search with the smallest objective; a band spans all searches for single
+    weights.
+    """
+    figure, axes = one_panel(ax, (PAGE * 0.5, 3.0))
+    kept = percents([run])
+    family = np.array([[value(run, name, quantity, percent) for percent in kept]
+                       for name in SINGLE])
+    axes.fill_between(kept, family.min(axis=0), family.max(axis=0), color=BLUE, alpha=0.25,
+                      linewidth=0)
+    for name in LINES:
+        axes.plot(kept, [value(run, name, quantity, percent) for percent in kept], _dash(name),
+                  color=COLOURS[name], marker="o", markersize=3)
+    axes.plot(kept, [value(run, best_ticket(run, percent), quantity, percent) for percent in kept],
+              color=BLUE, linewidth=1.8, marker="s", markersize=3)
+    axes.set(xscale="log", yscale="log", xlabel="weights kept (%)", ylabel=ERRORS[quantity])
+    axes.set_xticks(kept, [str(percent) for percent in kept])
+    axes.xaxis.minorticks_off()
+    plain_numbers(axes.yaxis)
     return figure
 
 
-def _against_keep(axes: Axes, config: TicketConfig, result: Run, quantity: str) -> None:
-    for name in MASKS:
-        values = [result.summary[name][f"{quantity}_{percent}"] for percent in config.percents]
-        axes.plot(config.percents, values, linestyle=DASHES[name], marker=MARKERS[name],
-                  markersize=3, color=COLOURS[name], label=name)
-    axes.set(xscale="log", xlabel="weights kept (%)")
-    axes.set_xticks(config.percents, [str(percent) for percent in config.percents])
-    axes.minorticks_off()
+def _dash(name: str) -> str:
+    return ":" if name in TICKETS else "-"
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=6, handlelength=2.6)
+def accuracy_figure(run: Run) -> "Figure":
+    """Accuracy of every mask after adversarial training; a line for the dense network."""
+    figure, axes = new_figure(2, 1, sharex=True, size=(PAGE * 0.75, 4.0))
+    for panel, quantity in zip(axes[:, 0], ACCURACIES):
+        accuracy_panel(run, quantity, panel)
+    axes[0, 0].tick_params(axis="x", labelbottom=False)
+    handles = [line(f"{percent} % kept", color="0.3", marker=marker, linestyle="none",
+                    markersize=4) for percent, marker in zip(percents([run]), MARKERS)]
+    handles.append(line("dense network", color="black", linewidth=0.8))
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return figure
 
 
-def where_figure(config: TicketConfig, result: Run) -> Figure:
+def accuracy_panel(run: Run, quantity: str = "attacked_accuracy",
+                   ax: "Axes | None" = None) -> "Figure":
+    """An accuracy of every mask, a mark for each share kept."""
+    figure, axes = one_panel(ax, (PAGE * 0.75, 2.4))
+    kept = percents([run])
+    for number, percent in enumerate(kept):
+        shift = 0.16 * (number - 0.5 * (len(kept) - 1))
+        for place, name in enumerate(MASKS):
+            axes.plot(place + shift, value(run, name, quantity, percent), MARKERS[number],
+                      color=COLOURS[name], markersize=4, markeredgewidth=0)
+    axes.axhline(value(run, "dense", quantity, kept[0]), color="black", linewidth=0.8, zorder=1)
+    for place in np.arange(1, len(MASKS)) - 0.5:
+        axes.axvline(place, color="0.92", linewidth=0.6, zorder=0)
+    axes.set_xticks(range(len(MASKS)), MASKS, rotation=40, ha="right", rotation_mode="anchor")
+    axes.tick_params(axis="x", length=0)
+    axes.set(ylabel=ACCURACIES[quantity], ylim=(-0.02, 1.04), xlim=(-0.5, len(MASKS) - 0.5))
+    return figure
+
+
+def where_figure(run: Run) -> "Figure":
     """Where the kept weights lie: in large or small coefficients, in few or in all neurons.
 
-    A neuron's coefficients in the dictionary are ranked by size. Right: neurons in the order of
-    what they keep.
+    A neuron's coefficients in the dictionary are ranked by size. Below: what a neuron keeps, the
+    median and the range of 90 % of the neurons.
     """
-    shown = config.percents[:3]
-    figure, panels = plt.subplots(2, len(shown), figsize=(PAGE, 4.6), squeeze=False)
-    for column, percent in enumerate(shown):
-        ranks, neurons = (np.asarray(result.arrays[f"per_{what}_{percent}"], float)
+    shown = percents([run])[:3]
+    figure, axes = new_figure(2, len(shown), sharey="row", size=(PAGE, 4.8),
+                              height_ratios=(1.0, 1.1))
+    for (upper, lower), percent in zip(axes.T, shown):
+        ranks, neurons = (np.asarray(run.arrays[f"per_{what}_{percent}"], float)
                           for what in ("rank", "neuron"))
-        upper, lower = panels[:, column]
         for name in WHERE:
-            row, style = MASKS.index(name), _line(name)
-            upper.plot(np.arange(1, config.d + 1), ranks[row], label=name, **style)
-            lower.plot(np.linspace(0.0, 1.0, config.m), neurons[row] / config.d, **style)
+            upper.plot(np.arange(1, run.config.d + 1), ranks[MASKS.index(name)],
+                       "--" if name == "kernel-ticket" else "-", color=COLOURS[name], label=name)
         upper.set(title=f"{percent} % kept", xlabel="rank of the coefficient in its neuron",
                   ylim=(-0.02, 1.02))
-        lower.set(xlabel="neurons, ascending", ylim=(-0.02, 1.02))
-    panels[0, 0].set_ylabel("share kept")
-    panels[1, 0].set_ylabel("share of its weights kept")
-    _legend(figure, panels[0, 0])
+        for place, (name, kept) in enumerate(zip(MASKS, neurons / run.config.d)):
+            low, middle, high = np.quantile(kept, (0.05, 0.5, 0.95))
+            lower.hlines(place, low, high, color=COLOURS[name], linewidth=2.2, alpha=0.5)
+            lower.plot(middle, place, "o", color=COLOURS[name], markersize=3.5)
+        lower.axvline(percent / 100.0, color="0.75", linewidth=0.6, zorder=0)
+        lower.set(xlabel="share of a neuron's weights kept", xlim=(-0.02, 1.02))
+    axes[0, 0].set_ylabel("share kept")
+    axes[1, 0].set_yticks(range(len(MASKS)), MASKS)
+    axes[1, 0].invert_yaxis()
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels),
+                  columnspacing=1.0, handlelength=1.8)
     return figure
 
 
-def flow_figure(config: TicketConfig, result: Run) -> Figure:
+def flow_figure(run: Run) -> "Figure":
     """Distance of the frozen flows (full) and its bound (dashed) for three masks.
 
     In the norm of the inverse of each mask's kernel.
     """
-    figure, panels = plt.subplots(1, len(config.percents), figsize=(PAGE, 2.7), squeeze=False)
-    for axes, percent in zip(panels[0], config.percents):
-        flows = np.asarray(result.arrays[f"flow_{percent}"])
+    config, kept = run.config, percents([run])
+    figure, axes = new_figure(1, len(kept), size=(PAGE, 2.9))
+    for panel, percent in zip(axes[0], kept):
+        flows = np.asarray(run.arrays[f"flow_{percent}"])
         times = np.linspace(0.0, config.learning_rate * config.steps, flows.shape[2])
         for name in FLOWS:
             distance, bound = flows[MASKS.index(name)]
-            axes.plot(times, distance, color=COLOURS[name], label=name)
-            axes.plot(times, bound, "--", color=COLOURS[name], linewidth=0.9)
-        axes.set(title=f"{percent} % kept", xlabel=r"time $\eta t$")
+            panel.plot(times, distance, color=COLOURS[name])
+            panel.plot(times, bound, "--", color=COLOURS[name], linewidth=0.9)
+        panel.set(title=f"{percent} % kept", xlabel=r"time $\eta t$")
         if np.isfinite(flows[[MASKS.index(name) for name in FLOWS]]).any():
-            axes.set_yscale("log")
-            _plain_numbers(axes)
+            panel.set_yscale("log")
+            plain_numbers(panel.yaxis)
         else:
-            axes.text(0.5, 0.5, "no kernel of these\ncan be inverted", ha="center", va="center",
-                      transform=axes.transAxes)
-    panels[0, 0].set_ylabel(r"$\|f_s - f_d\|$ and its bound")
-    _legend(figure, panels[0, 0])
+            panel.text(0.5, 0.5, "no kernel of these\ncan be inverted", ha="center", va="center",
+                       transform=panel.transAxes)
+    axes[0, 0].set_ylabel(r"$\|f_s - f_d\|$ and its bound")
+    handles = [line(name, color=COLOURS[name]) for name in FLOWS]
+    handles += [line("distance", color="black"),
+                line("its bound", color="black", linestyle="--", linewidth=0.9)]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
-
-
-def _plain_numbers(axes: Axes) -> None:
-    """1, 2, 5, 10 on a logarithmic axis."""
-    axes.yaxis.set_major_locator(LogLocator(10.0, (1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _line(name: str) -> dict[str, Any]:
-    return {"linestyle": DASHES[name], "color": COLOURS[name]}

@@ -226,4 +226,4 @@ def test_every_paper_has_presets_plans_claims_and_figures(paper):
                    for settings in settings_of(for_plan(claims, name), name, 2, paper.name)]
         assert configs and len(set(configs)) == len(configs)
     figures = importlib.import_module(f"theory.{paper.name}.figures")
-    assert callable(figures.draw_run)
+    assert callable(figures.figures)

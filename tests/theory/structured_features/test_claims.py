@@ -13,7 +13,7 @@ from simulator.experiments import config_of, preset
 from simulator.experiments.structured_features.experiment import (PatchSimulation, correlations,
                                                                   simulate)
 from simulator.experiments.structured_features.races import kappas
-from theory import claims, draw_run
+from theory import claims
 from theory.claim import FAILS, HOLDS, OUTSIDE, Run, confront_all
 from theory.plans import for_plan, plan_names, settings_of
 from theory.structured_features import (kappa_decides, nonrobust_feature_is_learned,
@@ -231,18 +231,3 @@ def test_every_plan_resolves_and_serves_every_claim(name):
         for_plan(CLAIMS, name), name, paper="structured_features")]
     assert any(config.races for config in configs) and not all(c.races for c in configs)
     assert len({(c.name, *c.size, c.seed) for c in configs}) == len(configs)
-
-
-def test_the_figures_of_a_run_are_drawn(tmp_path):
-    config = config_of(preset("smoke", "patches") | {
-        "d": 12, "m": 2, "nonrobust_patches": 10, "standard_steps": 10, "one_step_steps": 10,
-        "pgd_steps": 5, "multi_start_steps": 2, "test_samples": 10, "certified_samples": 1})
-    drawn = draw_run(config, simulate(config), tmp_path)
-    assert {path.name for path in drawn} == {f"{name}.{suffix}" for suffix in ("pdf", "png")
-                                             for name in ("accuracy", "correlations",
-                                                          "perturbation")}
-    races = config_of(preset("transition", "patches") | {
-        "d": 12, "nonrobust_patches": 10, "races": 1, "kappa_points": 3})
-    assert {path.name for path in draw_run(races, simulate(races), tmp_path)} == {
-        "transition.pdf", "transition.png"}
-    assert all(path.stat().st_size > 5000 for path in tmp_path.iterdir())

@@ -19,7 +19,6 @@ from simulator.randomness import Role, stream
 from simulator.runs.folder import RunFolder
 from simulator.training import train
 from theory import claims
-from theory.ntk_evolution.figures import draw_run
 from theory.plans import settings_of
 
 SMALL = {"d": 16, "k": 2, "m": 40, "batch_size": 60, "steps": 20, "record_every": 5,
@@ -133,15 +132,6 @@ def test_a_resumed_run_ends_with_the_same_bits(finished, tmp_path):
     stored = load(folder.path)
     assert stored.summary == whole.summary
     assert stored.history["mode"].tolist() == whole.history["mode"].tolist()
-
-
-def test_the_figures_are_drawn(finished, tmp_path):
-    config, result = finished
-    written = draw_run(config, result, tmp_path)
-    assert {path.name for path in written} == {
-        f"{name}.{suffix}" for name in ("movement", "distances", "frozen", "spectrum",
-                                        "eigenvectors") for suffix in ("pdf", "png")}
-    assert all(path.stat().st_size > 2000 for path in written)
 
 
 def test_the_cost_grows_with_what_it_is_made_of():

@@ -1,0 +1,63 @@
+"""The figures of a run say what it stored: bracket on its own samples, pure diagonal, own axes."""
+
+import numpy as np
+import pytest
+
+from simulator.experiments.feature_purification.run import simulate
+from theory import draw_run, figures
+from theory.drawing.style import new_figure
+from theory.feature_purification.figures import (accuracy_figure, bracket_panel,
+                                                 coefficients_figure, curves_panel)
+
+from small import small_config
+
+NAMES = {"accuracy", "coefficients", "history", "perturbation"}
+
+
+@pytest.fixture(scope="module")
+def run():
+    return simulate(small_config(bracket_samples=12, bracket_nodes=3))
+
+
+def test_all_figures_are_drawn_and_written(run, tmp_path):
+    assert set(figures(run)) == NAMES
+    written = draw_run(run, tmp_path)
+    assert {path.name for path in written} == {f"{name}.{suffix}" for name in NAMES
+                                               for suffix in ("pdf", "png")}
+
+
+def test_certified_is_never_above_what_is_drawn_as_attacked(run):
+    """Certificates are for fewer samples than the curves: the two share no panel."""
+    figure = accuracy_figure(run)
+    curves, bracket = figure.axes
+    assert "12 samples" in bracket.get_title()
+    assert f"{run.config.test_samples} samples" in curves.get_title()
+    by_marker = {}
+    for drawn in bracket.get_lines():
+        if drawn.get_marker() in "^v":
+            by_marker.setdefault(drawn.get_marker(), []).append(np.asarray(drawn.get_ydata()))
+    assert not any(drawn.get_marker() in "^v" for drawn in curves.get_lines())
+    for certified, attacked in zip(by_marker["^"], by_marker["v"], strict=True):
+        assert (certified <= attacked).all()
+
+
+def test_without_certificates_there_is_one_panel():
+    figure = accuracy_figure(simulate(small_config(bracket_samples=0)))
+    assert len(figure.axes) == 1
+    assert not any("certified" in text.get_text() for text in figure.legends[0].get_texts())
+
+
+@pytest.mark.parametrize("panel", [curves_panel, bracket_panel])
+def test_a_panel_is_drawn_into_given_axes(run, panel):
+    figure, axes = new_figure(1, 2, size=(6.0, 3.0))
+    assert panel(run, axes[0, 1]) is figure
+    assert not axes[0, 0].get_lines() and axes[0, 1].get_lines()
+    assert panel(run).axes[0].get_title()
+
+
+def test_the_colours_of_the_coefficients_are_for_what_is_beside_the_diagonal(run):
+    left = coefficients_figure(run).axes[0]
+    shown, own = (image.get_array() for image in left.get_images())
+    assert np.isnan(np.diag(np.ma.filled(shown, np.nan))).all()
+    own = np.ma.filled(own, np.nan)
+    assert np.isnan(own[~np.eye(len(own), dtype=bool)]).all()

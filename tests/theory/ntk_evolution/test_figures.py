@@ -1,0 +1,56 @@
+"""Every line of a kernel figure is in its legend, and every axis says what it counts."""
+
+import pytest
+
+from simulator.experiments import config_of, experiment_module, preset
+from theory import draw_run
+from theory.drawing.style import new_figure
+from theory.ntk_evolution.figures import (distances_figure, eigenvectors_figure, frozen_panel,
+                                          movement_figure, spectrum_figure)
+
+NAMES = ("movement", "distances", "frozen", "spectrum", "eigenvectors")
+
+
+@pytest.fixture(scope="module")
+def run():
+    config = config_of(preset("smoke", "ntk") | {
+        "d": 12, "k": 2, "m": 40, "batch_size": 40, "steps": 20, "record_every": 5,
+        "freeze_every": 10, "frozen_steps": 2, "probe_samples": 30, "spectrum_samples": 40,
+        "test_samples": 30, "evaluation_chunk": 30})
+    return experiment_module("ntk").simulate(config)
+
+
+def test_all_figures_are_written(run, tmp_path):
+    assert {path.name for path in draw_run(run, tmp_path)} == {
+        f"{name}.{suffix}" for name in NAMES for suffix in ("pdf", "png")}
+
+
+def test_every_line_of_the_movement_is_in_the_legend(run):
+    figure = movement_figure(run)
+    told = {(handle.get_color(), handle.get_linewidth())
+            for handle in figure.legends[0].get_lines()}
+    for axes in figure.axes:
+        assert {(drawn.get_color(), drawn.get_linewidth()) for drawn in axes.get_lines()} == told
+
+
+def test_the_spectrum_is_drawn_over_the_index(run):
+    left = spectrum_figure(run).axes[0]
+    assert left.get_xlabel() == "index of the eigenvalue"
+    assert left.get_ylabel() == "eigenvalue / trace"
+
+
+def test_no_words_lie_over_the_bars_of_an_eigenvector(run):
+    for axes in eigenvectors_figure(run).axes:
+        assert not axes.texts and "cosine with" in axes.get_title(loc="right")
+
+
+def test_each_kernel_of_the_distances_has_its_step(run):
+    axes = distances_figure(run).axes[0]
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == [str(step) for step in run.arrays["times"]] * 4
+
+
+def test_a_panel_is_drawn_into_given_axes(run):
+    figure, axes = new_figure(1, 2, size=(6.0, 3.0))
+    assert frozen_panel(run, False, axes[0, 0]) is figure
+    assert axes[0, 0].get_lines() and not axes[0, 1].get_lines()

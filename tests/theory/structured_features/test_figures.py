@@ -1,0 +1,39 @@
+"""The figures of a patch run, of trainings and of races."""
+
+import pytest
+
+from simulator.experiments import config_of, experiment_module, preset
+from theory import draw_run
+from theory.structured_features.figures import LEARNED, correlation_figure
+
+
+def run_of(name, **changes):
+    return experiment_module("patches").simulate(config_of(preset(name, "patches") | {
+        "d": 12, "nonrobust_patches": 10} | changes))
+
+
+@pytest.fixture(scope="module")
+def run():
+    return run_of("smoke", m=2, standard_steps=10, one_step_steps=10, pgd_steps=5,
+                  multi_start_steps=2, test_samples=10, certified_samples=1)
+
+
+def test_all_figures_of_trainings_are_written(run, tmp_path):
+    assert {path.name for path in draw_run(run, tmp_path)} == {
+        f"{name}.{suffix}" for suffix in ("pdf", "png")
+        for name in ("accuracy", "correlations", "perturbation")}
+
+
+def test_races_have_a_figure_of_their_own(tmp_path):
+    races = run_of("transition", races=1, kappa_points=3)
+    assert {path.name for path in draw_run(races, tmp_path)} == {"transition.pdf",
+                                                                 "transition.png"}
+
+
+def test_the_legend_of_the_correlations_lies_beside_the_panels(run):
+    figure = correlation_figure(run)
+    assert all(axes.get_legend() is None for axes in figure.axes)
+    assert len(figure.legends[0].get_texts()) == len(LEARNED)
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert not any(legend.overlaps(axes.get_window_extent()) for axes in figure.axes)

@@ -1,0 +1,59 @@
+"""The figures of a ticket run: every mask is seen, and every line told."""
+
+import numpy as np
+import pytest
+
+from simulator.experiments import config_of, experiment_module, preset
+from simulator.experiments.winning_tickets.config import MASKS
+from theory import draw_run
+from theory.drawing.style import new_figure
+from theory.winning_tickets.figures import (LINES, accuracy_panel, errors_figure, errors_panel,
+                                            flow_figure, where_figure)
+from theory.winning_tickets.quantities import value
+
+
+@pytest.fixture(scope="module")
+def run():
+    return experiment_module("tickets").simulate(config_of(preset("smoke", "tickets") | {
+        "d": 12, "k": 2, "m": 30, "search_steps": 2, "swaps": 5, "steps": 2, "record_every": 1,
+        "batch_size": 30, "kernel_samples": 12, "flow_samples": 4, "test_samples": 20}))
+
+
+def test_all_figures_are_written(run, tmp_path):
+    assert {path.name for path in draw_run(run, tmp_path)} == {
+        f"{name}.{suffix}" for name in ("errors", "accuracy", "where", "flow")
+        for suffix in ("pdf", "png")}
+
+
+def test_the_errors_are_those_of_the_summary(run):
+    lines = errors_panel(run, "kernel_error").axes[0].get_lines()
+    assert len(lines) == len(LINES) + 1
+    for drawn, name in zip(lines, LINES):
+        np.testing.assert_allclose(drawn.get_ydata(), [value(run, name, "kernel_error", percent)
+                                                       for percent in (50, 20)])
+
+
+def test_every_line_and_area_of_the_errors_is_in_the_legend(run):
+    figure = errors_figure(run)
+    told = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert told == ["the ticket", "tickets of single weights", *LINES]
+
+
+def test_each_mask_has_a_place_of_its_own(run):
+    axes = accuracy_panel(run).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(MASKS)
+    marks = [drawn for drawn in axes.get_lines() if drawn.get_marker() in ("o", "s")]
+    assert len(marks) == 2 * len(MASKS)
+    assert [label.get_text() for label in where_figure(run).axes[2].get_yticklabels()] == list(
+        MASKS)
+
+
+def test_the_bound_is_in_the_legend(run):
+    told = [text.get_text() for text in flow_figure(run).legends[0].get_texts()]
+    assert "distance" in told and "its bound" in told
+
+
+def test_a_panel_is_drawn_into_given_axes(run):
+    figure, axes = new_figure(1, 2, size=(6.0, 3.0))
+    assert errors_panel(run, "kernel_error", axes[0, 1]) is figure
+    assert axes[0, 1].get_lines() and not axes[0, 0].get_lines()

@@ -1,0 +1,180 @@
+"""How every figure looks, and where all of Matplotlib comes from.
+
+Figures are made without pyplot: nobody's backend is chosen, switched or started, and a figure
+lives as long as somebody holds it. The house style lies over Matplotlib's own defaults and not
+over the user's settings, so that equal runs give equal files on every machine; what the user has
+set is as before afterwards. Matplotlib is loaded when the first figure is drawn.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.errors import RunError
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+__all__ = ["ADVERSARIAL", "CLEAN", "COLOURS", "COLUMN", "GUIDE", "LINEAR", "NAMES", "OTHER",
+           "PAGE", "SHADES", "STYLE", "DrawingError", "area", "draw_all", "house_style", "line",
+           "new_figure", "one_panel", "plain_numbers", "save_figures"]
+
+COLUMN, PAGE = 3.3, 6.9  # inches: one column, the page
+# Okabe & Ito, told apart by every eye: one colour for one thing in all figures.
+CLEAN, ADVERSARIAL, LINEAR, OTHER = "#D55E00", "#0072B2", "#666666", "#009E73"
+COLOURS = {"clean": CLEAN, "adversarial": ADVERSARIAL}
+NAMES = {"clean": "after clean training", "adversarial": "after adversarial training"}
+# For things that are neither clean nor adversarial, such as sizes.
+SHADES = ("#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#999999")
+GUIDE: dict[str, Any] = {"color": "0.75", "linewidth": 0.6, "zorder": 0}  # a line to read off at
+STYLE: dict[str, Any] = {
+    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7,
+    "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.linewidth": 0.6, "lines.linewidth": 1.3,
+    "legend.frameon": False, "pdf.fonttype": 42, "ps.fonttype": 42, "savefig.dpi": 200,
+}
+
+
+class DrawingError(RunError):
+    """A figure cannot be drawn or written; what it would show is there all the same."""
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw in the house style, whatever the user has set, and set nothing for good."""
+    _load_matplotlib()
+    from matplotlib import style
+    with style.context(["default", STYLE]):  # type: ignore[list-item]
+        yield
+
+
+def _load_matplotlib() -> None:
+    """Import Matplotlib even where MPLBACKEND names a backend that it does not know.
+
+    One that it knows counts as it always does, for whoever uses pyplot afterwards.
+    """
+    if "matplotlib" in sys.modules:
+        return
+    wanted = os.environ.pop("MPLBACKEND", "")
+    try:
+        import matplotlib
+    finally:
+        if wanted:
+            os.environ["MPLBACKEND"] = wanted
+    if wanted:
+        try:
+            matplotlib.rcParams["backend"] = wanted
+        except ValueError:
+            pass  # no figure here needs a backend
+
+
+def new_figure(rows: int = 1, columns: int = 1, *, size: tuple[float, float],
+               **grid: Any) -> "tuple[Figure, np.ndarray]":
+    """Return a figure and its axes, shape (rows, columns).
+
+    Parameters
+    ----------
+    rows, columns : int
+    size : tuple of float
+        Width and height in inches.
+    **grid
+        As of ``matplotlib.figure.Figure.subplots``: sharex, width_ratios and the like.
+    """
+    _load_matplotlib()
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **grid)
+
+
+def one_panel(ax: "Axes | None", size: tuple[float, float]) -> "tuple[Figure, Axes]":
+    """Return the figure of the axes given and the axes, or a new figure with one pair of them."""
+    if ax is None:
+        figure, axes = new_figure(size=size)
+        return figure, axes[0, 0]
+    return ax.get_figure(root=True), ax  # type: ignore[return-value]
+
+
+def line(label: str, **look: Any) -> "Artist":
+    """Return an entry of a legend that looks like a line or a marker."""
+    from matplotlib.lines import Line2D
+    return Line2D([], [], label=label, **look)
+
+
+def area(label: str, **look: Any) -> "Artist":
+    """Return an entry of a legend that looks like a filled area."""
+    from matplotlib.patches import Rectangle
+    return Rectangle((0.0, 0.0), 1.0, 1.0, label=label, linewidth=0, **look)
+
+
+def plain_numbers(axis: "Axis", steps: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
+    """Write 1, 2, 5, 10 on a logarithmic axis, also within one decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    axis.set_major_locator(LogLocator(10.0, steps))
+    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def draw_all(figures: "Mapping[str, Callable[[], Figure]]") -> "dict[str, Figure]":
+    """Draw figures in the house style, by name.
+
+    Raises
+    ------
+    DrawingError
+        One of them cannot be drawn.
+    """
+    with house_style():
+        return {name: _drawn(name, draw) for name, draw in figures.items()}
+
+
+def save_figures(figures: "Mapping[str, Callable[[], Figure]]", folder: Path) -> list[Path]:
+    """Draw each figure in the house style and write it as PDF and PNG; return the files.
+
+    Raises
+    ------
+    DrawingError
+        A figure cannot be drawn, after all others are; or a file cannot be written.
+    """
+    written: list[Path] = []
+    failed: list[str] = []
+    with house_style():
+        for name, draw in figures.items():
+            try:
+                figure = _drawn(name, draw)
+                written += [_written(figure, folder / f"{name}.{suffix}")
+                            for suffix in ("pdf", "png")]
+            except DrawingError as error:
+                failed.append(str(error))
+                if isinstance(error.__cause__, OSError):
+                    break
+    if failed:
+        raise DrawingError("; ".join(failed))
+    return written
+
+
+def _drawn(name: str, draw: "Callable[[], Figure]") -> "Figure":
+    try:
+        return draw()
+    except Exception as error:  # whatever the numbers of a run do to Matplotlib
+        raise DrawingError(f"figure {name}: cannot be drawn: {type(error).__name__}: "
+                           f"{' '.join(str(error).split())}") from error
+
+
+def _written(figure: "Figure", path: Path) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # without a date in it, equal runs give equal files
+        figure.savefig(path, metadata={"CreationDate": None} if path.suffix == ".pdf" else None)
+    except OSError as error:
+        raise DrawingError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except Exception as error:
+        raise DrawingError(f"figure {path.stem}: cannot be drawn: {type(error).__name__}: "
+                           f"{' '.join(str(error).split())}") from error
+    return path
