@@ -1,19 +1,17 @@
-"""Complete search: branch and bound on the kinks, and the exact l_inf margin by MILP.
+"""Complete search: branch and bound on the kinks.
 
 S_b is concave-convex at one point only, the kink -b. A neuron whose interval has no -b inside
-is convex there, and where all neurons are, the Lagrangian of :mod:`simulator.certificates.relaxation` has
-no gap. So a box of intervals ``low_i <= <w_i, delta> <= high_i`` is split at one neuron's kink,
+is convex there, and where all neurons are, the Lagrangian of
+:mod:`simulator.certificates.relaxation` has no gap. So a box of intervals
+``low_i <= <w_i, delta> <= high_i`` is split at one neuron's kink,
 ``<w_i, delta> <= -b - t_i`` or ``>=``; at most one split per neuron is ever needed. Each
 half-space ``<w, delta> <= v`` shrinks the other neurons' intervals, for any eta >= 0:
 
     <w_k, delta>  <=  r ||w_k - eta w||_* + eta v,
 
 with the best eta in closed form for l2; neurons of one feature are nearly parallel, so one
-split settles them all. The node with the lowest bound is opened first, its minimiser is an
+split settles them all. The box with the lowest bound is opened first, its minimiser is an
 attack to start from, and at any time the lowest open bound is sound: the search can be stopped.
-
-For l_inf the margin is a mixed-integer linear program with one binary for each neuron that has
-its kink inside; it checks the bounds on small networks.
 """
 
 import heapq
@@ -21,15 +19,20 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
-from scipy.sparse import block_array, csr_array, diags_array, eye_array
+from scipy.optimize import linprog
+from scipy.sparse import block_array, csr_array, eye_array
 
 from simulator.balls import L2Ball, LinfBall
-from simulator.certificates.relaxation import Multipliers, Relaxation
+from simulator.certificates.relaxation import DESCENT_STEPS, Multipliers, Relaxation
+from simulator.heartbeat import beat
 
-__all__ = ["Search", "exact_margin", "search"]
+__all__ = ["Search", "search"]
 
-NODE_RATE = 0.02  # step length in a box: small, for the parent's multipliers are nearly right
+BOX_STEPS = 120  # of ascent in a box: more would sharpen a bound that two halves sharpen cheaper
+BOX_RATE = 0.02  # step length in a box: small, for the parent's multipliers are nearly right
+LAST_STEPS = 8  # times as many steps in a box without kinks: it is convex, and never split again
+SOLVED, INFEASIBLE = 0, 2  # scipy's words for the end of a linear program
+WIDENING = 1e-12  # of every interval that a half-space shrinks, relative: covers its rounding
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Search:
     lower, upper : float
     delta : ndarray, shape (d,)
         The perturbation of ``y x`` that reaches ``upper`` (``y delta`` is that of x).
-    nodes : int
+    boxes : int
         Boxes bounded.
     finished : bool
         Decided within the budget, or nothing left to split.
@@ -50,13 +53,17 @@ class Search:
     lower: float
     upper: float
     delta: np.ndarray
-    nodes: int
+    boxes: int
     finished: bool
 
+    def __repr__(self) -> str:
+        end = "finished" if self.finished else "stopped"
+        return f"Search({self.lower:.4g} to {self.upper:.4g}, {end} after {self.boxes} boxes)"
 
-def search(problem: Relaxation, delta: np.ndarray, nodes: int = 100,
+
+def search(problem: Relaxation, delta: np.ndarray, boxes: int = 100,
            seconds: float = float("inf"), target: float = 0.0, tolerance: float = 1e-3,
-           root_steps: int = 300, node_steps: int = 120) -> Search:
+           root_steps: int = 300, box_steps: int = BOX_STEPS) -> Search:
     """Close in on the worst margin of one sample.
 
     Parameters
@@ -64,7 +71,7 @@ def search(problem: Relaxation, delta: np.ndarray, nodes: int = 100,
     problem : Relaxation
     delta : ndarray, shape (d,)
         Where to start, of ``y x``: an attack, or zero.
-    nodes : int
+    boxes : int
         Boxes to bound at most (one more if the last split opens two); the best bounds so far
         are returned then. The same number gives the same bits.
     seconds : float
@@ -73,126 +80,128 @@ def search(problem: Relaxation, delta: np.ndarray, nodes: int = 100,
         Stop when the sign of ``margin - target`` is known; infinite: search on until
         ``upper - lower <= tolerance``.
     tolerance : float
-    root_steps, node_steps : int
+    root_steps, box_steps : int
         Steps of ascent before branching, and for each box.
     """
     deadline = time.perf_counter() + seconds
-    upper, delta = problem.descend(delta)
+    tree = _Tree(problem, delta, target, tolerance, root_steps)
+    while (tree.heap and not tree.decided and tree.count < boxes
+           and time.perf_counter() < deadline):
+        tree.split(box_steps)
+    lower = min(tree.lowest, tree.settled, tree.upper)
+    return Search(float(lower), float(tree.upper), tree.delta, tree.count,
+                  not tree.heap or tree.decided)
 
-    settled = np.inf  # lowest bound of the boxes that cannot be split any more
 
-    def goal() -> float:
-        return target if target < np.inf else upper - tolerance
+class _Tree:
+    """The open boxes, lowest bound first, and the least margin met.
 
-    def decided() -> bool:
-        return upper <= target < np.inf or heap[0][0] > min(goal(), settled)
+    Attributes
+    ----------
+    heap : list of (bound, number, box, multipliers, point)
+    count : int
+        Boxes bounded so far.
+    upper : float
+        Least margin met, at ``delta``.
+    settled : float
+        Lowest bound of the boxes that cannot be split any more.
+    """
 
-    bound, multipliers, point = problem.maximise(problem.start(delta), root_steps, goal())
-    heap = [(bound, 0, problem, multipliers, point)]
-    count = 1
-    while heap and not decided() and count < nodes and time.perf_counter() < deadline:
-        bound, _, box, multipliers, point = heapq.heappop(heap)
-        value, found = problem.descend(problem.ball.project(point[None])[0])
-        if value < upper:
-            upper, delta = value, found
+    def __init__(self, problem: Relaxation, delta: np.ndarray, target: float, tolerance: float,
+                 root_steps: int) -> None:
+        self.target, self.tolerance = target, tolerance
+        self.upper, self.delta = problem.descend(delta)
+        self.settled, self.count = np.inf, 1
+        bound, multipliers, point = problem.maximise(problem.start(self.delta), root_steps,
+                                                     self.goal)
+        self.heap = [(bound, 0, problem, multipliers, point)]
+
+    @property
+    def goal(self) -> float:
+        """A bound above this needs no sharpening."""
+        return self.target if self.target < np.inf else self.upper - self.tolerance
+
+    @property
+    def lowest(self) -> float:
+        """Lowest bound of the open boxes."""
+        return self.heap[0][0] if self.heap else np.inf
+
+    @property
+    def decided(self) -> bool:
+        """Whether it is known on which side of the target the margin is."""
+        return (self.upper <= self.target < np.inf
+                or self.lowest > min(self.goal, self.settled))
+
+    def split(self, steps: int) -> None:
+        """Open the box with the lowest bound: attack from it, and bound its halves."""
+        bound, _, box, multipliers, point = heapq.heappop(self.heap)
+        self._attack(box, point)
         neuron = _neuron_to_split(box, multipliers, point)
         if neuron < 0:
-            settled = min(settled, bound)
-            continue
+            self.settled = min(self.settled, bound)
+            return
         kink = box.kink[neuron]
         for side in (1.0, -1.0):
             half = _halve(box, side * box.W[neuron], side * kink, neuron, side)
             if half is None:
                 continue
-            if half.has_kink.any():
-                below, better, point = half.maximise(multipliers, node_steps, goal(), NODE_RATE)
-            elif isinstance(half.ball, LinfBall):
-                below, better, point = _convex_box(half, multipliers)
-            else:
-                below, better, point = half.maximise(multipliers, 8 * node_steps, goal(),
-                                                     NODE_RATE)
-            count += 1
-            value, found = problem.descend(problem.ball.project(point[None])[0], 1)
-            if value < upper:
-                upper, delta = value, found
-            heapq.heappush(heap, (max(below, bound), count, half, better, point))
-    lower = min(heap[0][0] if heap else np.inf, settled, upper)
-    finished = (not heap) or decided()
-    return Search(float(lower), float(upper), delta, count, finished)
+            beat()
+            lower, better, point = self._bounded(half, multipliers, steps)
+            self.count += 1
+            self._attack(half, point, 1)
+            heapq.heappush(self.heap, (max(lower, bound), self.count, half, better, point))
 
+    def _attack(self, box: Relaxation, point: np.ndarray, steps: int = DESCENT_STEPS) -> None:
+        """Descend from where a relaxation puts the adversary; keep the least margin."""
+        value, delta = box.descend(box.ball.project(point[None])[0], steps)
+        if value < self.upper:
+            self.upper, self.delta = value, delta
 
-def exact_margin(problem: Relaxation, seconds: float = 60.0) -> tuple[float, float]:
-    """Return the least margin in an l_inf ball, as HiGHS' lower and upper value.
-
-    With z_i the binary "u_i <= -b", the term of neuron i is ``p_i - q_i``: ``p_i >= u_i - b``,
-    ``p_i >= 0``, ``q_i <= -u_i - b + (1 - z_i) max(u_i + b)``, ``q_i <= z_i max(-u_i - b)``.
-    Equal up to the tolerance of the solver, 1e-6; the lower value is sound to the same.
-
-    Parameters
-    ----------
-    problem : Relaxation
-        With an :class:`~simulator.balls.LinfBall`.
-    seconds : float
-        Time limit; the two values differ if it was reached.
-    """
-    if not isinstance(problem.ball, LinfBall):
-        raise ValueError(f"ball: expected LinfBall, got {problem.ball}: the program is linear")
-    q, d = problem.W.shape
-    if q == 0:
-        exact = problem.constant - problem.ball.radius * np.abs(problem.linear).sum()
-        return float(exact), float(exact)
-    W, one = csr_array(problem.W), eye_array(q)
-    up, down = problem.t + problem.high + problem.bias, -problem.t - problem.low - problem.bias
-    up, down = np.maximum(up, 0.0), np.maximum(down, 0.0)
-    rows = block_array([[W, -one, None, None],
-                        [W, None, one, diags_array(up)],
-                        [None, None, one, -diags_array(down)]], format="csr")
-    limits = np.concatenate([problem.bias - problem.t, up - problem.bias - problem.t,
-                             np.zeros(q)])
-    kinked = problem.has_kink
-    fixed = np.where(problem.high <= problem.kink, 1.0, 0.0)
-    result = milp(
-        np.concatenate([problem.linear, np.ones(q), -np.ones(q), np.zeros(q)]),
-        integrality=np.concatenate([np.zeros(d + 2 * q), kinked]),
-        bounds=Bounds(
-            np.concatenate([np.full(d, -problem.ball.radius), np.zeros(q), np.zeros(q),
-                            np.where(kinked, 0.0, fixed)]),
-            np.concatenate([np.full(d, problem.ball.radius), np.full(2 * q, np.inf),
-                            np.where(kinked, 1.0, fixed)])),
-        constraints=LinearConstraint(rows, -np.inf, limits),
-        options={"time_limit": seconds, "mip_rel_gap": 1e-9})
-    lower = result.mip_dual_bound if result.mip_dual_bound is not None else -np.inf
-    upper = result.fun if result.fun is not None else np.inf
-    return float(problem.constant + lower), float(problem.constant + upper)
+    def _bounded(self, box: Relaxation, start: Multipliers,
+                 steps: int) -> tuple[float, Multipliers, np.ndarray]:
+        if box.has_kink.any():
+            return box.maximise(start, steps, self.goal, BOX_RATE)
+        if isinstance(box.ball, LinfBall):
+            return _convex_box(box, start)
+        return box.maximise(start, LAST_STEPS * steps, self.goal, BOX_RATE)
 
 
 def _convex_box(box: Relaxation, start: Multipliers) -> tuple[float, Multipliers, np.ndarray]:
     """Bound an l_inf box without kinks through the duals of its linear program.
 
+    A neuron below its kink is linear there, one above it is ``p_i = max(t_i + s_i - b, 0)``:
+
+        minimise   <linear, delta> + sum_below s_i + sum_above p_i
+
+           delta     s     p
+        [    W      -1     .   ]   =    0
+        [    .     pick   -1   ]   <=   b - t     above
+        |delta_k| <= r,  low <= s <= high,  p >= 0
+
     Ascent is slow at the corners of an l_inf ball. The duals of ``s = W delta`` are the best
     slopes; the bound is evaluated on them as on any slopes, so it does not rest on the solver.
     """
     q, d = box.W.shape
-    curved = np.flatnonzero(box.low >= box.kink)
-    pick = csr_array((np.ones(len(curved)), (np.arange(len(curved)), curved)),
-                     shape=(len(curved), q))
+    above = np.flatnonzero(box.low >= box.kink)
+    k, r = len(above), box.ball.radius
+    pick = csr_array((np.ones(k), (np.arange(k), above)), shape=(k, q))
     below = np.ones(q)
-    below[curved] = 0.0  # beyond -b: slope 1
+    below[above] = 0.0
     result = linprog(
-        np.concatenate([box.linear, below, np.ones(len(curved))]),
-        A_eq=block_array([[csr_array(box.W), -eye_array(q), csr_array((q, len(curved)))]],
-                         format="csr"), b_eq=np.zeros(q),
-        A_ub=block_array([[csr_array((len(curved), d)), pick, -eye_array(len(curved))]],
-                         format="csr"), b_ub=box.bias - box.t[curved],
-        bounds=np.concatenate([
-            np.tile([-box.ball.radius, box.ball.radius], (d, 1)),
-            np.stack([box.low, box.high], 1), np.tile([0.0, np.inf], (len(curved), 1))]))
-    if result.status == 2:  # no point of the ball is in the box
+        np.concatenate([box.linear, below, np.ones(k)]),
+        A_eq=block_array([[csr_array(box.W), -eye_array(q), csr_array((q, k))]], format="csr"),
+        b_eq=np.zeros(q),
+        A_ub=block_array([[csr_array((k, d)), pick, -eye_array(k)]], format="csr"),
+        b_ub=box.bias - box.t[above],
+        bounds=np.concatenate([np.tile([-r, r], (d, 1)), np.stack([box.low, box.high], 1),
+                               np.tile([0.0, np.inf], (k, 1))]))
+    if result.status == INFEASIBLE:  # no point of the ball is in the box
         return np.inf, start, np.zeros(d)
-    if result.status != 0:
+    if result.status != SOLVED:
         return -np.inf, start, np.zeros(d)
-    found = Multipliers(-result.eqlin.marginals, np.zeros(q), start.log_lam)
-    return box.bound(found, result.x[:d]), found, result.x[:d]
+    delta = result.x[:d]
+    multipliers = Multipliers(-result.eqlin.marginals, np.zeros(q), start.log_lam)
+    return box.bound(multipliers, delta), multipliers, delta
 
 
 def _neuron_to_split(box: Relaxation, multipliers: Multipliers, point: np.ndarray) -> int:
@@ -230,4 +239,4 @@ def _reach(V: np.ndarray, w: np.ndarray, v: float, ball: L2Ball | LinfBall) -> n
             eta = along - across * cosine / np.sqrt((1.0 - cosine**2) * square)
     eta = np.maximum(eta, 0.0)
     reach = ball.radius * ball.dual_norm(V - eta[:, None] * w) + eta * v
-    return reach + 1e-12 * (ball.radius * ball.dual_norm(V) + np.abs(eta * v))
+    return reach + WIDENING * (ball.radius * ball.dual_norm(V) + np.abs(eta * v))

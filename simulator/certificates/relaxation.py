@@ -27,17 +27,36 @@ s_i``, and mu_i the least curvature that makes s_i the minimiser of its piece. I
 positive definite, the bound equals the attacked margin. Ascent (Adam) does the rest.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simulator.balls import L2Ball, LinfBall
-from simulator.certificates.dual_ascent import ascend, inverse, is_definite
+from simulator.certificates.dual_ascent import ascend, cosine, inverse, is_definite
+from simulator.heartbeat import beat
 from simulator.jit import kernel
 
 __all__ = ["ROUNDING", "Multipliers", "Relaxation", "tight_lines"]
 
 ROUNDING = 1e-11  # taken off every bound, relative to the sizes of its terms
+
+RATE = 0.05  # step length of Adam in units of each multiplier's natural scale
+DESCENT_STEPS = 30  # jumps between corners of the linearised margin; few ever take ten
+DESCENT_GAIN = 1e-12  # below this a jump gains nothing but rounding
+
+# Where the attack's gradient is small, lam = ||g|| / (2 r) would start at zero, and with it every
+# curvature; these shares of the weights' (for l_inf also the gradient's) size keep it alive. Larger
+# floors start too far from the optimum where the gradient is small but honest.
+LAM_FLOOR_L2 = 0.1
+LAM_FLOOR_LINF_GRADIENT, LAM_FLOOR_LINF_WEIGHT = 0.05, 1e-3
+TINY_LAM = 1e-12  # where all weights are zero
+TINY = 1e-300  # keeps a quotient finite
+DEFINITE = 0.95  # curvatures start at this share of where P turns indefinite: room to climb
+NEAR_KINK = 1e-3  # share of its interval that s_i counts as away from the kink at least
+
+SHRINK = 0.9  # of all curvatures, until P is definite: smaller overshoots, larger factors oftener
+VANISHED = 1e-9  # a curvature below this, relative to its natural scale, is zero
 
 
 @dataclass(frozen=True)
@@ -56,6 +75,10 @@ class Multipliers:
     slopes: np.ndarray
     curvatures: np.ndarray
     log_lam: np.ndarray
+
+    def __repr__(self) -> str:
+        return (f"Multipliers(q={len(self.slopes)}, {int((self.curvatures > 0.0).sum())} curved, "
+                f"lam of shape {self.log_lam.shape})")
 
 
 @dataclass(frozen=True)
@@ -91,6 +114,11 @@ class Relaxation:
     linear: np.ndarray
     unit: np.ndarray
 
+    def __repr__(self) -> str:
+        q, d = self.W.shape
+        return (f"Relaxation(q={q}, d={d}, {int(self.has_kink.sum())} with a kink, "
+                f"bias={self.bias:.4g}, {self.ball!r})")
+
     @classmethod
     def of_sample(cls, W: np.ndarray, t: np.ndarray, bias: float,
                   ball: L2Ball | LinfBall) -> "Relaxation":
@@ -124,14 +152,15 @@ class Relaxation:
         return float(self.constant + self.linear @ delta
                      + (np.sign(u) * np.maximum(np.abs(u) - self.bias, 0.0)).sum())
 
-    def descend(self, delta: np.ndarray, steps: int = 30) -> tuple[float, np.ndarray]:
+    def descend(self, delta: np.ndarray,
+                steps: int = DESCENT_STEPS) -> tuple[float, np.ndarray]:
         """Jump to the minimiser of the linearised margin until it stops falling."""
         margin = self.margin(delta)
         for _ in range(steps):
             gates = np.abs(self.t + self.W @ delta) > self.bias
             jump = self.ball.steepest(-(self.linear + self.W[gates].sum(axis=0))[None])[0]
             value = self.margin(jump)
-            if value >= margin - 1e-12:
+            if value >= margin - DESCENT_GAIN:
                 break
             margin, delta = value, jump
         return margin, delta
@@ -145,20 +174,22 @@ class Relaxation:
         gradient = np.abs(self.linear + gates @ self.W)
         if isinstance(self.ball, L2Ball):
             lam = np.array([np.linalg.norm(gradient)])
-            floor = 0.1 * np.linalg.norm(self.W, axis=1).mean()
+            floor = LAM_FLOOR_L2 * np.linalg.norm(self.W, axis=1).mean()
         else:
-            lam, floor = gradient, max(0.05 * gradient.mean(), 1e-3 * np.abs(self.W).mean())
-        lam = np.maximum(lam, max(floor, 1e-12)) / (2.0 * self.ball.radius)
+            lam = gradient
+            floor = max(LAM_FLOOR_LINF_GRADIENT * gradient.mean(),
+                        LAM_FLOOR_LINF_WEIGHT * np.abs(self.W).mean())
+        lam = np.maximum(lam, max(floor, TINY_LAM)) / (2.0 * self.ball.radius)
         need = np.empty(len(s))
         _needed_curvature(self.t, s, self.low, self.high, self.bias, need)
         scale = np.exp(np.log(lam).mean())
         top = self._largest(need, lam)
-        curvatures = need / (scale * self.unit) * min(1.0, 0.95 / max(top, 1e-300))
+        curvatures = need / (scale * self.unit) * min(1.0, DEFINITE / max(top, TINY))
         slopes = gates + 2.0 * curvatures * scale * self.unit * s
         return Multipliers(slopes, curvatures, np.log(lam))
 
     def maximise(self, start: Multipliers, steps: int, target: float = np.inf,
-                 rate: float = 0.05) -> tuple[float, Multipliers, np.ndarray]:
+                 rate: float = RATE) -> tuple[float, Multipliers, np.ndarray]:
         """Ascend from ``start`` and keep the best bound met.
 
         Parameters
@@ -178,55 +209,69 @@ class Relaxation:
         delta : ndarray, shape (d,)
             Minimiser of the ball term: where the relaxation puts the adversary.
         """
-        d = self.W.shape[1]
-        if len(self.t) == 0:  # the margin is linear in the whole ball
-            delta = self.ball.steepest(-self.linear[None])[0]
-            bound = self.constant + self.linear @ delta
-            return bound - ROUNDING * (abs(self.constant) + abs(bound)), start, delta
+        if len(self.t) == 0:
+            return self._linear_bound(start)
+        q, d, r = *self.W.shape, self.ball.radius
         curved = np.flatnonzero(self.has_kink)
-        Wc, unit = self.W[curved], self.unit[curved]
-        half = np.maximum(0.5 * (self.high - self.low), 1e-12)
-        q, p = len(self.t), len(curved)
+        Wc, unit, p = self.W[curved], self.unit[curved], len(curved)
         gram = Wc @ Wc.T if isinstance(self.ball, L2Ball) and p <= 2 * d else None
+        half = np.maximum(0.5 * (self.high - self.low), 1e-12)
+
+        # the point of the dual and its gradient, and views of their three parts
         x = np.concatenate([start.slopes, start.curvatures[curved], start.log_lam])
-        moments = np.zeros((2, len(x)))
-        gradient, s, mu = np.empty_like(x), np.empty(q), np.zeros(q)
+        gradient, moments = np.empty_like(x), np.zeros((2, len(x)))
+        a, nu, log_lam = np.split(x, [q, q + p])
+        by_a, by_nu, by_log_lam = np.split(gradient, [q, q + p])
+        s, mu = np.empty(q), np.zeros(q)
         best, best_x, best_delta = -np.inf, x.copy(), np.zeros(d)
         for step in range(steps):
-            lam = np.exp(x[q + p:])
-            while True:
-                mu[curved] = np.exp(x[q + p:].mean()) * unit * x[q:q + p]
-                solve = inverse(Wc, gram, mu[curved], lam)
-                if solve is not None:
-                    break
-                x[q:q + p] *= 0.9
-                x[q:q + p][x[q:q + p] < 1e-9] = 0.0
-            c = self.linear + x[:q] @ self.W
+            beat()
+            # the bound at this point
+            lam = np.exp(log_lam)
+            solve = self._definite(Wc, gram, unit, nu, log_lam)
+            scale = np.exp(log_lam.mean())
+            mu[curved] = scale * unit * nu
+            c = self.linear + a @ self.W
             delta = -0.5 * solve(c)
-            inner = _inner_minima(self.t, x[:q], mu, self.low, self.high, self.bias, s)
-            square = delta @ delta if len(lam) == 1 else delta * delta
+            inner = _inner_minima(self.t, a, mu, self.low, self.high, self.bias, s)
             if p:
-                ball_term = 0.5 * c @ delta - self.ball.radius ** 2 * lam.sum()
+                ball_term = 0.5 * c @ delta - r ** 2 * lam.sum()
             else:  # the best lam for these slopes is known
-                ball_term = -self.ball.radius * self.ball.dual_norm(c[None])[0]
+                ball_term = -r * self.ball.dual_norm(c[None])[0]
             bound = self.constant + inner + ball_term
             if bound > best:
                 best, best_x, best_delta = bound, x.copy(), delta
             if best > target:
                 break
+            # a step uphill
             reached = self.W @ delta
-            gradient[:q] = (reached - s) / half
+            square = delta @ delta if len(lam) == 1 else delta * delta
             excess = s[curved] ** 2 - reached[curved] ** 2
-            gradient[q:q + p] = np.exp(x[q + p:].mean()) * unit * excess
-            gradient[q + p:] = (lam * (square - self.ball.radius ** 2)
-                                + mu[curved] @ excess / len(lam))
-            ascend(x, gradient, moments, step,
-                   0.5 * rate * (1.0 + np.cos(np.pi * step / steps)))
-            np.maximum(x[q:q + p], 0.0, out=x[q:q + p])
+            by_a[:] = (reached - s) / half
+            by_nu[:] = scale * unit * excess
+            by_log_lam[:] = lam * (square - r ** 2) + mu[curved] @ excess / len(lam)
+            ascend(x, gradient, moments, step, cosine(rate, step, steps))
+            np.maximum(nu, 0.0, out=nu)
         curvatures = np.zeros(q)
-        curvatures[curved] = best_x[q:q + p]
-        found = Multipliers(best_x[:q].copy(), curvatures, best_x[q + p:].copy())
-        return self.bound(found, best_delta), found, best_delta
+        a, curvatures[curved], log_lam = np.split(best_x, [q, q + p])
+        multipliers = Multipliers(a.copy(), curvatures, log_lam.copy())
+        return self.bound(multipliers, best_delta), multipliers, best_delta
+
+    def _linear_bound(self, start: Multipliers) -> tuple[float, Multipliers, np.ndarray]:
+        """The answer of :meth:`maximise` where the margin is linear in the whole ball."""
+        delta = self.ball.steepest(-self.linear[None])[0]
+        bound = self.constant + self.linear @ delta
+        return bound - ROUNDING * (abs(self.constant) + abs(bound)), start, delta
+
+    @staticmethod
+    def _definite(W: np.ndarray, gram: np.ndarray | None, unit: np.ndarray, nu: np.ndarray,
+                  log_lam: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """Shrink nu in place until P is positive definite; return the solver for P."""
+        lam, scale = np.exp(log_lam), np.exp(log_lam.mean())
+        while (solve := inverse(W, gram, scale * unit * nu, lam)) is None:
+            nu *= SHRINK
+            nu[nu < VANISHED] = 0.0
+        return solve
 
     def bound(self, multipliers: Multipliers, delta: np.ndarray) -> float:
         """Evaluate the bound with rounding on the safe side.
@@ -338,9 +383,9 @@ def _inner_minima(t, a, mu, low, high, b, s):
 @kernel
 def _inner_gaps(t, a, mu, low, high, b, point, gaps):
     for i in range(len(t)):
-        value, _ = _inner(t[i], a[i], mu[i], low[i], high[i], b)
-        here, _ = _inner(t[i], a[i], mu[i], point[i], point[i], b)
-        gaps[i] = here - value
+        least, _ = _inner(t[i], a[i], mu[i], low[i], high[i], b)
+        reached, _ = _inner(t[i], a[i], mu[i], point[i], point[i], b)
+        gaps[i] = reached - least
 
 
 @kernel
@@ -359,7 +404,7 @@ def _needed_curvature(t, s, low, high, b, need):
     for i in range(len(t)):
         g = t[i] + s[i] + b
         room = s[i] - low[i] if g >= 0.0 else high[i] - s[i]
-        g = max(abs(g), 1e-3 * (high[i] - low[i]))
+        g = max(abs(g), NEAR_KINK * (high[i] - low[i]))
         if room <= g:
             need[i] = 0.0
         elif room > 2.0 * g:

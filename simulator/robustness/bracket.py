@@ -146,8 +146,9 @@ def bracket(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
                 rows = rows[names == ""]
                 if len(rows) == 0:
                     break
-            bounds = certify(plain, X[rows], y[rows], here, starts[index, rows], methods,
-                             nodes=boxes, seconds=seconds, steps=steps, root_steps=root_steps)
+            bounds = certify(plain, Batch(X[rows], y[rows]), here, start=starts[index, rows],
+                             methods=methods, boxes=boxes, seconds=seconds, steps=steps,
+                             root_steps=root_steps)
             starts[index, rows] = here.project(bounds.delta)
             reached = plain.margins(X[rows] + starts[index, rows], y[rows])
             _pass_on(broken[index:], rows, np.where(reached <= 0.0, "search", ""))

@@ -186,8 +186,8 @@ def _certifies_half(network: SymmetricReLU, batch: Batch, adversary: Adversary,
         if certified + len(order) - tried < needed:
             return False
         one = slice(row, row + 1)
-        bound = certify(network, batch.X[one], batch.y[one], adversary.ball, found.delta[one],
-                        ("quadratic",), steps=steps)
+        bound = certify(network, batch[one], adversary, start=found.delta[one],
+                        methods=("quadratic",), steps=steps)
         certified += int(bound.margins[0] > 0.0)
         if certified >= needed:
             return True
