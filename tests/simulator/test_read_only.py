@@ -7,7 +7,10 @@ place, so it takes a copy of those.
 import numpy as np
 import pytest
 
+from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import FGM, PGD
+from simulator.attacks.suites import standard_attacks, strong_attacks
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball, LinfBall, PatchL2Ball
 from simulator.features import correlations, cosines, decompose, feature_metrics, purification
 from simulator.networks.linear import LinearClassifier
@@ -18,6 +21,13 @@ from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.ntk.empirical import empirical_ntk
 from simulator.ntk.measures import distance
+from simulator.protocols import Batch
+from simulator.robustness.accuracy import accuracy_curves
+from simulator.robustness.bracket import bracket
+from simulator.robustness.critical_radius import critical_radius
+from simulator.tickets.masks import lottery_mask, magnitude_mask, snip_mask
+from simulator.tickets.search import Dynamics
+from simulator.tickets.swaps import greedy_swaps, propose_swaps
 
 N, D, M, P = 12, 6, 15, 3
 ORIGIN = SymmetricReLU(np.random.default_rng(1).standard_normal((M, D)), 0.2)
@@ -99,3 +109,43 @@ def test_features_and_kernels_take_read_only_arrays():
             purification(guard(W), guard(V), guard(np.arange(M))), kernel.tolist(),
             distance(kernel, guard(np.eye(M)))])
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("ball", [L2Ball(0.2), LinfBall(0.1)], ids=["l2", "linf"])
+def test_attacks_and_certificates_take_read_only_samples(ball):
+    """Through the bracket: every bound, and every attack of both suites."""
+    rng = np.random.default_rng(4)
+    W, (X, y) = rng.standard_normal((M, D)), samples("plain", np.float64)
+    results = []
+    for guard in (np.array, frozen):
+        network, direction = SymmetricReLU(guard(W), 0.2), guard(np.ones(D))
+        adversary = Adversary(ball, standard_attacks(direction, 3),
+                              strong=strong_attacks(direction, guard(np.eye(D))))
+        batch = Batch(guard(X), guard(y), None)
+        found = worst_case(network, batch, adversary)
+        (both,) = bracket(network, batch, adversary, radii=[ball.radius], boxes=5, steps=20,
+                          root_steps=50)
+        curves = accuracy_curves(network, batch, adversary, radii=[0.1, 0.3])
+        results.append([found.delta, both.certified, both.attacked, *curves.values(),
+                        critical_radius(network, batch, adversary).value])
+        assert np.array_equal(batch.X, X)
+    for one, other in zip(*results, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_search_for_a_mask_takes_read_only_arrays():
+    rng = np.random.default_rng(0)
+    W, X, mask = rng.standard_normal((M, D)), rng.standard_normal((4, D)), rng.random((M, D)) < 0.5
+    swaps = propose_swaps(mask, 20, rng)
+    results = [greedy_swaps(Dynamics(guard(W), 0.2, guard(X)), guard(mask), guard(swaps))
+               for guard in (np.array, frozen)]
+    assert np.array_equal(results[0][0], results[1][0]) and results[0][1] == results[1][1]
+
+
+def test_masks_take_read_only_arrays():
+    rng = np.random.default_rng(0)
+    W, G = rng.standard_normal((2, M, D))
+    for make in (lambda guard: magnitude_mask(guard(W), 0.4),
+                 lambda guard: lottery_mask(guard(W), 0.4),
+                 lambda guard: snip_mask(guard(W), guard(G), 0.4)):
+        assert np.array_equal(make(frozen), make(np.array))
