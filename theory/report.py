@@ -1,19 +1,23 @@
 """One HTML file with everything: verdicts, figures, settings, environment. No other file needed.
 
-The page holds no script and asks no server for anything; figures are PNG inlined as base64.
+The page holds no script and asks no server for anything; figures are PNG inlined as base64. The
+table on top is short, so that the first figure is near; what a claim says and where it comes from
+stands with its figure.
 """
 
 import base64
 import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simulator.runs.config import config_hash
 from theory.claim import HOLDS, OUTSIDE, Finding, Measurement, Run, accepted_range
 from theory.drawing.claims import png
+from theory.drawing.style import DrawingError
 
-__all__ = ["html_report", "number"]
+__all__ = ["html_report", "number", "written"]
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 1120px;
@@ -26,20 +30,31 @@ th { text-align: left; font-weight: 600; border-bottom: 1.5px solid #333; paddin
 td { border-bottom: 1px solid #ddd; padding: .35rem .55rem; vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
                        white-space: nowrap; }
-.verdict { font-weight: 600; white-space: nowrap; }
+.verdict { font-weight: 600; }
 .holds { color: #00694d; } .fails { color: #a8321d; } .outside { color: #666; }
 section { border-top: 1px solid #ddd; padding-top: 1.2rem; margin-top: 1.6rem; }
 section header { display: flex; gap: 1rem; justify-content: space-between;
                  align-items: baseline; }
 dl { display: grid; grid-template-columns: 7.5rem 1fr; gap: .15rem .8rem; font-size: .9rem; }
-dt { color: #666; } dd { margin: 0; }
+dt { color: #666; } dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: 1.1rem 0; } figure img { max-width: 100%; height: auto; }
 figcaption { font-size: .85rem; color: #444; max-width: 60rem; }
-ul { margin: .2rem 0; padding-left: 1.1rem; } code { font-size: .85em; }
+ul { margin: .2rem 0; padding-left: 1.1rem; } code { font-size: .85em; overflow-wrap: anywhere; }
 .note { font-size: .92em; color: #555; margin-top: .25rem; }
 .wide { overflow-x: auto; }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; padding: 0 .7rem; font-size: 14px; }
+  th, td { padding: .25rem .3rem; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; }
+}
 @media print { section { break-inside: avoid; } }
 """
+# How the texts of claims, which a terminal shows too, look where every letter can be shown.
+SIGNS = (("<=", "≤"), (">=", "≥"), ("->", "→"), ("sqrt", "√"), ("+-", "±"), ("w*", "w⋆"),
+         (" infinity", " ∞"))
+GREEK = {"alpha": "α", "beta": "β", "delta": "δ", "epsilon": "ε", "eta": "η", "gamma": "γ",
+         "kappa": "κ", "lambda": "λ", "rho": "ρ", "sigma": "σ", "tau": "τ", "xi": "ξ",
+         "Theta": "Θ"}
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def html_report(findings: Sequence[Finding], runs: Sequence[Run], command: str,
@@ -57,6 +72,10 @@ def html_report(findings: Sequence[Finding], runs: Sequence[Run], command: str,
         The environment, as in :func:`simulator.runs.folder.environment`.
     title : str
         Of the paper.
+
+    Notes
+    -----
+    A figure that cannot be drawn is a line that says why; the verdicts do not depend on it.
     """
     counts = {verdict: sum(finding.verdict == verdict for finding in findings)
               for verdict in (HOLDS, "fails", OUTSIDE)}
@@ -67,13 +86,14 @@ def html_report(findings: Sequence[Finding], runs: Sequence[Run], command: str,
         f'<p class="lead">{len(findings)} claims: {summary}. {len(runs)} runs, '
         f"{len(seeds)} seeds. <code>{_text(command)}</code></p>",
         _verdict_table(findings),
+        "<h2>Claim by claim</h2>",
+        *(_section(finding) for finding in findings),
+        "<h2>How to read this</h2>",
         "<p>Intervals are 95 %, Student's t over seeds (and exact binomial for accuracies). A "
         "claim holds if every decisive interval lies in the range fixed beforehand, after "
         "Holm's correction for the number of claims. Anything else that could be measured is "
         "\"fails\"; \"outside the regime\" means that the runs break an assumption of the "
         "statement.</p>",
-        "<h2>Claim by claim</h2>",
-        *(_section(finding) for finding in findings),
         "<h2>Settings</h2>", _settings(runs),
         "<h2>Environment</h2>", _facts(facts),
     ]
@@ -92,8 +112,24 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}g}".replace("-", "−")
 
 
+def written(text: str) -> str:
+    """Return the text of a claim with its mathematics as letters and signs, not words.
+
+    ``tau <= 1/sqrt(k)`` becomes ``τ ≤ 1/√(k)``, and ``<w, v>`` angle brackets.
+    """
+    text = re.sub(r"<([\w*|^', ()]+?), ?([\w*|^', ()]+?)>", r"⟨\1, \2⟩", text)
+    for sign, letter in SIGNS:
+        text = text.replace(sign, letter)
+    text = re.sub(r"\b(" + "|".join(GREEK) + r")(?![a-z])", lambda found: GREEK[found[1]], text)
+    return re.sub(r"(?<=[\w)])\^(\d)\b", lambda found: found[1].translate(RAISED), text)
+
+
 def _text(value: object) -> str:
     return html.escape(str(value))
+
+
+def _prose(text: str) -> str:
+    return html.escape(written(text))
 
 
 def _verdict(finding: Finding) -> str:
@@ -106,37 +142,38 @@ def _interval(low: float, high: float) -> str:
 
 
 def _verdict_table(findings: Sequence[Finding]) -> str:
-    rows = [
-        f'<tr><td><a href="#{_text(finding.id)}">{_text(finding.id)}</a></td>'
-        f"<td><strong>{_text(finding.claim.title)}</strong><br>{_text(finding.claim.statement)}"
-        f'<div class="note">{_text(finding.claim.source)}</div></td>'
-        f"<td>{_verdict(finding)}{_list(finding.caveats)}</td>"
-        f'<td class="number">{number(finding.measured)}<br>'
-        f"{_interval(finding.low, finding.high)}</td>"
-        f'<td class="number">{number(finding.claim.expected)}</td></tr>' for finding in findings]
-    return ('<div class="wide"><table><thead><tr><th></th><th>statement and source</th>'
-            '<th>verdict and caveats</th><th class="number">measured<br>95 % interval</th>'
-            '<th class="number">expected</th></tr></thead><tbody>'
-            + "".join(rows) + "</tbody></table></div>")
+    rows = []
+    for finding in findings:
+        accepted = accepted_range(finding.measurements[0]) if finding.measurements else "–"
+        rows.append(f'<tr><td><a href="#{_text(finding.id)}">{_text(finding.id)}</a></td>'
+                    f"<td>{_prose(finding.claim.title)}</td><td>{_verdict(finding)}</td>"
+                    f'<td class="number">{number(finding.measured)}<br>'
+                    f"{_interval(finding.low, finding.high)}</td>"
+                    f"<td>{_text(accepted)}</td></tr>")
+    return ('<div class="wide"><table><thead><tr><th></th><th>claim</th><th>verdict</th>'
+            '<th class="number">measured<br>95 % interval</th><th>accepted</th></tr></thead>'
+            "<tbody>" + "".join(rows) + "</tbody></table></div>")
 
 
 def _list(notes: Sequence[str]) -> str:
     if not notes:
         return ""
-    return ('<ul class="note">' + "".join(f"<li>{_text(note)}</li>" for note in notes) + "</ul>")
+    return ('<ul class="note">' + "".join(f"<li>{_prose(note)}</li>" for note in notes) + "</ul>")
 
 
 def _section(finding: Finding) -> str:
     claim = finding.claim
     assumptions = "; ".join(assumption.name for assumption in claim.assumptions)
-    rows = [("measured", claim.quantity), ("accepted", claim.law), ("assumes", assumptions)]
+    rows = [("measured", claim.quantity), ("accepted", claim.law), ("assumes", assumptions),
+            ("source", claim.source)]
     if finding.sizes:
         rows.append(("over", f"{_sizes(finding)}; seeds "
                      + ", ".join(map(str, finding.seeds))))
-    items = "".join(f"<dt>{name}</dt><dd>{_text(text)}</dd>" for name, text in rows)
+    items = "".join(f"<dt>{name}</dt><dd>{_prose(text)}</dd>" for name, text in rows if text)
     return (f'<section id="{_text(claim.id)}"><header><h3>{_text(claim.id)}. '
-            f"{_text(claim.title)}</h3>{_verdict(finding)}</header><dl>{items}</dl>"
-            + _parts(finding.measurements) + _figure(finding) + "</section>")
+            f"{_prose(claim.title)}</h3>{_verdict(finding)}</header>"
+            f"<p>{_prose(claim.statement)}</p>{_figure(finding)}{_parts(finding.measurements)}"
+            f"{_list(finding.caveats)}<dl>{items}</dl></section>")
 
 
 def _sizes(finding: Finding) -> str:
@@ -152,7 +189,7 @@ def _parts(measurements: Sequence[Measurement]) -> str:
     rows = []
     for part in measurements:
         outcome = "" if not part.decisive else "yes" if part.holds else "no"
-        rows.append(f'<tr><td>{_text(part.name)}</td><td class="number">{number(part.measured)}'
+        rows.append(f'<tr><td>{_prose(part.name)}</td><td class="number">{number(part.measured)}'
                     f'</td><td class="number">{_interval(part.low, part.high)}</td>'
                     f"<td>{_text(accepted_range(part) if part.decisive else 'shown only')}</td>"
                     f'<td>{outcome}</td><td class="number">{number(part.p_value, 2)}</td></tr>')
@@ -165,11 +202,14 @@ def _parts(measurements: Sequence[Measurement]) -> str:
 def _figure(finding: Finding) -> str:
     if finding.data is None or not finding.data.panels:
         return ""
-    image = base64.b64encode(png(finding.data)).decode()
-    caption = (f"{finding.data.caption} Mean over seeds with its 95 % interval; faint dots are "
-               "single seeds.")
+    try:
+        image = base64.b64encode(png(finding.data, finding.id)).decode()
+    except DrawingError as error:
+        return f'<p class="note">{_text(error)}</p>'
+    caption = (f"{finding.data.caption} Mean over seeds with its 95 % interval; beside it a dot, "
+               "or under it a faint line, for each seed.")
     return (f'<figure><img alt="Figure of claim {_text(finding.id)}" '
-            f'src="data:image/png;base64,{image}"><figcaption>{_text(caption)}</figcaption>'
+            f'src="data:image/png;base64,{image}"><figcaption>{_prose(caption)}</figcaption>'
             "</figure>")
 
 
@@ -179,18 +219,18 @@ def _settings(runs: Sequence[Run]) -> str:
         return "<p>There were no runs.</p>"
     settings = [run.config.to_dict() for run in runs]
     shared = {name: value for name, value in settings[0].items()
-              if all(other[name] == value for other in settings)}
+              if all(other.get(name) == value for other in settings)}
     differing = [name for name in settings[0] if name not in shared]
     text = ", ".join(f"{name} = {value}" for name, value in shared.items())
     head = "".join(f"<th>{_text(name)}</th>" for name in (*differing, "config hash"))
     rows = []
     for run, values in zip(runs, settings):
-        cells = [number(values[name], 4) if isinstance(values[name], float) else values[name]
+        cells = [number(value, 4) if isinstance(value := values.get(name, ""), float) else value
                  for name in differing]
         rows.append("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in cells)
                     + f"<td><code>{config_hash(run.config)}</code></td></tr>")
-    return (f"<p>Shared by all runs: {_text(text)}.</p><details><summary>{len(runs)} runs, "
-            f'their own settings and hashes</summary><div class="wide"><table><thead><tr>{head}'
+    return (f"<details><summary>{len(runs)} runs, their settings and hashes</summary>"
+            f'<p>Shared by all: {_text(text)}.</p><div class="wide"><table><thead><tr>{head}'
             f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div></details>")
 
 

@@ -4,16 +4,18 @@ import base64
 import html
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from theory.claim import Claim, Measurement, Theorem, conclude, confront_all, outside
+from theory.claim import (Claim, Measurement, Theorem, accepted_range, conclude, confront_all,
+                          outside)
 from theory.drawing.claims import draw_findings, png
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.feature_purification import dense_mixtures, purification
-from theory.report import html_report, number
+from theory.report import html_report, number, written
 
 from planted.feature_purification import mixture_runs
 
@@ -65,7 +67,7 @@ def test_every_finding_is_told_in_full(page, findings, runs):
     for finding in findings:
         for text in (finding.claim.title, finding.claim.statement, finding.claim.source,
                      finding.claim.law, finding.verdict, *finding.caveats):
-            assert html.escape(text) in page
+            assert html.escape(written(text)) in page
     assert "nothing &lt;was&gt; measured &amp; nothing said" in page
     assert f"{number(findings[0].measured)}" in page
     from simulator.runs.config import config_hash
@@ -78,6 +80,39 @@ def test_figures_are_png_inside_the_page(page, findings):
     assert len(images) == 1
     assert base64.b64decode(images[0]).startswith(b"\x89PNG")
     assert base64.b64decode(images[0]) == png(findings[0].data)
+
+
+def test_the_first_figure_is_near_and_the_accepted_range_on_top(page, findings):
+    """What a claim says stands with its figure: above it is only the table of verdicts."""
+    top, below = page.split("<figure>", 1)
+    assert "accepted" in top.split("<tbody>")[0]
+    assert accepted_range(findings[0].measurements[0]) in top.split("</tbody>")[0]
+    assert html.escape(written(findings[0].claim.source)) in below
+    assert "expected" not in top.split("</tbody>")[0]
+
+
+def test_the_title_is_said_once():
+    page = html_report([], [], "x", {}, "Some title")
+    assert page.count("claims and measurements") == 1
+    assert "<h1>Some title: claims and measurements</h1>" in page
+
+
+def test_a_figure_that_cannot_be_drawn_is_a_line_of_the_report(findings, runs):
+    """Matplotlib cannot read the mathematics of a label: the verdict stands all the same."""
+    broken = Picture("c", (Panel(r"$\nosuchword$", "y", ()),))
+    page = html_report([replace(findings[0], data=broken)], runs, "x", {})
+    assert "figure A2: cannot be drawn: " in page and "<figure>" not in page
+    assert html.escape(written(findings[0].claim.statement)) in page
+
+
+@pytest.mark.parametrize("text, shown", [
+    ("k <= sqrt(d), tau -> 0", "k ≤ √(d), τ → 0"),
+    ("<w*, z> and <w, v> over", "⟨w⋆, z⟩ and ⟨w, v⟩ over"),
+    ("kappa = sum beta^q / sum alpha^q", "κ = sum β^q / sum α^q"),
+    ("sqrt(d)/k^2 of size Theta(k/d)", "√(d)/k² of size Θ(k/d)"), ("a theatre", "a theatre"),
+    ("sigma_0 = 1e-3", "σ_0 = 1e-3"), ("nothing <was> measured", "nothing <was> measured")])
+def test_mathematics_is_shown_as_such(text, shown):
+    assert written(text) == shown
 
 
 def test_a_report_without_runs_is_still_a_page():

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["draw", "draw_findings", "draw_panel", "png"]
 
 COLOURS = {"clean": CLEAN, "adversarial": ADVERSARIAL, "linear": LINEAR, "other": OTHER}
-COLOURS |= {f"case {number}": shade for number, shade in enumerate(SHADES)}
 MARKERS = {"clean": "o", "adversarial": "s", "linear": "^", "other": "D"}
+for number, (shade, marker) in enumerate(zip(SHADES, "os^DvP*")):
+    COLOURS[f"case {number}"], MARKERS[f"case {number}"] = shade, marker
 DASHES = ("--", ":", "-.")
 BESIDE = 4.0  # points from a mean to the dots of its seeds: bars would hide them
 ONE, TWO = PAGE * 0.6, PAGE  # inches: width of a figure with one panel, with more
@@ -135,7 +136,7 @@ def _draw_series(axes: "Axes", series: Series, shift: float) -> None:
         for of_seed in values:
             axes.plot(x, of_seed, color=colour, linewidth=0.4, alpha=0.35, zorder=2)
         return
-    axes.errorbar(x, mean, yerr=half, fmt=MARKERS.get(series.role, "o"), color=colour,
+    axes.errorbar(x, mean, yerr=half, fmt=MARKERS[series.role], color=colour,
                   markersize=3.5, elinewidth=0.9, capsize=2, label=series.label, zorder=3)
     axes.plot(np.broadcast_to(x, values.shape).ravel(), values.ravel(), ".", color=colour,
               markersize=3.0, alpha=0.45, markeredgewidth=0, zorder=2, transform=_beside(axes))

@@ -17,8 +17,8 @@ class Series:
     label : str
     x : ndarray, shape (points,)
     values : ndarray, shape (seeds, points)
-    role : "clean", "adversarial", "linear" or "other"
-        Sets the colour.
+    role : "clean", "adversarial", "linear", "other", or "case 0" to "case 6"
+        Sets the colour; cases are neither clean nor adversarial, such as sizes and families.
     joined : bool
         A line with a band; False: points with bars.
     """

@@ -90,7 +90,6 @@ def _smallest_starts(groups: Groups) -> list[Size]:
 
 
 def _transition_picture(groups: Groups) -> Picture:
-    roles = ("adversarial", "clean", "other", "linear")
     panels = []
     for q in sorted({group[0].config.q for group in groups.values()}):
         chosen = sorted((group for group in groups.values() if group[0].config.q == q),
@@ -98,7 +97,7 @@ def _transition_picture(groups: Groups) -> Picture:
         kappa = _wins(chosen[0][0])[0]
         series = tuple(Series(
             rf"$\sigma_0 = {group[0].config.init_scale:g}$", kappa,
-            np.array([_wins(run)[1].mean(axis=1) for run in group]), roles[number % len(roles)],
+            np.array([_wins(run)[1].mean(axis=1) for run in group]), f"case {number % 7}",
             joined=True) for number, group in enumerate(chosen))
         should = np.mean([_wins(run)[2].mean(axis=1) for group in chosen for run in group], axis=0)
         panels.append(Panel(

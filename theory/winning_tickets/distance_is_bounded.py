@@ -66,7 +66,7 @@ def _measure(groups: Mapping[Size, Sequence[Run]]) -> Evidence:
     parts = [at_every_size("share of the bound used at the end", used, (0.0, 1.0),
                            decisive=False), _excess(ratios)]
     caveats, series = [], []
-    for (size, found), role in zip(ratios.items(), ("adversarial", "clean", "other", "linear")):
+    for number, (size, found) in enumerate(ratios.items()):
         ends = used[size]
         missing = np.mean([np.isnan(ratio[:, :, -1]) for ratio in found])
         caveats.append(f"{size.family} {size}: at the end the distance is {ends.mean():.2g} of its "
@@ -76,7 +76,7 @@ def _measure(groups: Mapping[Size, Sequence[Run]]) -> Evidence:
                            "inverted (an input opens no gate), there is no bound for them")
         median = np.array([np.nanmedian(ratio, axis=(0, 1)) for ratio in found])
         series.append(Series(f"{size.family} {size}", np.linspace(0.0, 1.0, median.shape[1]),
-                             median, role, joined=True))
+                             median, f"case {number % 7}", joined=True))
     picture = Picture(
         "Distance of the frozen flows over its bound, median over masks and keep fractions; the "
         "bound is used up at the start and grows slack.",
