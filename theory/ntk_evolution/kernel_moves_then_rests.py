@@ -3,7 +3,8 @@
 Share of the kernel's path in the first quarter of training, and its late over its early velocity.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -41,10 +42,8 @@ def confront(runs: Sequence[Run]) -> Finding:
 def _measure(groups: Groups) -> Evidence:
     shares = {mode: values_of(groups, lambda run: path_share(run, mode)) for mode in MODES}
     lazy = {mode: values_of(groups, lambda run: lazy_velocity(run, mode)) for mode in MODES}
-    slower = values_of(groups, lambda run: (late_velocity(run, "adversarial")
-                                            / late_velocity(run, "clean")))
-    longer = values_of(groups, lambda run: (path_length(run, "adversarial")
-                                            / path_length(run, "clean")))
+    slower = values_of(groups, lambda run: _adversarial_over_clean(run, late_velocity))
+    longer = values_of(groups, lambda run: _adversarial_over_clean(run, path_length))
     parts = [at_every_size(f"path in the first quarter, {mode} training", shares[mode],
                            (0.5, np.inf)) for mode in MODES]
     parts += [at_every_size(f"late over early velocity, {mode} training", lazy[mode], (0.0, 0.1))
@@ -64,6 +63,12 @@ def _measure(groups: Groups) -> Evidence:
                (Curve("half of it", (-0.4, len(groups) - 0.6), (0.5, 0.5)),),
                ticks=size_names(list(groups)), ylim=(0.0, 1.05))))
     return Evidence(parts, picture, _slower(slower))
+
+
+def _adversarial_over_clean(run: Run, of: Callable[[Run, str], float]) -> float:
+    """A ratio; NaN where the kernel of clean training does not move at all."""
+    clean = of(run, "clean")
+    return of(run, "adversarial") / clean if clean > 0.0 else math.nan
 
 
 def _slower(slower: Mapping[Size, np.ndarray]) -> list[str]:

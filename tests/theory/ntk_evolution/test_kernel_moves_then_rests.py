@@ -1,0 +1,49 @@
+"""C1: gates that stop changing hold, gates that never do fail."""
+
+import math
+
+import pytest
+
+from theory.claim import FAILS, HOLDS
+from theory.drawing.claims import png
+from theory.ntk_evolution.kernel_moves_then_rests import confront
+
+from planted.ntk_evolution import accuracy_run, kernel_run, steadily
+
+SEEDS = range(4)
+
+
+def test_c1_holds_for_gates_that_come_to_rest():
+    finding = confront([kernel_run(seed) for seed in SEEDS])
+    assert finding.verdict == HOLDS, finding.caveats
+    assert finding.seeds == tuple(SEEDS)
+    assert png(finding.data).startswith(b"\x89PNG")
+
+
+def test_c1_fails_for_gates_that_open_and_close_to_the_end():
+    assert confront([kernel_run(seed, move=steadily) for seed in SEEDS]).verdict == FAILS
+
+
+@pytest.mark.parametrize("speed", [
+    {"adversarial": lambda t: 1.0}, {"clean": lambda t: math.exp(t / 100.0)}],
+    ids=["never lazy", "faster and faster"])
+def test_c1_fails_for_a_kernel_that_moves_on(speed):
+    assert confront([accuracy_run(seed, speed=speed) for seed in SEEDS]).verdict == FAILS
+
+
+def test_a_kernel_that_does_not_move_at_all_in_the_end_is_at_rest():
+    """With few neurons no gate may change for a hundred steps: there is no ratio of speeds then."""
+    runs = [accuracy_run(seed, speed={"clean": lambda t: float(t < 100)}) for seed in SEEDS]
+    finding = confront(runs)
+    assert finding.verdict == HOLDS
+    shown, = (part for part in finding.measurements if part.name.startswith("late velocity"))
+    assert math.isnan(shown.measured) and not shown.decisive
+
+
+def test_a_slower_lazy_phase_is_said_and_decides_nothing():
+    finding = confront([accuracy_run(seed) for seed in SEEDS])
+    assert finding.verdict == HOLDS
+    assert any("slower to become lazy" in caveat for caveat in finding.caveats)
+    alike = confront([accuracy_run(seed, speed={
+        "adversarial": lambda t: 0.3 * math.exp(-t / 20.0)}) for seed in SEEDS])
+    assert not any("slower to become lazy" in caveat for caveat in alike.caveats)
