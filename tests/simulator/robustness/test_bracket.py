@@ -7,10 +7,11 @@ from scipy.stats import beta
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import FGM, PGD
 from simulator.attacks.suites import strong_attacks
-from simulator.balls import L2Ball, LinfBall
+from simulator.balls import L2Ball, LinfBall, PatchL2Ball
+from simulator.heartbeat import listening
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch, Perturbation
-from simulator.robustness.bracket import bracket
+from simulator.robustness.bracket import PASSES, bracket
 from simulator.robustness.critical_radius import certified_summary, critical_interval
 
 BALLS = (L2Ball, LinfBall)
@@ -181,3 +182,83 @@ def test_no_samples_are_refused():
     batch = Batch(np.empty((0, 2)), np.empty(0))
     with pytest.raises(ValueError, match="at least one sample"):
         run(small_network(), batch, L2Ball(1.0))
+
+
+class Enough(Exception):
+    pass
+
+
+@both_balls
+@pytest.mark.parametrize("calls", [1, 4, 9, 25])
+def test_a_bracket_stopped_anywhere_goes_on_to_the_same_decisions(kind, calls):
+    network = small_network(2, d=6, m=40)
+    batch = samples(network, 12)
+    options = {"strong": strong_attacks(np.ones(6), steps=3), "boxes": 4}
+    whole = run(network, batch, kind(1.0), **options)
+    kept, places = [], []
+
+    def stop(passes, keep):
+        places.append(passes)
+        kept.append(keep())
+        if len(kept) == calls:
+            raise Enough
+
+    with pytest.raises(Enough):
+        run(network, batch, kind(1.0), tick=stop, **options)
+    assert places == sorted(places)
+    resumed = run(network, batch, kind(1.0), saved=kept[-1],
+                  tick=lambda passes, keep: places.append(passes), **options)
+    assert places[-1] == PASSES * len(RADII)
+    for one, other in zip(whole, resumed):
+        assert one.numbers() == other.numbers()
+        assert np.array_equal(one.decided_by, other.decided_by)
+
+
+def test_what_another_bracket_saved_is_refused():
+    network, kept = small_network(), []
+    run(network, samples(network, 5), L2Ball(1.0), [0.1],
+        tick=lambda passes, keep: kept.append(keep()))
+    with pytest.raises(ValueError, match=r"saved: expected broken of shape \(1, 6\), got \(1, 5\)"):
+        run(network, samples(network, 6), L2Ball(1.0), [0.1], saved=kept[-1])
+
+
+def test_a_bracket_is_heard_and_can_be_stopped_between_any_two_steps():
+    network, beats = small_network(), []
+    batch = samples(network, 5)
+
+    def stop():
+        beats.append(1)
+        if len(beats) == 3:
+            raise Enough
+
+    with listening(lambda: beats.append(1)):
+        run(network, batch, L2Ball(1.0), [0.1])
+    assert len(beats) > 20
+    beats.clear()
+    with listening(stop), pytest.raises(Enough):
+        run(network, batch, L2Ball(1.0), [0.1])
+
+
+def test_a_bracket_is_one_line_in_print():
+    found = run(small_network(), samples(small_network()), L2Ball(1.0), [0.15])[0]
+    assert repr(found).startswith("Bracket(radius=0.15, certified=0.") and len(repr(found)) < 120
+
+
+class Own:
+    """A network of somebody's own, with margins and no more."""
+
+    weights = np.ones((1, 2))
+
+    def margins(self, X, y):
+        return y * X.sum(axis=1)
+
+
+@pytest.mark.parametrize("network, adversary, radii, message", [
+    (Own(), Adversary(L2Ball(1.0)), [0.1], "network: expected a SymmetricReLU, got .* Own"),
+    (small_network(), 0.1, [0.1], "adversary: expected an Adversary such as .*, got 0.1"),
+    (small_network(), L2Ball(0.1), [0.1], "write Adversary"),
+    (small_network(), Adversary(PatchL2Ball(0.1)), [0.1], "expected an L2Ball or a LinfBall"),
+    (small_network(), Adversary(L2Ball(0.1)), 0.1, "radii: expected a sequence of radii")])
+def test_a_slip_is_one_line(network, adversary, radii, message):
+    with pytest.raises(TypeError, match=message):
+        bracket(network, samples(small_network()), adversary, radii=radii)
