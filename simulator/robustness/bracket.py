@@ -25,8 +25,7 @@ from simulator.attacks.adversary import Adversary
 from simulator.attacks.worst_case import require_adversary, worst_case
 from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.margins import certify
-from simulator.checks import (require_array, require_int, require_labels, require_radii,
-                              require_real)
+from simulator.checks import require_array, require_int, require_labels, require_radii, require_real
 from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
