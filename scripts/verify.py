@@ -11,9 +11,10 @@ confront(runs), like those in theory/feature_purification.
 
 import argparse
 import logging
+import re
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,7 +22,7 @@ from scripts.command import DIVERGED, FAILED, INTERRUPTED, OK, explained, guarde
 from scripts.options import (Parser, add_format_option, add_out_option, add_paper_option,
                              add_workers_option, given_paper, require_memory, require_word)
 from scripts.progress import Stop, shown
-from simulator.experiments import PAPERS, Paper
+from simulator.experiments import PAPERS, Paper, paper
 from simulator.names import hint, require_known
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def parser() -> Parser:
     built.add_argument("--claims", metavar="IDS", help="some claims of a paper, as in A2,A6")
     built.add_argument("--claims-from", metavar="FILE", type=Path, action="append", default=[],
                        help="a theorem of your own; may be given again")
-    built.add_argument("--seeds", metavar="N", type=int, help="seeds 0 to N-1 of every size")
+    built.add_argument("--seeds", metavar="N",
+                       help="seeds 0 to N-1 of every size; or first:end, as in 2000:2008")
     add_workers_option(built)
     built.add_argument("--shard", metavar="I/N", help="only do piece I of N of the runs; when "
                        "all are in --out, the command without --shard confronts them")
@@ -66,15 +68,13 @@ def parser() -> Parser:
 def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
     """Choose claims, do the runs they need, confront them."""
     require_word("--preset", arguments.preset)
-    entry = _paper(arguments)
     ready()
     from simulator.checks import require_int
     from simulator.sweeps.plan import shard_of
-    for flag in ("seeds", "workers"):
-        if getattr(arguments, flag) is not None:
-            require_int(f"--{flag}", getattr(arguments, flag), low=1)
+    if arguments.workers is not None:
+        require_int("--workers", arguments.workers, low=1)
     piece = shard_of(arguments.shard) if arguments.shard is not None else None
-    task = _task(arguments, entry)
+    task = _task(arguments)
     configs = list(task.configs)
     if piece is not None:
         configs = configs[piece[0]::piece[1]]
@@ -97,50 +97,60 @@ def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
 
 
 class _Task(NamedTuple):
-    """What is verified: claims with the runs made for each, and where the report goes."""
+    """What is verified: claims, the runs made for each, and where the report goes."""
 
     title: str
     folder: str
-    made_for: "dict[Theorem, frozenset[Config]]"
+    theorems: "tuple[Theorem, ...]"
+    made_for: "Mapping[str, frozenset[Config]]"
     configs: "tuple[Config, ...]"
 
 
-def _task(arguments: argparse.Namespace, entry: Paper) -> _Task:
-    """Return the claims that were asked for, each with runs.
+def _task(arguments: argparse.Namespace) -> _Task:
+    """Return the claims that were asked for, each with the runs it declares.
 
     Raises
     ------
     ValueError
-        An unknown claim or preset, or a claim that was asked for and has no runs in the preset.
+        An unknown claim or preset, a file without a claim, or a claim without runs in the preset.
     """
     import theory
     from simulator.experiments import config_of
     from theory.plans import for_plan, plan_names, settings_of
-    ours = theory.claims(entry.name)
-    others = [theorem for file in arguments.claims_from for theorem in theory.load_claims(file)]
-    known = [*ours, *others]
+    seeds = _seeds(arguments.seeds)
+    outside = [theorem for file in arguments.claims_from for theorem in theory.load_claims(file)]
+    entry = _paper(arguments, outside)
+    known = [*theory.claims(entry.name), *outside]
     plan = require_known("preset", arguments.preset, plan_names(known))
     # a file given on the command line is meant to be confronted, with others only if they are named
     wanted = (_named(known, arguments.claims) if arguments.claims is not None
-              else [theorem.claim.id for theorem in others] or None)
+              else [theorem.claim.id for theorem in outside] or None)
     theorems = for_plan(known, plan, wanted)
+    ids = [theorem.claim.id for theorem in theorems]
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"--claims-from: expected each id once, got {', '.join(ids)}")
 
     def runs(chosen: "Sequence[Theorem]") -> "list[Config]":
-        return [config_of(settings) for settings in
-                settings_of(chosen, plan, arguments.seeds, entry.name)]
+        return [config_of(settings) for settings in settings_of(chosen, plan, seeds, entry.name)]
 
-    which = [theorem.claim.id for theorem in theorems] if wanted is not None else []
     name = [] if entry == PAPERS[0] else [entry.name]
-    return _Task(entry.title, "-".join(["verify", *name, plan, *which]),
-                 {theorem: frozenset(runs([theorem])) for theorem in theorems},
+    usual = [theorem.claim.id for theorem in for_plan(theory.claims(entry.name), plan)]
+    some = [] if ids == usual else [re.sub(r"[^\w.]", "_", claim) for claim in ids]
+    return _Task(entry.title, "-".join(["verify", *name, plan, *some]), tuple(theorems),
+                 {theorem.claim.id: frozenset(runs([theorem])) for theorem in theorems},
                  tuple(runs(theorems)))
 
 
-def _paper(arguments: argparse.Namespace) -> Paper:
+def _paper(arguments: argparse.Namespace, outside: "list[Theorem]") -> Paper:
     """Return the paper that is named, or that of the claims, or the first."""
     letter = (arguments.claims or "").strip()[:1].upper()
-    of_claims = next((entry for entry in PAPERS if letter and letter in entry.letters), PAPERS[0])
-    return given_paper(arguments) or of_claims
+    of_claims = next((entry for entry in PAPERS if letter and letter in entry.letters), None)
+    of_files = {paper(theorem.paper or PAPERS[0].name) for theorem in outside}
+    chosen = given_paper(arguments) or of_claims or next(iter(of_files), PAPERS[0])
+    for other in of_files - {chosen}:
+        raise ValueError(f"--claims-from: expected claims about runs of {chosen.name}, got some "
+                         f"about runs of {other.name}")
+    return chosen
 
 
 def _named(known: "Sequence[Theorem]", text: str) -> list[str]:
@@ -151,6 +161,21 @@ def _named(known: "Sequence[Theorem]", text: str) -> list[str]:
         if name not in ids:
             raise ValueError(f"--claims {name}: unknown; {hint(name.upper(), ids)}")
     return wanted
+
+
+def _seeds(text: str | None) -> int | range | None:
+    """Read ``8`` (0 to 7) or ``2000:2008`` (2000 to 2007)."""
+    from simulator.checks import require_int
+    if text is None:
+        return None
+    first, colon, last = text.partition(":")
+    ends = [part for part in (first, last) if part or colon]
+    if not all(part.isascii() and part.lstrip("-").isdigit() for part in ends):
+        raise ValueError(f"--seeds {text}: expected a number, or first:end as in 2000:2008")
+    if not colon:
+        return require_int("--seeds", int(first), low=1)
+    begin = require_int("--seeds: first", int(first), low=0)
+    return range(begin, require_int("--seeds: end", int(last), low=begin + 1))
 
 
 def _described(config: "Config") -> str:
@@ -204,9 +229,9 @@ def _conclude(arguments: argparse.Namespace, task: _Task, command: str) -> int:
     from theory.drawing.claims import draw_findings
     from theory.report import html_report
     runs = [stored(RunFolder.of(arguments.out, config).path) for config in task.configs]
-    LOG.info("confronting %d claims with %d runs", len(task.made_for), len(runs))
-    findings = confront_all(runs, list(task.made_for),
-                            lambda theorem, run: run.config in task.made_for[theorem])
+    LOG.info("confronting %d claims with %d runs", len(task.theorems), len(runs))
+    findings = confront_all(runs, task.theorems, lambda theorem, run:
+                            run.config in task.made_for[theorem.claim.id])
     code = FAILED if any(finding.verdict == FAILS for finding in findings) else OK
     folder = arguments.out / task.folder
     folder.mkdir(parents=True, exist_ok=True)

@@ -114,6 +114,13 @@ def test_processes_give_the_findings_of_one_process(tmp_path, capsys):
     (["--preset", "smokey"], "preset smokey: unknown; did you mean smoke?"),
     (["--seeds", "0"], "--seeds: expected at least 1, got 0"),
     (["--shard", "3/2"], "shard 3/2: expected i from 0 to n - 1 = 1"),
+    (["--shard", "1/0"], "at least 1"),
+    (["--seeds", "8:2"], "--seeds: end: expected at least 9, got 2"),
+    (["--seeds", "a:2"], "--seeds a:2: expected a number, or first:end"),
+    (["--preset", ""], "--preset: expected a name, got ''"),
+    (["--paper", ""], "--paper: expected a name, got ''"),
+    (["--workers", "0"], "--workers: expected at least 1, got 0"),
+    (["--claims-from", "mine.py"], "mine.py: expected a file with CLAIM, RUNS and confront(runs)"),
     (["--paper", "purificatio"], "paper purificatio: unknown; did you mean purification?")],
     ids=str)
 def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
@@ -160,3 +167,107 @@ def test_a_claim_sees_only_the_runs_made_for_it(tmp_path, monkeypatch, capsys):
                       {"smoke": families}) for name, families in made.items()))
     verify.main([*SMOKE, "--out", str(tmp_path), "--claims", "A6,A7"])
     assert seen == {"A6": ["smoke"], "A7": ["other", "smoke"]}
+
+
+MINE = """
+from theory import Claim, Measurement
+from theory.claim import conclude
+from theory.plans import Family
+
+CLAIM = Claim("T1", "Runs can be counted", "There are runs.", "nobody, 2026", (), "runs",
+              "between 1 and 5", 2.0)
+RUNS = {"smoke": (Family("smoke", ({"d": 20, "k": 3},), TINY, 2),)}
+
+
+def confront(runs):
+    count = float(len(runs))
+    return conclude(CLAIM, [Measurement("runs", count, count, count, (1.0, 5.0), 0.0)], runs)
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A theorem of the user's own, in a file outside the package."""
+    file = tmp_path / "mine.py"
+    file.write_text(MINE.replace("TINY", repr(TINY)))
+    return file
+
+
+def test_a_theorem_from_a_file_is_confronted_with_the_runs_it_declares(tmp_path, mine, capsys):
+    command = [*SMOKE, "--out", str(tmp_path / "runs"), "--claims-from", str(mine)]
+    assert verify.main(command) == 0
+    text = capsys.readouterr().out
+    assert text.splitlines()[1:] == ["T1   holds                       2  [2, 2]            [1, 5]",
+                                     "     Runs can be counted"]
+    assert (tmp_path / "runs" / "verify-smoke-T1" / "report.html").exists()
+    assert len(list((tmp_path / "runs").glob("smoke-*"))) == 2
+
+
+def test_a_theorem_from_a_file_can_stand_beside_ours(tmp_path, mine, capsys):
+    flags = [*SMOKE, "--out", str(tmp_path / "runs"), "--claims-from", str(mine)]
+    verify.main([*flags, "--claims", "A2,T1", "--format", "json", "--seeds", "1"])
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert [entry["id"] for entry in found] == ["A2", "T1"]
+    assert verify.main([*flags, "--claims-from", str(mine)]) == 2
+    assert "expected each id once, got T1, T1" in capsys.readouterr().err
+    assert verify.main([*flags, "--paper", "ntk"]) == 2
+    assert "expected claims about runs of ntk_evolution" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content, message", [
+    ("CLAIM = 3", "got no RUNS and no confront"), ("1 / 0", "ZeroDivisionError"),
+    ("def f(:", "SyntaxError")])
+def test_a_file_that_is_no_theorem_is_one_line(tmp_path, capsys, content, message):
+    file = tmp_path / "mine.py"
+    file.write_text(content)
+    assert verify.main([*SMOKE, "--claims-from", str(file), "--dry-run"]) == 2
+    error = capsys.readouterr().err
+    assert message in error and str(file) in error and error.count("\n") == 1
+
+
+def test_some_claims_leave_the_report_of_all_as_it_was(tmp_path, capsys):
+    command = [*SMOKE, "--out", str(tmp_path)]
+    verify.main(command)
+    files = sorted(path for path in (tmp_path / "verify-smoke").rglob("*") if path.is_file())
+    before = [path.read_bytes() for path in files]
+    verify.main([*command, "--claims", "A4"])
+    assert [path.read_bytes() for path in files] == before
+    found = json.loads((tmp_path / "verify-smoke-A4" / "findings.json").read_text())["findings"]
+    assert [entry["id"] for entry in found] == ["A4"]
+
+
+def test_seeds_are_a_number_or_a_range(tmp_path, capsys):
+    for seeds, expected in (("2", [0, 1]), ("2000:2003", [2000, 2001, 2002])):
+        assert verify.main([*SMOKE, "--claims", "A2", "--seeds", seeds, "--out", str(tmp_path),
+                            "--dry-run"]) == 0
+        lines = capsys.readouterr().out.splitlines()[:-1]
+        assert [line.split("seed=")[1] for line in lines] == list(map(str, expected))
+
+
+def test_a_piece_beyond_the_runs_has_nothing_to_do(tmp_path, capsys):
+    assert verify.main([*SMOKE, "--shard", "7/9", "--out", str(tmp_path / "runs")]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("nothing to do for shard 7/9")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_trouble_with_drawing_changes_verdict_or_exit_code(tmp_path, monkeypatch, capsys):
+    from theory import report
+
+    def broken(*arguments, **options):
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr(report, "html_report", broken)
+    assert verify.main([*SMOKE, "--claims", "A2", "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr()
+    assert "A2   outside the regime" in shown.out
+    assert "no report: " in shown.err and "no font" in shown.err
+
+
+def test_the_table_shows_the_accepted_range_and_fits_a_terminal():
+    from theory.claim import HOLDS, Claim, Finding, Measurement
+    claim = Claim("A2", "A title of many words " * 8, "", "", (), "", "", 1.0)
+    part = Measurement("x", 2.45, 2.1, 2.8, (1.0, float("inf")), 0.0, (1.5, 3.5))
+    text = verify.table([Finding(claim, HOLDS, (part,), ("A caveat of many words. " * 9,))])
+    assert "2.45  [2.1, 2.8]        at least 1, value in [1.5, 3.5]" in text
+    assert max(map(len, text.splitlines())) <= 100

@@ -342,65 +342,6 @@ def test_an_interrupt_ends_a_sweep_with_checkpoints(tmp_path):
         assert json.loads(status.read_text())["state"] == "interrupted"
 
 
-BAD = [
-    (["--grid", "d=20,k+"], "d: expected a number or an expression"),
-    (["--grid", "d=20,"], "expected KEY=VALUE,VALUE"),
-    (["--grid", "dd=20"], "dd: unknown setting; did you mean d?"),
-    (["--grid", "d=20", "--grid", "d=30"], "expected each setting once"),
-    (["--grid", "k=1,99"], "run with k=99: k: expected at most 20, got 99"),
-    (["--seeds", "0"], "seeds: expected at least 1, got 0"),
-    (["--shard", "2/2"], "expected i from 0 to n - 1 = 1, got 2"),
-    (["--shard", "x"], "shard x: expected i/n"),
-    (["--workers", "0"], "workers: expected at least 1, got 0"),
-    (["--grid", "d=20,10**9"], "expected a run that fits into memory"),
-    (["--grid", "label_margin=0.5,40"], "expected a margin that codes of this k reach"),
-    (["--config", "missing.toml"], "missing.toml: cannot be read"),
-]
-
-
-@pytest.mark.parametrize("flags, message", BAD, ids=lambda value: " ".join(value)
-                         if isinstance(value, list) else "")
-def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
-        tmp_path, capsys, flags, message):
-    out = tmp_path / "runs"
-    assert command.main([*small_flags(), *flags, "--out", str(out)]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1 and error.startswith("purify sweep: error: ")
-    assert not out.exists()
-
-
-def test_merging_what_is_no_sweep_is_one_line(tmp_path, capsys):
-    assert command.main(["merge", str(tmp_path)]) == 2
-    assert "expected the folder of one sweep, found no plan.json" in capsys.readouterr().err
-
-
-def test_a_sweep_can_be_written_in_a_file(tmp_path, capsys):
-    file = tmp_path / "sweep.toml"
-    file.write_text('preset = "smoke"\nseeds = 2\nm = 40\n[grid]\nd = [20, 30]\n'
-                    'k = "round(d**0.3)"\n[[run]]\nc_weak = 1.0\n[[run]]\nc_weak = 0.5\n')
-    flags = ["--config", str(file), "--out", str(tmp_path / "runs"), "--dry-run"]
-    assert command.main([*flags, "--grid", "d=20,24"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 9 and "8 runs" in lines[-1] and "estimates" in lines[-1]
-    assert "d=24 k=3 c_weak=0.5" in lines[-2] and "missing" in lines[-2]
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize("text, message", [
-    ("grid = 3", "grid: expected a table"), ("run = 3", "run: expected tables"),
-    ("run = [3]", "run: expected tables"), ("[grid]\nd = [[1]]", "expected a number or a word"),
-    ("[grid]\nd = []", "d: expected at least one value"), ("[other]\nd = 3", "got a table"),
-    ('seeds = "x"', "seeds: expected an integer"), ("[[run]]\nd = [3]", "got a list")])
-def test_a_bad_sweep_file_is_one_line(tmp_path, capsys, text, message):
-    file = tmp_path / "sweep.toml"
-    file.write_text(text)
-    assert command.main(["--config", str(file), "--out", str(tmp_path / "runs")]) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
-    assert not (tmp_path / "runs").exists()
-
-
 def test_a_summary_that_cannot_be_written_is_one_line(serial, monkeypatch, capsys):
     def refuse(path, content):
         raise RunError(f"{path}: cannot be written: No space left on device")
@@ -408,13 +349,3 @@ def test_a_summary_that_cannot_be_written_is_one_line(serial, monkeypatch, capsy
     monkeypatch.setattr(sweep, "write_atomic", refuse)
     assert run_sweep(serial, "--workers", "1") == 2
     assert "summary.csv: cannot be written: No space left" in capsys.readouterr().err
-
-
-def test_help_loads_no_heavy_library():
-    code = ("import sys\nfrom scripts import sweep\ntry:\n    sweep.main(['--help'])\n"
-            "except SystemExit:\n    pass\n"
-            "print(sorted({'numpy', 'numba', 'scipy', 'matplotlib', 'distributed', 'dask'}"
-            " & set(sys.modules)))")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": str(ROOT)})
-    assert done.stdout.splitlines()[-1] == "[]", done.stderr

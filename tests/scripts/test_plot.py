@@ -1,0 +1,54 @@
+"""``purify plot``: the figures of a finished run, where they are wanted."""
+
+import pytest
+
+from scripts import plot
+
+
+def drawn(place):
+    return {path.name: path.read_bytes() for path in place.iterdir()}
+
+
+def test_plot_redraws_the_same_figures_from_the_folder(folder, capsys):
+    figures = folder / "figures"
+    before = drawn(figures)
+    for path in figures.iterdir():
+        path.unlink()
+    assert plot.main([str(folder)]) == 0
+    assert sorted(capsys.readouterr().out.split()) == sorted(map(str, figures.iterdir()))
+    assert drawn(figures) == before
+
+
+def test_figures_can_be_drawn_elsewhere(folder, tmp_path, capsys):
+    (folder / "figures").rename(tmp_path / "before")
+    assert plot.main([str(folder), "--out", str(tmp_path / "pictures" / "inner")]) == 0
+    assert drawn(tmp_path / "pictures" / "inner") == drawn(tmp_path / "before")
+    assert not (folder / "figures").exists()
+
+
+def one_line(capsys):
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith("purify plot: error: ")
+    return error
+
+
+def test_figures_that_are_a_file_are_one_line(folder, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert plot.main([str(folder), "--out", str(tmp_path / "file")]) == 2
+    assert str(tmp_path / "file") in one_line(capsys)
+
+
+def test_what_is_no_finished_run_is_refused(tmp_path, unfinished, capsys):
+    assert plot.main([str(tmp_path / "nowhere")]) == 2
+    assert "expected a run folder" in one_line(capsys)
+    assert plot.main([str(unfinished)]) == 2
+    assert "expected a finished run" in one_line(capsys)
+
+
+@pytest.mark.parametrize("name, content", [
+    ("summary.json", "{}"), ("status.json", '{"state": "done", "files": [1]}'),
+    ("status.json", "half"), ("config.json", "[]")])
+def test_a_run_whose_files_were_changed_is_refused_by_name(folder, capsys, name, content):
+    (folder / name).write_text(content)
+    assert plot.main([str(folder)]) == 2
+    assert folder.name in one_line(capsys)
