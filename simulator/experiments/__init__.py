@@ -91,7 +91,9 @@ def experiment_module(word: str) -> ModuleType:
 
 
 def summary_module(word: str) -> ModuleType:
-    """Return the module that knows the summaries of a paper's runs: tables(config, summary)."""
+    """Return the module that knows the summaries of a paper's runs: tables(config, summary),
+    and current(summary), which says in today's words what an older run wrote.
+    """
     return _module(word, "summary")
 
 
@@ -154,7 +156,10 @@ def stored(path: Path | str) -> "Run":
         state = folder.status().get("state", "without a status")
         raise RunError(f"{folder.path}: expected a finished run, got one that is "
                        f"{state if state != 'done' else 'done but has changed files'}")
-    return load_run(stored_config(folder), folder)
+    config = stored_config(folder)
+    run = load_run(config, folder)
+    run.summary = summary_module(config.MODEL).current(run.summary)
+    return run
 
 
 def simulate(what: "str | Config" = "desk", *, paper: str | None = None,

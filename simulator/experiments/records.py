@@ -4,14 +4,14 @@ Rows are recorded as dictionaries, so that no number depends on its place, and s
 for each column, so that a checkpoint holds them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from simulator.protocols import Network
 
-__all__ = ["Record", "columns_of", "rows_of"]
+__all__ = ["Record", "columns_of", "rows_of", "unheard"]
 
 PREFIX = "row."
 
@@ -49,6 +49,10 @@ class Record:
         """Return what a checkpoint needs: ``step``, ``weights`` and the columns of the rows."""
         return {"step": np.array(self.step), "weights": self.network.weights.copy(),
                 **columns_of(self.rows)}
+
+
+def unheard(step: int, keep: Callable[[], dict[str, np.ndarray]] | None = None) -> None:
+    """The tick of a training that nobody follows; see :class:`simulator.runs.stages.Stage`."""
 
 
 def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

@@ -22,11 +22,11 @@ ORANGE, SKY = "#E69F00", "#56B4E9"
 SHADES = {"standard": CLEAN, "one_step": ORANGE, "pgd": SKY, "multi_start": ADVERSARIAL}
 NAMES = {"standard": "standard", "one_step": "one ascent step", "pgd": "PGD",
          "multi_start": "multi-start PGD"}
-ATTACKS = {"clean": "none", "one_step_attack": "one ascent\nstep",
+ATTACKS = {"accuracy": "none", "one_step_attack": "one ascent\nstep",
            "full_length_step": "one step,\nfull length", "pgd": "PGD",
            "along_v": "swap $v$", "along_u": "swap $u$", "mixed_features": "mixed\nfeatures",
-           "patch_by_patch": "patch by\npatch", "strongest_attack": "strongest",
-           "certified": "ANY\n(certified)"}
+           "patch_by_patch": "patch by\npatch", "attacked_accuracy": "strongest",
+           "certified_accuracy": "ANY\n(certified)"}
 LEARNED = (("u", ROBUST, r"robust: $\max_r \langle w_{y,r}, u_y\rangle$"),
            ("v", NONROBUST, r"non-robust: $\max_r \langle w_{y,r}, v_y\rangle$"),
            ("against_v", AGAINST, r"held against it: $\min_r \langle w_{i,r}, v_y\rangle$"))

@@ -46,13 +46,13 @@ def _measure(groups: Groups) -> Evidence:
     u, v = (values_of(groups, number_of(TRAINING, name)) for name in ("u", "v"))
     growth = over(u, values_of(groups, lambda run: at_the_start(run, "u")))
     accuracy = {name: values_of(groups, number_of(TRAINING, name))
-                for name in ("clean", "pgd", "along_v", "along_u")}
+                for name in ("accuracy", "pgd", "along_v", "along_u")}
     along = values_of(groups, lambda run: share_along_v(run, TRAINING))
     ratio, samples = over(v, u), samples_of(groups)
     parts = [
         at_every_size("<w, v> over <w, u>", ratio, (10.0, math.inf), logarithms=True),
         at_every_size("growth of <w, u>", growth, (0.0, 3.0), logarithms=True),
-        at_every_size("clean accuracy", accuracy["clean"], (0.99, 1.0), samples),
+        at_every_size("clean accuracy", accuracy["accuracy"], (0.99, 1.0), samples),
         at_every_size("accuracy under PGD", accuracy["pgd"], (0.0, 0.01), samples),
         at_every_size("accuracy along v", accuracy["along_v"], (0.0, 0.01), samples),
         at_every_size("share along v", along, (0.5, math.inf)),
@@ -64,7 +64,7 @@ def _measure(groups: Groups) -> Evidence:
         "on clean samples, under PGD and along the features v, at each size (d, J_NR).",
         (correlation_panel(groups, {"non-robust $v$": (v, "clean"),
                                     "robust $u$": (u, "adversarial")}),
-         accuracy_panel(groups, {"clean": (accuracy["clean"], "other"),
+         accuracy_panel(groups, {"clean": (accuracy["accuracy"], "other"),
                                  "PGD": (accuracy["pgd"], "clean"),
                                  "along $v$": (accuracy["along_v"], "linear")})))
     return Evidence(parts, picture, [])

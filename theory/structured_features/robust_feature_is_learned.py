@@ -45,18 +45,18 @@ def confront(runs: Sequence[Run]) -> Finding:
 
 def _measure(groups: Groups) -> Evidence:
     values = {name: values_of(groups, number_of(TRAINING, name))
-              for name in ("u", "v", "clean", "strongest_attack")}
+              for name in ("u", "v", "accuracy", "attacked_accuracy")}
     u, v = (over(values[name], values_of(groups, number_of("standard", name)))
             for name in ("u", "v"))
     samples = samples_of(groups)
     parts = [
         at_every_size("<w, u> over its standard value", u, (10.0, math.inf), logarithms=True),
         at_every_size("<w, v> over its standard value", v, (0.0, 1.0), logarithms=True),
-        at_every_size("clean accuracy", values["clean"], (0.99, 1.0), samples),
-        at_every_size("accuracy under the strongest attack", values["strongest_attack"],
+        at_every_size("clean accuracy", values["accuracy"], (0.99, 1.0), samples),
+        at_every_size("accuracy under the strongest attack", values["attacked_accuracy"],
                       (0.95, 1.0), samples),
         *_weaker(groups), *exponent_in_d("<w, u> over its standard value", u, groups)]
-    strongest = {name: values_of(groups, number_of(name, "strongest_attack"))
+    strongest = {name: values_of(groups, number_of(name, "attacked_accuracy"))
                  for name in trainings(groups)}
     roles = dict(zip(strongest, ("clean", "linear", "other", "adversarial")))
     picture = Picture(
@@ -73,11 +73,13 @@ def _measure(groups: Groups) -> Evidence:
 
 def _weaker(groups: Groups) -> list[Measurement]:
     """What the other trainings withstand; shown only."""
-    return [at_every_size(f"{name.replace('_', ' ')} training under {attack.replace('_', ' ')}",
+    return [at_every_size(f"{name.replace('_', ' ')} training under {words}",
                           values_of(groups, number_of(name, attack)), (0.0, 1.0),
                           samples_of(groups), decisive=False)
             for name in trainings(groups) if name not in ("standard", TRAINING)
-            for attack in ("one_step_attack", "pgd", "along_u", "strongest_attack")]
+            for attack, words in (("one_step_attack", "one step attack"), ("pgd", "pgd"),
+                                  ("along_u", "along u"),
+                                  ("attacked_accuracy", "strongest attack"))]
 
 
 def _one_step_caveat(groups: Groups) -> list[str]:

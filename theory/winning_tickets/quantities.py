@@ -6,6 +6,7 @@ random and rescaled by their outputs follow the dense network more closely than 
 weights does (``purify simulate --paper winning_tickets --preset better``).
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,12 +21,14 @@ ERRORS = {"kernel_error": "kernel error", "trajectory_error": "trajectory error"
 
 def best_ticket(run: Run, percent: int) -> str:
     """Return the ticket with the smallest objective on validation samples."""
-    return str(run.summary[f"best_ticket_{percent}"])
+    return str(run.summary["best_ticket"][str(percent)])
 
 
 def value(run: Run, mask: str, quantity: str, percent: int) -> float:
-    """Return what the summary tells about a mask at a percentage kept."""
-    return float(run.summary[mask][f"{quantity}_{percent}"])
+    """Return what the summary tells about a mask at a percentage kept; NaN if nothing."""
+    numbers = run.summary[mask]
+    number = (numbers if mask == "dense" else numbers[str(percent)])[quantity]
+    return math.nan if number is None else float(number)
 
 
 def percents(group: Sequence[Run]) -> tuple[int, ...]:

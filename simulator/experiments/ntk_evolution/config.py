@@ -1,11 +1,14 @@
-"""The settings of a kernel run; see :mod:`simulator.experiments.ntk_evolution.experiment`."""
+"""The settings of a kernel run; see :mod:`simulator.experiments.ntk_evolution.run`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from simulator.checks import require_int
 from simulator.runs.config import Config
+
+if TYPE_CHECKING:
+    from simulator.experiments.ntk_evolution.experiment import NTKExperiment
 
 __all__ = ["CONFIG", "NTKConfig"]
 
@@ -117,6 +120,11 @@ class NTKConfig(Config):
     def freeze_times(self) -> tuple[int, ...]:
         """The phase-1 times at which a kernel is frozen; 0 is the initialisation."""
         return tuple(range(0, self.steps + 1, self.freeze_every))
+
+    def experiment(self, **parts: Any) -> "NTKExperiment":
+        """Return the objects of a run of these settings."""
+        from simulator.experiments.ntk_evolution.experiment import NTKExperiment
+        return NTKExperiment(self, **parts)
 
 
 CONFIG = NTKConfig

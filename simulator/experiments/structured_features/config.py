@@ -1,18 +1,21 @@
-"""The settings of a patch run (Li & Li, arXiv 2410.08503); :mod:`simulator.experiments.structured_features.experiment`."""
+"""The settings of a patch run (Li & Li, arXiv 2410.08503)."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from simulator.runs.config import Config
 
-__all__ = ["CONFIG", "TRAININGS", "PatchConfig"]
+if TYPE_CHECKING:
+    from simulator.experiments.structured_features.experiment import StructuredExperiment
+
+__all__ = ["CONFIG", "TRAININGS", "StructuredConfig"]
 
 # Each training starts from the random network; the adversarial ones go on from one another.
 TRAININGS = ("standard", "one_step", "pgd", "multi_start")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchConfig(Config):
+class StructuredConfig(Config):
     """Standard training, then the adversarial trainings from the same start, then attacks.
 
     Attributes
@@ -159,5 +162,10 @@ class PatchConfig(Config):
         return (self.nonrobust_patches * self.beta**self.q
                 / (self.robust_patches * self.alpha**self.q))
 
+    def experiment(self, **parts: Any) -> "StructuredExperiment":
+        """Return the objects of a run of these settings."""
+        from simulator.experiments.structured_features.experiment import StructuredExperiment
+        return StructuredExperiment(self, **parts)
 
-CONFIG = PatchConfig
+
+CONFIG = StructuredConfig

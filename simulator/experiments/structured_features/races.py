@@ -12,7 +12,6 @@ It puts the transition at kappa = 1, where u_0 and v_0 have the same distributio
 that comes from the lottery of the start alone.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,12 +19,13 @@ from scipy.optimize import minimize
 
 from simulator.data.batches import TrainingSet
 from simulator.data.patches import PatchData
-from simulator.experiments.structured_features.config import PatchConfig
+from simulator.experiments.structured_features.config import StructuredConfig
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
 from simulator.randomness import Role, stream
 from simulator.training import train
 
-__all__ = ["Transition", "alpha_for", "first_feature", "fit_transition", "kappas", "race"]
+__all__ = ["Transition", "alpha_for", "first_feature", "fit_transition", "kappas", "race",
+           "race_settings"]
 
 ROUND = 25  # steps between two looks at who has won
 
@@ -45,23 +45,23 @@ class Transition(NamedTuple):
     width: float
 
 
-def kappas(config: PatchConfig) -> np.ndarray:
+def kappas(config: StructuredConfig) -> np.ndarray:
     """Return the values of kappa, evenly spaced in logarithm, shape (kappa_points,)."""
     return np.geomspace(1.0 / config.kappa_span, config.kappa_span, config.kappa_points)
 
 
-def alpha_for(kappa: float, config: PatchConfig) -> float:
+def alpha_for(kappa: float, config: StructuredConfig) -> float:
     """Return the strength of the robust patches that gives this kappa; all else stays."""
     total = config.nonrobust_patches * config.beta**config.q
     return float((total / (kappa * config.robust_patches)) ** (1.0 / config.q))
 
 
-def race(config: PatchConfig, kappa: float, index: int) -> np.ndarray:
+def race(config: StructuredConfig, kappa: float, index: int) -> np.ndarray:
     """Train once from a start of its own until a feature is learned.
 
     Parameters
     ----------
-    config : PatchConfig
+    config : StructuredConfig
     kappa : float
     index : int
         Number of the race within the run: its start and its samples.
@@ -90,14 +90,9 @@ def race(config: PatchConfig, kappa: float, index: int) -> np.ndarray:
     return np.concatenate([_largest(network, data), start], axis=1)
 
 
-def run_races(config: PatchConfig, tick: Callable[[int], None]) -> np.ndarray:
-    """Return the ends and starts of all races, shape (kappa_points, races, K, 4)."""
-    found = np.empty((config.kappa_points, config.races, config.classes, 4))
-    for index in range(config.kappa_points * config.races):
-        point, turn = divmod(index, config.races)
-        tick(index)
-        found[point, turn] = race(config, kappas(config)[point], index)
-    return found
+def race_settings(config: StructuredConfig) -> np.ndarray:
+    """Return kappa of every race of a run in order, shape (kappa_points * races,)."""
+    return np.repeat(kappas(config), config.races)
 
 
 def first_feature(kappa: np.ndarray, starts: np.ndarray, q: int) -> np.ndarray:

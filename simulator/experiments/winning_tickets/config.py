@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from simulator.checks import require_int
 from simulator.runs.config import Config
+
+if TYPE_CHECKING:
+    from simulator.experiments.winning_tickets.experiment import TicketExperiment
 
 __all__ = ["CONFIG", "MASKS", "OTHERS", "RULES", "TICKETS", "TicketConfig"]
 
@@ -37,8 +40,8 @@ class TicketConfig(Config):
     keep_percents : str
         Percentages of weights to keep, "50-20-10".
     rescaling : "none", "weights", "outputs" or "better"
-        See :class:`simulator.tickets.masks.Rescaling`; "better" gives every mask the one of the two with
-        the smaller objective.
+        See :class:`simulator.tickets.masks.Rescaling`; "better" gives every mask the one of the
+        two with the smaller objective.
     gamma : float
         Factor of the kernel's part of the objective.
     search_samples, search_steps : int
@@ -55,6 +58,8 @@ class TicketConfig(Config):
         l2 radius of training (FGM) and of attacked accuracy.
     kernel_samples, flow_samples, test_samples : int
         Samples of kernel and trajectory errors, of the frozen flow, of the accuracies.
+    evaluation_chunk : int
+        Samples attacked together (the last bit of a product depends on it).
     record_every : int
         Steps between recorded outputs.
     dtype : "float64" or "float32"
@@ -90,6 +95,7 @@ class TicketConfig(Config):
     kernel_samples: int
     flow_samples: int
     test_samples: int
+    evaluation_chunk: int
     record_every: int
     dtype: str
     threads: int
@@ -98,6 +104,7 @@ class TicketConfig(Config):
     CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {"rescaling": tuple(RULES)}
     ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ("search_steps", "swaps")
     POSITIVE: ClassVar[tuple[str, ...]] = ("init_scale", "learning_rate", "tau")
+    LATER: ClassVar[Mapping[str, Any]] = {"evaluation_chunk": 1000}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -122,6 +129,11 @@ class TicketConfig(Config):
     def size(self) -> tuple[int, int]:
         """d and m."""
         return self.d, self.m
+
+    def experiment(self, **parts: Any) -> "TicketExperiment":
+        """Return the objects of a run of these settings."""
+        from simulator.experiments.winning_tickets.experiment import TicketExperiment
+        return TicketExperiment(self, **parts)
 
 
 CONFIG = TicketConfig

@@ -1,21 +1,210 @@
-"""How a run is shown: a column for each of its networks."""
+"""What a ticket run leaves, and how it is shown.
 
+Summary, for each mask of :data:`~simulator.experiments.winning_tickets.config.MASKS` and each
+kept percentage, as in ``summary["ticket"]["20"]["kernel_error"]``:
+
+==================== ============================================================================
+kernel_distance      1 - cosine of the dense kernel before and after adversarial training
+kernel_change        the same as relative distance
+best_ticket          the ticket with the smallest objective, by percentage
+dense                accuracy, attacked_accuracy of the dense network
+kernel_error         relative, at initialisation
+output_error         relative, at initialisation
+trajectory_error     of the outputs at all recorded steps, trained on common examples
+own_trajectory_error trained against the network's own attacks
+accuracy,
+attacked_accuracy    after that training; the worst attack at tau
+objective            J at validation samples
+flow_error           of the frozen flow; None where the mask's kernel has no inverse
+bound_used           share of the flow's bound that its distance has used at the end, or None
+==================== ============================================================================
+
+History: mask, keep, step, the relative errors common_error and own_error of the outputs at each
+recorded step, loss (against its own attacks).
+
+Arrays: steps (records,), and with a row for each mask, for each percentage as in
+``trajectory_20``: trajectory (masks, records); flow (masks, 2, times), distance and bound;
+per_neuron (masks, m), kept weights of the neurons, ascending; per_feature (masks, d), kept share
+of the weights of a feature; per_rank (masks, d), kept share of the weights that are their
+neuron's largest, second largest, ...
+"""
+
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from simulator.runs.config import Config
-from simulator.runs.table import Table, by_network
+import numpy as np
 
-__all__ = ["tables"]
+from simulator.experiments.records import rows_of
+from simulator.experiments.winning_tickets.config import MASKS, TICKETS, TicketConfig
+from simulator.experiments.winning_tickets.experiment import TicketExperiment
+from simulator.runs.run import Run
+from simulator.runs.stages import Arrays
+from simulator.runs.table import Table
+
+__all__ = ["DENSE", "ROWS", "Masked", "current", "finished_run", "masked_networks", "tables"]
+
+ROWS = {"kernel_error": "kernel", "output_error": "outputs", "trajectory_error": "path",
+        "own_trajectory_error": "own path", "flow_error": "flow", "bound_used": "bound used",
+        "accuracy": "clean", "attacked_accuracy": "attacked", "objective": "objective",
+        "kernel_distance": "the dense kernel turns by", "kernel_change": "and changes by",
+        "best_ticket": "best ticket"}
+SHOWN = tuple(ROWS)[:8]
 
 
-def tables(config: Config, summary: Mapping[str, Any]) -> list[Table]:
-    """Return the tables that show a summary."""
-    networks = {name.replace("_", " "): numbers for name, numbers in summary.items()
-                if isinstance(numbers, dict)}
-    keys = dict.fromkeys(key for numbers in networks.values() for key, value in numbers.items()
-                         if not isinstance(value, (dict, list)))
-    title = "   ".join(f"{name.replace('_', ' ')} = "
-                       f"{f'{value:.4g}' if isinstance(value, float) else value}"
-                       for name, value in summary.items() if not isinstance(value, (dict, list)))
-    return [by_network(title, networks, {key: key.replace("_", " ") for key in keys})]
+class Masked(NamedTuple):
+    """A network of the run: a mask, and the percentage of the weights that it keeps."""
+
+    name: str
+    percent: int
+
+    @property
+    def keep(self) -> float:
+        """Share of the weights that it keeps."""
+        return self.percent / 100.0
+
+    @property
+    def found(self) -> str:
+        """Name of the stage that finds it."""
+        return f"finding {self.name} {self.percent} %"
+
+    @property
+    def common(self) -> str:
+        """Name of the stage that trains it on common examples."""
+        return f"{self.name} {self.percent} % on common examples"
+
+    @property
+    def own(self) -> str:
+        """Name of the stage that trains it against its own attacks."""
+        return f"{self.name} {self.percent} %"
+
+
+DENSE = Masked("dense", 100)
+
+
+def masked_networks(config: TicketConfig) -> list[Masked]:
+    """Return all networks of a run but the dense one."""
+    return [Masked(name, percent) for percent in config.percents for name in MASKS]
+
+
+def finished_run(experiment: TicketExperiment, done: Mapping[str, Arrays]) -> Run:
+    """Return the run that the arrays of its stages make."""
+    config, moves = experiment.config, done["dense kernel"]
+    summary: dict[str, Any] = {"kernel_distance": float(moves["distance"]),
+                               "kernel_change": float(moves["change"]), "best_ticket": {},
+                               "dense": _accuracies(done[DENSE.own]),
+                               **{name: {} for name in MASKS}}
+    arrays: Arrays = {"steps": _recorded(config)}
+    history: list[dict[str, Any]] = []
+    for percent in config.percents:
+        networks = [Masked(name, percent) for name in MASKS]
+        for masked in networks:
+            summary[masked.name][str(percent)] = _numbers(masked, done)
+            history += _rows(config, masked, done)
+        summary["best_ticket"][str(percent)] = min(
+            TICKETS, key=lambda name: summary[name][str(percent)]["objective"])
+        shapes = {"trajectory": _trajectories(networks, done),
+                  "flow": np.array([done[masked.found]["flow"] for masked in networks]),
+                  **_where(experiment, networks, done)}
+        arrays |= {f"{name}_{percent}": array for name, array in shapes.items()}
+    return Run(config, summary, history, arrays)
+
+
+def _accuracies(trained: Arrays) -> dict[str, float]:
+    return {name: float(trained[name]) for name in ("accuracy", "attacked_accuracy")}
+
+
+def _numbers(masked: Masked, done: Mapping[str, Arrays]) -> dict[str, float | None]:
+    found = done[masked.found]
+    distance, bound = found["flow"][:, -1]
+    numbers = {name: float(found[name])
+               for name in ("kernel_error", "output_error", "flow_error", "objective")}
+    numbers |= {"trajectory_error": _error(_outputs(DENSE.common, done),
+                                           _outputs(masked.common, done)),
+                "own_trajectory_error": _error(_outputs(DENSE.own, done),
+                                               _outputs(masked.own, done)),
+                "bound_used": float(distance / bound), **_accuracies(done[masked.own])}
+    return {name: _measured(numbers[name]) for name in ROWS if name in numbers}
+
+
+def _measured(value: Any) -> Any:
+    """Return a value, or None where there was nothing to measure."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _rows(config: TicketConfig, masked: Masked,
+          done: Mapping[str, Arrays]) -> list[dict[str, Any]]:
+    common, own = ([_error(*pair) for pair in zip(_outputs(dense, done), _outputs(name, done))]
+                   for dense, name in ((DENSE.common, masked.common), (DENSE.own, masked.own)))
+    losses = [row["loss"] for row in rows_of(done[masked.own])]
+    return [{"mask": masked.name, "keep": masked.keep, "step": int(step), "common_error": one,
+             "own_error": other, "loss": loss}
+            for step, one, other, loss in zip(_recorded(config), common, own, losses)]
+
+
+def _outputs(stage: str, done: Mapping[str, Arrays]) -> np.ndarray:
+    """The outputs at the held-out samples at every recorded step, shape (records, n)."""
+    return np.array([row["outputs"] for row in rows_of(done[stage])], np.float64)
+
+
+def _error(dense: np.ndarray, masked: np.ndarray) -> float:
+    """Relative output error."""
+    return float(np.linalg.norm(masked - dense) / np.linalg.norm(dense))
+
+
+def _recorded(config: TicketConfig) -> np.ndarray:
+    steps = list(range(0, config.steps + 1, config.record_every))
+    return np.array(steps if steps[-1] == config.steps else [*steps, config.steps])
+
+
+def _trajectories(networks: list[Masked], done: Mapping[str, Arrays]) -> np.ndarray:
+    """Relative output errors at every recorded step, on common examples."""
+    return np.array([[_error(*pair) for pair in zip(_outputs(DENSE.common, done),
+                                                    _outputs(masked.common, done))]
+                     for masked in networks])
+
+
+def _where(experiment: TicketExperiment, networks: list[Masked],
+           done: Mapping[str, Arrays]) -> Arrays:
+    """Where the kept weights lie: by neuron, by feature, by rank within their neuron."""
+    shape = experiment.initial.shape
+    ranks = np.argsort(-np.abs(experiment.initial), axis=1, kind="stable")
+    masks = [np.unpackbits(done[masked.found]["mask"], count=shape[0] * shape[1])
+             .astype(bool).reshape(shape) for masked in networks]
+    return {"per_neuron": np.array([np.sort(mask.sum(axis=1)) for mask in masks]),
+            "per_feature": np.array([mask.mean(axis=0) for mask in masks]),
+            "per_rank": np.array([np.take_along_axis(mask, ranks, 1).mean(axis=0)
+                                  for mask in masks])}
+
+
+def current(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a summary in today's words, whenever it was written.
+
+    Once the percentage stood at the end of a key, ``kernel_error_20``, and NaN for what could not
+    be measured.
+    """
+    renamed: dict[str, Any] = {}
+    for key, value in summary.items():
+        word, _, percent = key.rpartition("_")
+        if isinstance(value, Mapping):
+            renamed[key] = current(value)
+        elif word == "best_ticket" and percent.isdecimal():
+            renamed.setdefault(word, {})[percent] = value
+        elif word and percent.isdecimal():
+            renamed.setdefault(percent, {})[word] = _measured(value)
+        else:
+            renamed[key] = _measured(value)
+    if "dense" in renamed and "accuracy" not in renamed["dense"]:
+        renamed["dense"] = next(iter(renamed["dense"].values()))
+    return renamed
+
+
+def tables(config: TicketConfig, summary: Mapping[str, Any]) -> list[Table]:
+    """Return the tables that show a summary: one for each percentage, a row for each mask."""
+    dense = ("dense", tuple(summary["dense"].get(name) for name in SHOWN))
+    return [Table(f"{percent} % kept: relative errors of kernel and outputs at the start, of the "
+                  "outputs along training and of the frozen flow; accuracies; best ticket: "
+                  f"{summary['best_ticket'][percent]}", tuple(ROWS[name] for name in SHOWN),
+                  (dense, *((mask, tuple(summary[mask][percent].get(name) for name in SHOWN))
+                            for mask in MASKS)))
+            for percent in map(str, config.percents)]

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from simulator.experiments import config_of, preset
-from simulator.experiments.structured_features.experiment import (PatchSimulation, correlations,
-                                                                  simulate)
+from simulator.experiments.structured_features.experiment import StructuredExperiment, correlations
 from simulator.experiments.structured_features.races import kappas
+from simulator.experiments.structured_features.run import simulate
+from simulator.experiments.structured_features.summary import accuracies
 from theory import claims
 from theory.claim import FAILS, HOLDS, OUTSIDE, Run, confront_all
 from theory.plans import for_plan, plan_names, settings_of
@@ -46,18 +47,15 @@ def robust_weights(run):
 def planted_run(seed, standard=standard_weights, adversarial=robust_weights, **changes):
     """A run with written-down weights for each training, measured as always."""
     config = config_of(preset("smoke", "patches") | SIZE | {"seed": seed} | changes)
-    run = PatchSimulation(config)
+    run = StructuredExperiment(config)
     start = correlations(run.initial_network(), run.data)
-    summary, arrays = {"kappa": config.kappa, "epsilon": config.epsilon}, {}
+    summary, arrays = {"kappa": config.kappa, "tau": config.epsilon}, {}
     for name, weights in (("standard", standard(run)), ("one_step", standard(run)),
                           ("multi_start", adversarial(run))):
         network = run.network(weights)
         found = run.attack(network)
         arrays[f"parts_{name}"] = found["parts"]
-        summary[name] = correlations(network, run.data) | {
-            key.removeprefix("margins_"): float(np.mean(values > 0.0))
-            for key, values in found.items() if key != "parts"}
-        summary[name]["strongest_attack"] = summary[name].pop("strongest")
+        summary[name] = correlations(network, run.data) | accuracies(found)
     history = [{"training": "standard", "step": 0, "loss": 0.7, **start}]
     return Run(config, summary, history, arrays)
 
@@ -130,7 +128,7 @@ def test_b1_fails_when_it_is_asked_where_kappa_is_small(monkeypatch):
     finding = nonrobust_feature_is_learned.confront(runs)
     assert runs[0].summary["kappa"] < 0.1 and finding.verdict == FAILS
     assert finding.high < 0.1  # v over u: the other way round
-    assert all(run.summary["standard"]["clean"] == 1.0 for run in runs)
+    assert all(run.summary["standard"]["accuracy"] == 1.0 for run in runs)
 
 
 def test_b1_of_a_training_that_no_run_has_is_outside(planted):

@@ -31,21 +31,20 @@ def planted_run(seed, family="planted", ticket=0.7, others=(), gain=0.0, distanc
     config = TicketConfig.from_settings(preset("smoke", "tickets") | {
         "name": family, "seed": seed, "rescaling": rescaling} | changes)
     rng = np.random.default_rng(seed)
-    dense = {f"{what}_{percent}": 0.9 + 0.02 * rng.random() for percent in config.percents
-             for what in ("accuracy", "attacked_accuracy")}
-    summary = {"kernel_distance": distance, "dense": dense}
+    dense = {what: 0.9 + 0.02 * rng.random() for what in ("accuracy", "attacked_accuracy")}
+    summary = {"kernel_distance": distance, "best_ticket": {}, "dense": dense}
     arrays = {}
     for percent in config.percents:
         level = rng.random()  # what a seed shares: only a paired test sees through it
         for name in MASKS:
             error = dict(others).get(name, ticket if name in TICKETS else 1.0)
-            numbers = summary.setdefault(name, {})
+            numbers = summary.setdefault(name, {})[str(percent)] = {}
             for what in ("kernel_error", "trajectory_error", "own_trajectory_error"):
-                numbers[f"{what}_{percent}"] = level + error + 0.02 * rng.standard_normal()
+                numbers[what] = level + error + 0.02 * rng.standard_normal()
             for what in ("accuracy", "attacked_accuracy"):
-                numbers[f"{what}_{percent}"] = (dense[f"{what}_{percent}"] + 0.005 * (
-                    rng.random() - 0.5) + (gain if name in TICKETS else 0.0))
-        summary[f"best_ticket_{percent}"] = TICKETS[seed % 2]
+                numbers[what] = (dense[what] + 0.005 * (rng.random() - 0.5)
+                                 + (gain if name in TICKETS else 0.0))
+        summary["best_ticket"][str(percent)] = TICKETS[seed % 2]
         flow = np.tile([1.0 + TIMES, 1.0 + (2.0 * bound - 1.0) * TIMES], (len(MASKS), 1, 1))
         flow[[MASKS.index(name) for name in singular]] = np.nan
         arrays[f"flow_{percent}"] = flow
@@ -104,7 +103,7 @@ def test_d1_does_not_speak_about_feature_learning_but_tells_what_happens_there()
 
 def test_a_number_that_is_missing_fails_d1():
     runs = runs_of()
-    runs[3].summary["random"]["kernel_error_50"] = float("nan")
+    runs[3].summary["random"]["50"]["kernel_error"] = float("nan")
     assert ticket_preserves_dynamics.confront(runs).verdict == FAILS
 
 
@@ -197,6 +196,6 @@ def test_d1_and_d3_hold_in_small_wide_runs():
         runs.append(simulate(config))
     assert distance_is_bounded.confront(runs).verdict == HOLDS
     ticket, random = (np.array([[run.summary[best_ticket(run, percent) if own else "random"][
-        f"kernel_error_{percent}"] for percent in (50, 20)] for run in runs])
+        str(percent)]["kernel_error"] for percent in (50, 20)] for run in runs])
         for own in (True, False))
     assert (ticket < random).all()

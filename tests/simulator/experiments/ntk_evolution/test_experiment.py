@@ -6,17 +6,15 @@ import pytest
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import FGM
 from simulator.data.batches import FreshBatches
-from simulator.errors import Stopped
 from simulator.experiments import preset
-from simulator.experiments import stored as load
 from simulator.experiments.ntk_evolution.config import NTKConfig
-from simulator.experiments.ntk_evolution.experiment import (DATA, MODES, RECORDED, NTKSimulation,
-                                                            check, cost, simulate)
+from simulator.experiments.ntk_evolution.experiment import DATA, MODES, NTKExperiment
+from simulator.experiments.ntk_evolution.run import check, cost, simulate
+from simulator.experiments.ntk_evolution.summary import frozen_trainings
 from simulator.networks.linearized import LinearizedReLU
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.ntk.measures import distance
 from simulator.randomness import Role, stream
-from simulator.runs.folder import RunFolder
 from simulator.training import train
 from theory import claims
 from theory.plans import settings_of
@@ -45,12 +43,12 @@ def test_every_preset_and_plan_is_a_config():
 
 def test_phase_one_is_the_one_loop_on_fresh_samples(finished):
     config, result = finished
-    data = NTKSimulation(config).data
+    data = NTKExperiment(config).data
     for mode in MODES:
         network = SymmetricReLU.initialise(config.m, config.d, config.init_scale,
                                            stream(config.seed, Role.INITIALISATION),
                                            bias=config.bias)
-        adversary = None if mode == "clean" else Adversary(NTKSimulation(config).ball, FGM())
+        adversary = None if mode == "clean" else Adversary(NTKExperiment(config).ball, FGM())
         train(network, FreshBatches(data, config.batch_size, config.seed),
               learning_rate=config.learning_rate, steps=config.steps,
               weight_decay=config.weight_decay, seed=config.seed, adversary=adversary)
@@ -59,7 +57,7 @@ def test_phase_one_is_the_one_loop_on_fresh_samples(finished):
 
 def test_phase_two_is_the_one_loop_on_the_frozen_kernel(finished):
     config, result = finished
-    simulation = NTKSimulation(config)
+    simulation = NTKExperiment(config)
     network = LinearizedReLU(simulation.network(result.arrays["weights_adversarial"][1]), True)
     train(network, FreshBatches(simulation.data, config.batch_size, config.seed),
           learning_rate=config.frozen_learning_rate, start=config.steps,
@@ -72,9 +70,12 @@ def test_phase_two_is_the_one_loop_on_the_frozen_kernel(finished):
 
 def test_the_history_says_how_the_kernel_moved(finished):
     config, result = finished
-    simulation = NTKSimulation(config)
+    simulation = NTKExperiment(config)
     assert len(result.history.rows()) == 4 * (config.steps // config.record_every + 1)
-    assert list(result.history) == ["mode", "run", *RECORDED]
+    assert list(result.history.rows()[0]) == [
+        "mode", "run", "step", "loss", "accuracy", "fgm_accuracy", "velocity",
+        "distance_from_start", "effective_rank", "participation", "alignment",
+        "centred_alignment", "distance_to_pure", "distance_to_linear", "gate_rate"]
     for mode in MODES:
         kernels = [simulation.kernel(weights) for weights in result.arrays[f"weights_{mode}"]]
         rows = {row["step"]: row for row in result.history.rows() if row["mode"] == mode
@@ -95,7 +96,7 @@ def test_distances_are_those_between_and_within(finished):
     assert np.allclose(square, square.T, atol=1e-15)
     assert moved[0, 0, 1, 0] == pytest.approx(0.0, abs=1e-14)  # both modes start alike
     assert moved[0, 0, 2, 0] > 1e-3  # the second pair does not
-    simulation = NTKSimulation(config)
+    simulation = NTKExperiment(config)
     last = [simulation.kernel(result.arrays[f"weights_{mode}"][-1]) for mode in MODES]
     assert result.summary["between"] == pytest.approx(distance(*last), abs=1e-14)
     assert result.summary["within_clean"] == moved[0, -1, 2, -1]
@@ -113,27 +114,6 @@ def test_phase_two_has_every_combination_once(finished):
                <= row["accuracy"] <= 1.0 for row in result.summary["frozen"])
 
 
-def test_a_resumed_run_ends_with_the_same_bits(finished, tmp_path):
-    config, whole = finished
-    folder = RunFolder.create(tmp_path, config)
-
-    def stop(step, total, what):
-        if what.startswith("frozen adversarial"):
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        simulate(config, folder, stop)
-    seen = []
-    result = simulate(config, folder, lambda step, total, what: seen.append(what))
-    assert set(seen) == {"frozen adversarial 10", "frozen adversarial 20"}
-    assert result.summary == whole.summary
-    assert all(np.array_equal(result.arrays[name], value)
-               for name, value in whole.arrays.items())
-    stored = load(folder.path)
-    assert stored.summary == whole.summary
-    assert stored.history["mode"].tolist() == whole.history["mode"].tolist()
-
-
 def test_the_cost_grows_with_what_it_is_made_of():
     small, config = cost(small_config()), small_config()
     assert cost(small_config(m=80)).training_flops == pytest.approx(2 * small.training_flops)
@@ -141,6 +121,13 @@ def test_the_cost_grows_with_what_it_is_made_of():
         2 * small.evaluation_flops)
     assert cost(small_config(probe_samples=2000)).memory > small.memory + 2000**2 * 8 * 10
     assert small.steps == 4 * config.steps + 5 * 6 * config.frozen_steps
+
+
+def test_both_kinds_of_training_share_the_kernel_of_the_start():
+    config = small_config()
+    frozen = frozen_trainings(config)
+    assert len(frozen) == len({entry.stage for entry in frozen}) == 5 * 2 * 3
+    assert [entry.mode for entry in frozen if entry.time == 0] == ["clean"] * 6
 
 
 def test_bad_settings_are_told():
