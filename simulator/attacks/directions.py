@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.attacks.described import described
 from simulator.attacks.worst_case import BestFound, against
 from simulator.networks.smoothed_relu_cnn import require_classes
 from simulator.protocols import Ball, Network, Perturbation
@@ -18,7 +19,7 @@ from simulator.randomness import Rng
 __all__ = ["FixedDirections", "Universal"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Universal:
     """One input-independent direction, with the sign of the label.
 
@@ -30,13 +31,15 @@ class Universal:
 
     direction: np.ndarray
 
+    __repr__ = described
+
     def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                 rng: Rng | None = None) -> Perturbation:
         """Return the steepest perturbation along ``-y v``; network and rng are not used."""
         return Perturbation(ball.steepest(against(self.direction, X, y)), 0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class FixedDirections:
     """The features of two classes swapped: ``f_j - f_y`` in every patch, for the worst j.
 
@@ -47,6 +50,8 @@ class FixedDirections:
     """
 
     features: np.ndarray
+
+    __repr__ = described
 
     def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                 rng: Rng | None = None) -> Perturbation:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
+from simulator.attacks.described import described
 from simulator.attacks.worst_case import BestFound, against, zero_rows
 from simulator.checks import require_choice, require_int, require_real
 from simulator.protocols import Ball, Network, Perturbation
@@ -38,7 +39,7 @@ class FGM:
         return Perturbation(ball.steepest(-gradient), zero_rows(gradient))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class PGD:
     """Projected gradient descent on the margin, keeping the best point ever met.
 
@@ -62,6 +63,8 @@ class PGD:
     restarts: int = 1
     direction: np.ndarray | None = None
 
+    __repr__ = described
+
     def __post_init__(self) -> None:
         require_int("steps", self.steps, low=1)
         require_starts(self.starts, self.restarts, self.direction)
@@ -74,7 +77,7 @@ class PGD:
             lambda best, delta: descend(best, delta, ball, self.steps))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class AdaptivePGD:
     """Projected gradient descent on the margin with a step of its own for each sample.
 
@@ -98,6 +101,8 @@ class AdaptivePGD:
     restarts: int = 1
     direction: np.ndarray | None = None
 
+    __repr__ = described
+
     def __post_init__(self) -> None:
         require_int("steps", self.steps, low=1)
         require_starts(self.starts, self.restarts, self.direction)
@@ -109,6 +114,8 @@ class AdaptivePGD:
                                  lambda best, delta: self._search(best, delta, ball))
 
     def _search(self, best: BestFound, delta: np.ndarray, ball: Ball) -> int:
+        """Walk from ``delta``; return how many samples had a zero gradient there."""
+        # what each sample has of its own: a step size, a last move, its best point
         shape = (-1,) + (1,) * (best.X.ndim - 1)
         checks = _checkpoints(self.steps)
         size = np.full(len(best.X), 2.0, best.X.dtype)
@@ -117,6 +124,7 @@ class AdaptivePGD:
         move = np.zeros_like(delta)
         helped = np.zeros(len(best.X))
         at_check, resized, before, blind = own.margins.copy(), np.ones(len(size), bool), 0, 0
+        # the walk: a step along the gradient, mixed with the last move
         for step in range(self.steps):
             gradient = best.network.margin_gradient(best.X + delta, best.y)
             if step == 0:
@@ -128,6 +136,7 @@ class AdaptivePGD:
             margins = own.offer(delta)
             helped += margins < last
             last = margins
+            # now and then: where steps stopped helping, halve them and go back
             if step + 1 in checks:
                 stalled = (helped < PROGRESS * (step + 1 - before)) | (
                     ~resized & (own.margins >= at_check))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.attacks.described import described
 from simulator.attacks.gradient import descend
 from simulator.attacks.through import require_reads_patches
 from simulator.checks import require_array, require_int
@@ -24,7 +25,7 @@ from simulator.randomness import Rng, require_generator
 __all__ = ["PatchSearch"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class PatchSearch:
     """For each wrong class, every patch takes the worst perturbation met for it.
 
@@ -49,6 +50,8 @@ class PatchSearch:
     neurons: bool = True
     steps: int = 20
     restarts: int = 2
+
+    __repr__ = described
 
     def __post_init__(self) -> None:
         require_int("steps", self.steps, low=0)

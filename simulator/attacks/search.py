@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.attacks.described import described
 from simulator.attacks.worst_case import BestFound
 from simulator.checks import require_array, require_int
 from simulator.protocols import Ball, Network, Perturbation
@@ -48,7 +49,7 @@ class RandomSearch:
         return Perturbation(best.delta, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class FeatureGreedy:
     """Greedy over dictionary features, the budget shared by few of them.
 
@@ -72,6 +73,8 @@ class FeatureGreedy:
     features: int = 4
     candidates: int = 12
     descents: int = 4
+
+    __repr__ = described
 
     def __post_init__(self) -> None:
         require_int("features", self.features, low=1)

@@ -54,9 +54,9 @@ class ThroughSmoothedGates:
         blind = []
         for width in self.widths:
             seen = network.smoothed(width * network.bias)
-            found = self.attack.perturb(seen, best.X, best.y, ball, rng)
-            best.offer(ball.project(found.delta))
-            blind.append(found.zero_gradients)
+            result = self.attack.perturb(seen, best.X, best.y, ball, rng)
+            best.offer(ball.project(result.delta))
+            blind.append(result.zero_gradients)
         return Perturbation(best.delta, min(blind))
 
 
@@ -77,8 +77,8 @@ class InSpan:
                 rng: Rng | None = None) -> Perturbation:
         """Return what the attack finds, in the coordinates of X."""
         basis, inside = require_reads_patches(network).in_span()
-        found = self.attack.perturb(inside, X @ basis.T, y, ball, rng)
-        return Perturbation(found.delta @ basis, found.zero_gradients)
+        result = self.attack.perturb(inside, X @ basis.T, y, ball, rng)
+        return Perturbation(result.delta @ basis, result.zero_gradients)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import FGM, PGD
@@ -12,6 +13,7 @@ from simulator.bias_schedules import LinearThenConstant, TrackingNorm
 from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding
 from simulator.errors import Diverged
+from simulator.heartbeat import listening
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch, Perturbation
@@ -306,3 +308,43 @@ def test_bad_input_is_named(change, error, message):
 def test_bad_schedules_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# --- the door for a notebook --------------------------------------------------------------
+
+
+def test_a_data_model_gives_fresh_samples_of_the_dtype_of_the_weights():
+    dtype = np.float32
+    direct, wrapped = network(dtype=dtype), network(dtype=dtype)
+    train(direct, FreshBatches(DATA, 7, 5, dtype), learning_rate=0.3, steps=4, seed=5)
+    train(wrapped, DATA, learning_rate=0.3, steps=4, seed=5, batch_size=7)
+    assert wrapped.weights.dtype == dtype
+    assert np.array_equal(direct.weights, wrapped.weights)
+
+
+def test_threads_are_limited_while_it_trains_and_free_again():
+    def most():
+        return max(pool["num_threads"] for pool in threadpoolctl.threadpool_info())
+
+    seen = []
+    with threadpoolctl.threadpool_limits(2):
+        outside = most()
+        train(network(), BATCHES, learning_rate=0.1, steps=1, threads=1,
+              after_step=lambda *step: seen.append(most()))
+        assert seen == [1] and most() == outside
+
+
+def test_a_bar_is_shown_if_asked_for_and_changes_nothing(capsys):
+    quiet, shown = network(), network()
+    train(quiet, BATCHES, learning_rate=0.1, steps=3)
+    assert capsys.readouterr().err == ""
+    train(shown, BATCHES, learning_rate=0.1, steps=3, progress=True)
+    assert "3/3" in capsys.readouterr().err
+    assert np.array_equal(quiet.weights, shown.weights)
+
+
+def test_every_step_of_training_is_heard():
+    beats = []
+    with listening(lambda: beats.append(1)):
+        train(network(), BATCHES, learning_rate=0.1, steps=3)
+    assert len(beats) == 3
