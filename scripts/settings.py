@@ -92,11 +92,12 @@ def _documented(kind: "type[Config]") -> dict[str, tuple[str, str]]:
     for base in reversed(kind.__mro__):
         _, _, text = inspect.cleandoc(base.__doc__ or "").partition("Attributes\n----------\n")
         for names, of, body in ENTRY.findall(re.split(r"\n\n\w+\n-+\n", text)[0]):
-            found |= {name.strip(): (of, " ".join(body.split())) for name in names.split(",")}
+            for name in map(str.strip, names.split(",")):
+                found[name] = (of, " ".join(body.split()) or found.get(name, ("", ""))[1])
     for name in kind.types():
-        if name not in found:
-            found[name] = ("", next((body for _, body in found.values() if f"``{name}``" in body
-                                     or re.search(rf"\b{name}\b", body)), ""))
+        of, body = found.get(name, ("", ""))
+        found[name] = of, body or next((other for _, other in found.values()
+                                        if re.search(rf"\b{name}\b", other)), "")
     return {name: (of, plain(body)) for name, (of, body) in found.items()}
 
 

@@ -46,6 +46,7 @@ class Config:
     d : int
         Dimension of an input (of a patch).
     dtype : "float64" or "float32"
+        Of samples, weights and products.
     threads : int
         BLAS and Numba threads (the last bit of a product depends on it).
 

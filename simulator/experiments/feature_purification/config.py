@@ -25,6 +25,7 @@ class PurificationConfig(Config):
     c_strong, c_weak, weak_low, weak_high, noise, label_margin : float
         The data; see :class:`simulator.data.sparse_coding.SparseCoding`.
     dictionary : "identity" or "random"
+        The features: unit vectors, or random orthonormal ones.
     labeler : "ones" or "signs"
         w* all ones, or random signs.
     init_scale : float
@@ -42,7 +43,9 @@ class PurificationConfig(Config):
     training_samples : int
         Size of a finite training set; 0 draws fresh samples every step.
     clean_steps, adversarial_steps : int
+        Lengths of the two phases of training.
     norm : "l2" or "linf"
+        Of the perturbations, in training and in every report.
     tau : float
         Radius of adversarial training and of the reported attacked accuracy.
     training_attack : "fgm" or "pgd"
