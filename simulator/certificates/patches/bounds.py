@@ -1,11 +1,18 @@
-"""Lower bounds on what one patch can lose, from one Lagrangian.
+"""Bounds on what one patch can lose: from above by descent, from below by one Lagrangian.
 
 Against a rival class the margin of the patch network is a sum over patches of
 ``phi(delta) = sum_k sign_k sigma(t_k + <w_k, delta>)``: the m neurons of the true class with
 sign +1, then the m of the rival with -1, ``t_k = <w_k, X[p]>``, and
-``sigma(z) = 0 | z^q / (q rho^(q-1)) | z - (1 - 1/q) rho`` below 0, up to rho, beyond. With
-multipliers a_k for ``s_k = <w_k, delta>``, mu_k >= 0 for ``s_k^2 = <w_k, delta>^2`` (rival
-neurons only; the others are convex) and lam >= 0 for ``||delta||^2 <= r^2``, weak duality says
+``sigma(z) = 0 | z^q / (q rho^(q-1)) | z - (1 - 1/q) rho`` below 0, up to rho, beyond.
+
+**From above.** Every patch has a ball of its own, so the worst perturbation of a sample is the
+worst one of each patch. Projected gradient descent of phi runs in the span of the neurons,
+``delta = sum_k b_k w_k``, where a step needs one product with the Gram matrix ``G = W W^T``, and
+from the best of several starts for each patch: a far stronger attack than one start for all.
+
+**From below.** With multipliers a_k for ``s_k = <w_k, delta>``, mu_k >= 0 for
+``s_k^2 = <w_k, delta>^2`` (rival neurons only; the others are convex) and lam >= 0 for
+``||delta||^2 <= r^2``, weak duality says
 
     phi  >=  sum_k min_{l_k <= s <= h_k} [sign_k sigma(t_k + s) - a_k s + mu_k s^2]
              + min_delta [delta^T P delta + <c, delta>] - lam r^2,
@@ -15,21 +22,91 @@ neurons only; the others are convex) and lam >= 0 for ``||delta||^2 <= r^2``, we
 relaxation: tangents under sigma, chords under -sigma, and the ball term is ``-r ||c||``. The
 curvatures mu make the many neurons of small weight nearly exact without any branching.
 
-The ascent (Adam) needs the Gram matrix ``G = W W^T`` only. Its best point is evaluated once
-more on the weights themselves, with the ball term bounded through any ``delta``, exact
-minimiser or not: ``-delta^T P delta - r ||2 P delta + c||``. So soundness rests on no optimiser.
-(This bound is a reading: the paper has attacks and no certificates.)
+The ascent (Adam) needs G only. Its best point is evaluated once more on the weights themselves,
+with the ball term bounded through any ``delta``, exact minimiser or not:
+``-delta^T P delta - r ||2 P delta + c||``. So soundness rests on no optimiser.
+(This bound is a reading: the paper, arXiv 2410.08503, has attacks and no certificates.)
+
+In the kernels ``box`` is the (7, r) table of one box, see
+:class:`~simulator.certificates.patches.problem.Boxes`, cut to the r neurons that can be alive in
+it; the first m of them are of the true class.
 """
 
 import numpy as np
 
-from simulator.certificates.patches.problem import ROUNDING, Boxes, PatchProblem
+from simulator.certificates.patches.problem import (ACTIVATION, COEFFICIENT, CURVATURE, GAP, HIGH,
+                                                    LOW, ROUNDING, SLOPE, Boxes, PatchProblem)
+from simulator.heartbeat import beat
 from simulator.jit import kernel
 
-__all__ = ["tighten"]
+__all__ = ["attack_patches", "descend", "tighten"]
 
+# Descent. Its step length, in radii, grows while phi falls and shrinks when it does not.
+DESCENT_STEPS = 60
+GROW, SHRINK = 3.0, 0.3  # a failed step costs one evaluation: back below where it grew from
+SHORTEST = 1e-4  # step at which descent has converged, in radii
+STILL_RELATIVE, STILL_ABSOLUTE = 1e-9, 1e-12  # a fall of phi below this is none
+
+# Ascent.
 GUARD = 1e-10  # P / lam is kept at least this definite
 RATE = 0.05  # step length of Adam, falling to zero like a cosine
+FLATTEN = 0.9  # factor of all curvatures until P is definite: smaller overshoots, larger is slow
+NEWTON_STEPS, NEWTON_TOLERANCE = 30, 1e-15  # converged in five; any point reached is sound
+NARROW = 1e-9  # an interval shorter than this, relative to 1 + |t|, loses nothing
+TINY = 1e-300  # keeps a quotient finite
+
+
+def attack_patches(problem: PatchProblem) -> tuple[np.ndarray, np.ndarray]:
+    """Attack every patch from zero, from its strongest rival neurons and against its own.
+
+    Parameters
+    ----------
+    problem : PatchProblem
+
+    Returns
+    -------
+    values : ndarray, shape (P,)
+        The least phi met.
+    coefficients : ndarray, shape (P, 2 m)
+        b, with ``||sum_k b_k w_k|| <= radius`` up to rounding.
+    """
+    T, m, reach = problem.T, problem.m, problem.reach
+    patches = np.arange(len(T))
+    strongest = m + np.argsort(-(T + reach)[:, m:], axis=1, kind="stable")[:, :2]
+    against = np.argsort(-T[:, :m], axis=1, kind="stable")[:, :1]
+    values, best = np.full(len(T), np.inf), np.zeros_like(T)
+    for neurons in (None, *strongest.T, *against.T):
+        b = np.zeros_like(T)
+        if neurons is not None:
+            b[patches, neurons] = np.where(neurons < m, -1.0, 1.0) * problem.radius ** 2 / (
+                np.maximum(reach[neurons], np.finfo(float).tiny))
+        reached = descend(problem, patches, b)
+        better = reached < values
+        values[better], best[better] = reached[better], b[better]
+    return values, best
+
+
+def descend(problem: PatchProblem, patches: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Descend from given perturbations, projected on the ball first.
+
+    Parameters
+    ----------
+    problem : PatchProblem
+    patches : ndarray of int, shape (c,)
+    b : ndarray, shape (c, 2 m)
+        Coefficients, replaced in place by those of the least value met.
+
+    Returns
+    -------
+    ndarray, shape (c,)
+        phi there.
+    """
+    values = np.empty(len(patches))
+    for c, patch in enumerate(patches):
+        beat()
+        values[c] = _descend(problem.gram, problem.m, problem.T[patch], problem.q, problem.rho,
+                             problem.radius, b[c], DESCENT_STEPS)
+    return values
 
 
 def tighten(problem: PatchProblem, boxes: Boxes, upper: np.ndarray, steps: int,
@@ -47,8 +124,33 @@ def tighten(problem: PatchProblem, boxes: Boxes, upper: np.ndarray, steps: int,
     curved : bool
         False leaves zero curvatures at zero: the convex relaxation.
     """
-    _tighten(problem.W, problem.gram, problem.own, problem.T, problem.q, problem.rho,
-             problem.radius, steps, curved, upper, *vars(boxes).values())
+    for c in range(len(boxes)):
+        if boxes.bounds[c] < upper[c]:
+            beat()
+            _tighten(problem, boxes, c, float(upper[c]), steps, curved)
+
+
+def _tighten(problem: PatchProblem, boxes: Boxes, c: int, target: float, steps: int,
+             curved: bool) -> None:
+    """Climb the dual in box c, over the neurons that can be alive in it."""
+    q, rho, radius = problem.q, problem.rho, problem.radius
+    can_rise = boxes.activations[c] + boxes.high[c] > 0.0
+    alive = np.flatnonzero(can_rise)  # the others stay at zero in the whole box
+    if len(alive) == 0:
+        boxes.bounds[c] = max(boxes.bounds[c], 0.0)
+        return
+    m, G = int(np.searchsorted(alive, problem.m)), problem.gram[np.ix_(alive, alive)]
+    box = boxes.tables[:, c].take(alive, axis=1)
+    log_lam = _ascend(G, m, q, rho, radius, box, boxes.log_lam[c], steps, target, curved)
+    bound = _evaluated(problem.W[alive], m, q, rho, radius, box, log_lam)
+    _measure_gaps(G, m, q, rho, box)
+    boxes.bounds[c] = max(boxes.bounds[c], bound)
+    boxes.log_lam[c] = log_lam
+    boxes.tables[SLOPE:, c] = 0.0
+    boxes.tables[SLOPE:, c, alive] = box[SLOPE:]
+
+
+# --- the activation, and products with G; twins of the first two: networks.smoothed_relu_cnn ---
 
 
 @kernel
@@ -68,7 +170,81 @@ def _slope(z, q, rho):
 
 
 @kernel
-def _own_minimum(t, a, low, high, q, rho):
+def _gram_product(G, a, out):
+    out[:] = 0.0
+    for j in range(len(a)):
+        if a[j] != 0.0:
+            for i in range(len(a)):
+                out[i] += G[j, i] * a[j]
+
+
+# --- descent ----------------------------------------------------------------------------------
+
+
+@kernel
+def _patch_value(m, t, moved, q, rho):
+    total = 0.0
+    for k in range(len(t)):
+        z = _sigma(t[k] + moved[k], q, rho)
+        total += z if k < m else -z
+    return total
+
+
+@kernel
+def _project(b, moved, radius):
+    """Shrink ``delta = W^T b`` into the ball, in place, and ``moved = W delta`` with it."""
+    square = 0.0
+    for k in range(len(b)):
+        square += b[k] * moved[k]
+    shrink = min(1.0, radius / np.sqrt(max(square, TINY)))
+    for k in range(len(b)):
+        b[k] *= shrink
+        moved[k] *= shrink
+
+
+@kernel
+def _descend(G, m, t, q, rho, radius, b, steps):
+    """Projected gradient descent of ``phi`` from ``delta = W^T b``, in place; returns phi."""
+    r = len(t)
+    moved, gradient, pull = np.empty(r), np.empty(r), np.empty(r)
+    trial_b, trial_moved = np.empty(r), np.empty(r)
+    _gram_product(G, b, moved)
+    _project(b, moved, radius)
+    value = _patch_value(m, t, moved, q, rho)
+    pace = 1.0
+    for _ in range(steps):
+        length = 0.0
+        for k in range(r):  # minus the gradient, by its coefficients
+            gradient[k] = _slope(t[k] + moved[k], q, rho) * (-1.0 if k < m else 1.0)
+        _gram_product(G, gradient, pull)
+        for k in range(r):
+            length += gradient[k] * pull[k]
+        if length <= 0.0:
+            break
+        length = np.sqrt(length)
+        for k in range(r):  # W delta moves with it, so no further product
+            trial_b[k] = b[k] + pace * radius / length * gradient[k]
+            trial_moved[k] = moved[k] + pace * radius / length * pull[k]
+        _project(trial_b, trial_moved, radius)
+        trial = _patch_value(m, t, trial_moved, q, rho)
+        if trial < value:
+            if value - trial <= STILL_ABSOLUTE + STILL_RELATIVE * abs(value) and pace <= 1.0:
+                pace = 0.0
+            value = trial
+            b[:], moved[:] = trial_b, trial_moved
+            pace *= GROW
+        else:
+            pace *= SHRINK
+        if pace < SHORTEST:
+            break
+    return value
+
+
+# --- the inner minimum, one neuron at a time --------------------------------------------------
+
+
+@kernel
+def _true_minimum(t, a, low, high, q, rho):
     """Minimum of ``sigma(t + s) - a s`` on [low, high], and where: it is convex."""
     if a <= 0.0:
         s = low
@@ -80,13 +256,17 @@ def _own_minimum(t, a, low, high, q, rho):
 
 
 @kernel
+def _rival_term(t, a, mu, s, q, rho):
+    return -_sigma(t + s, q, rho) - a * s + mu * s * s
+
+
+@kernel
 def _rival_minimum(t, a, mu, low, high, q, rho):
     """Lower bound of ``-sigma(t + s) - a s + mu s^2`` on [low, high], and where it is reached.
 
     Three pieces; on the outer two it is a convex parabola. On the middle one it is convex up
     to its inflection and concave beyond, so its minimum is a stationary point of the convex
-    part, found by Newton's method from the left, or the right end. The tangent at the point
-    found bounds the convex part, converged or not.
+    part, or an end.
     """
     best, at = np.inf, low
     for piece in range(0, 3, 2):
@@ -98,16 +278,29 @@ def _rival_minimum(t, a, mu, low, high, q, rho):
                 s = min(max(0.5 * (a + line) / mu, left), right)
             else:
                 s = left if a + line < 0.0 else right
-            value = -_sigma(t + s, q, rho) - a * s + mu * s * s
+            value = _rival_term(t, a, mu, s, q, rho)
             if value < best:
                 best, at = value, s
     left, right = max(low, -t), min(high, rho - t)
     if left >= right:
         return best, at
     for s in (left, right):
-        value = -_sigma(t + s, q, rho) - a * s + mu * s * s
+        value = _rival_term(t, a, mu, s, q, rho)
         if value < best:
             best, at = value, s
+    value, s = _stationary(t, a, mu, left, right, q, rho)
+    if value < best:
+        best, at = value, s
+    return best, at
+
+
+@kernel
+def _stationary(t, a, mu, left, right, q, rho):
+    """Lower bound of the convex part of the middle piece: Newton's method from the left.
+
+    The tangent at the point reached bounds the convex part, converged or not. Infinite where
+    there is no such point inside.
+    """
     if q > 2.0:
         inflection = rho * min(2.0 * mu * rho / (q - 1.0), 1.0) ** (1.0 / (q - 2.0)) - t
     else:
@@ -116,39 +309,45 @@ def _rival_minimum(t, a, mu, low, high, q, rho):
     s = left
     descent = -_slope(t + s, q, rho) - a + 2.0 * mu * s
     if descent >= 0.0 or end <= left:
-        return best, at
-    for _ in range(30):
+        return np.inf, left
+    for _ in range(NEWTON_STEPS):
         bend = 2.0 * mu - (q - 1.0) / rho * (max(t + s, 0.0) / rho) ** (q - 2.0)
         if bend <= 0.0 or s - descent / bend >= end:
             s = end
         else:
             s -= descent / bend
         descent = -_slope(t + s, q, rho) - a + 2.0 * mu * s
-        if s == end or descent >= -1e-15:
+        if s == end or descent >= -NEWTON_TOLERANCE:
             break
-    value = -_sigma(t + s, q, rho) - a * s + mu * s * s
+    value = _rival_term(t, a, mu, s, q, rho)
     value -= max(descent * (s - left), descent * (s - end), 0.0)
-    if value < best:
-        best, at = value, s
-    return best, at
+    return value, s
 
 
 @kernel
-def _gram_product(G, a, out):
-    out[:] = 0.0
-    for j in range(len(a)):
-        if a[j] != 0.0:
-            for i in range(len(a)):
-                out[i] += G[j, i] * a[j]
+def _inner_minima(m, q, rho, box, a, mu, s):
+    """Sum of the inner minima at multipliers a and mu; s becomes where they are reached."""
+    total = 0.0
+    t, low, high = box[ACTIVATION], box[LOW], box[HIGH]
+    for k in range(len(t)):
+        if k < m:
+            value, s[k] = _true_minimum(t[k], a[k], low[k], high[k], q, rho)
+        else:
+            value, s[k] = _rival_minimum(t[k], a[k], mu[k], low[k], high[k], q, rho)
+        total += value
+    return total
+
+
+# --- the ball term ----------------------------------------------------------------------------
 
 
 @kernel
-def _factored(G, own, mu, lam, L):
-    """Cholesky factor of ``(1 - GUARD) I - D G D``, ``D = (mu / lam)^1/2``; False if indefinite."""
-    p = len(mu) - own
+def _cholesky(G, m, mu, lam, L):
+    """Factor ``(1 - GUARD) I - D G D``, ``D = (mu / lam)^1/2``; False if it is indefinite."""
+    p = len(mu) - m
     for i in range(p):
         for j in range(i + 1):
-            total = -np.sqrt(mu[own + i] / lam * (mu[own + j] / lam)) * G[own + i, own + j]
+            total = -np.sqrt(mu[m + i] / lam * (mu[m + j] / lam)) * G[m + i, m + j]
             if i == j:
                 total += 1.0 - GUARD
             for k in range(j):
@@ -163,101 +362,159 @@ def _factored(G, own, mu, lam, L):
 
 
 @kernel
-def _minimiser(G, own, a, mu, lam, L, b, moved):
-    """Coefficients b of ``delta = W^T b = -P^{-1} c / 2`` and ``moved = W delta``."""
-    p = len(mu) - own
-    _gram_product(G, a, moved)
+def _cholesky_solve(L, v):
+    """Solve ``L L^T x = v`` in place."""
+    p = len(v)
     for i in range(p):
-        total = np.sqrt(mu[own + i] / lam) * moved[own + i]
+        total = v[i]
         for k in range(i):
-            total -= L[i, k] * b[own + k]
-        b[own + i] = total / L[i, i]
+            total -= L[i, k] * v[k]
+        v[i] = total / L[i, i]
     for i in range(p - 1, -1, -1):
-        total = b[own + i]
+        total = v[i]
         for k in range(i + 1, p):
-            total -= L[k, i] * b[own + k]
-        b[own + i] = total / L[i, i]
-    for i in range(own):
-        b[i] = -0.5 / lam * a[i]
-    for i in range(own, len(mu)):
-        b[i] = -0.5 / lam * (a[i] + np.sqrt(mu[i] / lam) * b[i])
+            total -= L[k, i] * v[k]
+        v[i] = total / L[i, i]
+
+
+@kernel
+def _minimiser(G, m, a, mu, lam, L, b, moved):
+    """Coefficients b of ``delta = W^T b = -P^{-1} c / 2`` and ``moved = W delta``."""
+    _gram_product(G, a, moved)
+    for k in range(m, len(mu)):
+        b[k] = np.sqrt(mu[k] / lam) * moved[k]
+    _cholesky_solve(L, b[m:])
+    for k in range(m):
+        b[k] = -0.5 / lam * a[k]
+    for k in range(m, len(mu)):
+        b[k] = -0.5 / lam * (a[k] + np.sqrt(mu[k] / lam) * b[k])
     _gram_product(G, b, moved)
 
 
-@kernel
-def _inner_minima(own, t, low, high, q, rho, a, mu, s):
-    total = 0.0
-    for i in range(len(t)):
-        if i < own:
-            value, s[i] = _own_minimum(t[i], a[i], low[i], high[i], q, rho)
-        else:
-            value, s[i] = _rival_minimum(t[i], a[i], mu[i], low[i], high[i], q, rho)
-        total += value
-    return total
+# --- ascent -----------------------------------------------------------------------------------
 
 
 @kernel
-def _ascend(G, own, t, low, high, q, rho, radius, a, mu, log_lam, steps, target, curved):
-    """Climb the dual from (a, mu, log_lam) and leave the best point met in a and mu.
+def _natural_scales(G, m, q, rho, box, scale, unit):
+    """Units of the multipliers: largest slopes, and curvatures at which P stays semidefinite.
 
-    Adam on ``a / scale``, ``mu / (lam unit)`` and ``log lam``; with ``mu = lam unit`` P is
-    positive semidefinite (diagonal dominance), so unit is the natural scale. Returns log_lam
-    and the coefficients of the minimiser of the ball term.
+    With ``mu = lam unit`` diagonal dominance of G makes P positive semidefinite.
     """
-    r = len(t)
-    x, scale, unit = np.zeros(2 * r + 1), np.empty(r), np.zeros(r)
+    for k in range(len(scale)):
+        scale[k] = max(_slope(box[ACTIVATION, k] + box[HIGH, k], q, rho), 1e-12)
+        if k >= m:
+            unit[k] = 1.0 / max(np.sum(np.abs(G[k, m:])), TINY)
+
+
+@kernel
+def _adam(x, gradient, moments, step, rate):
+    """One ascent step of Adam, in place; twin: dual_ascent._adam.
+
+    Without its guard ``+ 1e-8``: gradients of patches may be smaller than that. Coordinates that
+    never had a gradient stay.
+    """
+    first, second = moments[0], moments[1]
+    for k in range(len(x)):
+        first[k] = 0.9 * first[k] + 0.1 * gradient[k]
+        second[k] = 0.99 * second[k] + 0.01 * gradient[k] * gradient[k]
+        if second[k] > 0.0:
+            x[k] += rate * (first[k] / (1.0 - 0.9 ** (step + 1))
+                            / np.sqrt(second[k] / (1.0 - 0.99 ** (step + 1))))
+
+
+@kernel
+def _ascend(G, m, q, rho, radius, box, log_lam, steps, target, curved):
+    """Climb the dual from the multipliers of the box and leave the best point met in it.
+
+    Adam on ``x = (a / scale, mu / (lam unit), log lam)``. Returns log_lam; COEFFICIENT becomes
+    the minimiser of the ball term.
+    """
+    r = box.shape[1]
+    scale, unit = np.empty(r), np.zeros(r)
+    _natural_scales(G, m, q, rho, box, scale, unit)
+    x, gradient, moments = np.zeros(2 * r + 1), np.zeros(2 * r + 1), np.zeros((2, 2 * r + 1))
     for k in range(r):
-        scale[k] = max(_slope(t[k] + high[k], q, rho), 1e-12)
-        x[k] = a[k] / scale[k]
-        if k >= own:
-            unit[k] = 1.0 / max(np.sum(np.abs(G[k, own:])), 1e-300)
-            x[r + k] = mu[k] / (np.exp(log_lam) * unit[k])
+        x[k] = box[SLOPE, k] / scale[k]
+        if k >= m:
+            x[r + k] = box[CURVATURE, k] / (np.exp(log_lam) * unit[k])
     x[2 * r] = log_lam
-    first, second, gradient = np.zeros(2 * r + 1), np.zeros(2 * r + 1), np.zeros(2 * r + 1)
-    s, b, moved, best_b = np.empty(r), np.empty(r), np.empty(r), np.zeros(r)
-    here_a, here_mu, L = np.empty(r), np.empty(r), np.zeros((r - own, r - own))
+    moving = 2 * r + 1 if curved else r
+    a, mu, s, b, moved = np.empty(r), np.empty(r), np.empty(r), np.empty(r), np.empty(r)
+    L = np.zeros((r - m, r - m))
     best, best_log = -np.inf, log_lam
+    box[COEFFICIENT] = 0.0
     for step in range(steps):
-        here_a[:] = x[:r] * scale
+        # the bound at this point
+        a[:] = x[:r] * scale
         if np.all(x[r:2 * r] == 0.0):  # the best lam for these slopes is known
-            _gram_product(G, here_a, moved)
-            length = np.sqrt(max(np.sum(here_a * moved), 0.0))
-            x[2 * r] = np.log(max(0.5 * length / radius, 1e-300))
+            _gram_product(G, a, moved)
+            length = np.sqrt(max(np.sum(a * moved), 0.0))
+            x[2 * r] = np.log(max(0.5 * length / radius, TINY))
         lam = np.exp(x[2 * r])
-        here_mu[:] = lam * unit * x[r:2 * r]
-        while not _factored(G, own, here_mu, lam, L):
-            x[r:2 * r] *= 0.9
-            here_mu *= 0.9
-        _minimiser(G, own, here_a, here_mu, lam, L, b, moved)
-        square = np.sum(b * moved)
-        value = (_inner_minima(own, t, low, high, q, rho, here_a, here_mu, s)
-                 + 0.5 * np.sum(here_a * moved) - lam * radius * radius)
+        mu[:] = lam * unit * x[r:2 * r]
+        while not _cholesky(G, m, mu, lam, L):
+            x[r:2 * r] *= FLATTEN
+            mu *= FLATTEN
+        _minimiser(G, m, a, mu, lam, L, b, moved)
+        value = (_inner_minima(m, q, rho, box, a, mu, s)
+                 + 0.5 * np.sum(a * moved) - lam * radius * radius)
         if value > best:
             best, best_log = value, x[2 * r]
-            a[:], mu[:], best_b[:] = here_a, here_mu, b
+            box[SLOPE], box[CURVATURE], box[COEFFICIENT] = a, mu, b
         if best >= target:
             break
+        # a step uphill
         gradient[:r] = moved - s
-        gradient[2 * r] = lam * (square - radius * radius)
-        for k in range(own, r):
+        gradient[2 * r] = lam * (np.sum(b * moved) - radius * radius)
+        for k in range(m, r):
             excess = s[k] * s[k] - moved[k] * moved[k]
             gradient[r + k] = lam * unit[k] * excess
-            gradient[2 * r] += here_mu[k] * excess
-        rate = 0.5 * RATE * (1.0 + np.cos(np.pi * step / steps))
-        for k in range(2 * r + 1):
-            first[k] = 0.9 * first[k] + 0.1 * gradient[k]
-            second[k] = 0.99 * second[k] + 0.01 * gradient[k] * gradient[k]
-            if second[k] > 0.0 and (k < r or curved):
-                x[k] += rate * (first[k] / (1.0 - 0.9 ** (step + 1))
-                                / np.sqrt(second[k] / (1.0 - 0.99 ** (step + 1))))
+            gradient[2 * r] += mu[k] * excess
+        _adam(x[:moving], gradient[:moving], moments, step,
+              0.5 * RATE * (1.0 + np.cos(np.pi * step / steps)))
         x[r:2 * r] = np.maximum(x[r:2 * r], 0.0)
-    return best_log, best_b
+    return best_log
+
+
+# --- the bound itself, and where it is lost ---------------------------------------------------
 
 
 @kernel
-def _evaluated(W, own, t, low, high, q, rho, radius, a, mu, lam, b):
-    """The bound at given multipliers, on the weights, with rounding on the safe side."""
+def _evaluated(W, m, q, rho, radius, box, log_lam):
+    """The bound at the multipliers of a box, on the weights, with rounding on the safe side."""
     r, d = W.shape
+    a, mu, s = box[SLOPE], box[CURVATURE], np.empty(r)
+    if np.all(mu[m:] == 0.0):
+        ball, size, rest = 0.0, 0.0, _flat_rest(W, a, radius)
+    else:
+        ball, size, rest = _curved_ball(W, m, box, np.exp(log_lam), radius)
+    value = _inner_minima(m, q, rho, box, a, mu, s) - ball - rest
+    size += rest
+    for k in range(r):
+        size += (abs(box[ACTIVATION, k])
+                 + max(abs(box[LOW, k]), abs(box[HIGH, k])) * (1.0 + abs(a[k]))
+                 + mu[k] * s[k] * s[k])
+    return value - ROUNDING * size
+
+
+@kernel
+def _flat_rest(W, a, radius):
+    """``radius ||c||``, ``c = W^T a``: the ball term without curvatures."""
+    c = np.zeros(W.shape[1])
+    for k in range(len(a)):
+        for i in range(len(c)):
+            c[i] += a[k] * W[k, i]
+    rest = 0.0
+    for i in range(len(c)):
+        rest += c[i] * c[i]
+    return radius * np.sqrt(rest)
+
+
+@kernel
+def _curved_ball(W, m, box, lam, radius):
+    """``delta^T P delta + lam radius^2``, the size of its terms, ``radius ||2 P delta + c||``."""
+    r, d = W.shape
+    a, mu, b = box[SLOPE], box[CURVATURE], box[COEFFICIENT]
     c, delta, P_delta = np.zeros(d), np.zeros(d), np.zeros(d)
     for k in range(r):
         for i in range(d):
@@ -265,70 +522,33 @@ def _evaluated(W, own, t, low, high, q, rho, radius, a, mu, lam, b):
             delta[i] += b[k] * W[k, i]
     for i in range(d):
         P_delta[i] = lam * delta[i]
-    for k in range(own, r):
+    for k in range(m, r):
         if mu[k] > 0.0:
             along = 0.0
             for i in range(d):
                 along += W[k, i] * delta[i]
             for i in range(d):
                 P_delta[i] -= mu[k] * along * W[k, i]
-    rest = 0.0
     ball = lam * radius * radius
-    size = ball
-    flat = True
-    for k in range(own, r):
-        flat = flat and mu[k] == 0.0
+    size, rest = ball, 0.0
     for i in range(d):
-        if flat:
-            rest += c[i] * c[i]
-        else:
-            rest += (2.0 * P_delta[i] + c[i]) ** 2
-            ball += delta[i] * P_delta[i]
-            size += abs(delta[i] * P_delta[i])
-    rest = radius * np.sqrt(rest)
-    if flat:
-        ball, size = 0.0, 0.0
-    s = np.empty(r)
-    value = _inner_minima(own, t, low, high, q, rho, a, mu, s) - ball - rest
-    size += rest
-    for k in range(r):
-        size += (abs(t[k]) + max(abs(low[k]), abs(high[k])) * (1.0 + abs(a[k]))
-                 + mu[k] * s[k] * s[k])
-    return value - ROUNDING * size
+        rest += (2.0 * P_delta[i] + c[i]) ** 2
+        ball += delta[i] * P_delta[i]
+        size += abs(delta[i] * P_delta[i])
+    return ball, size, radius * np.sqrt(rest)
 
 
 @kernel
-def _tighten(W, G, own, T, q, rho, radius, steps, curved, upper, patch, lows, highs, slopes,
-             curvatures, logs, coefficients, gaps, bounds):
-    for c in range(len(patch)):
-        if bounds[c] >= upper[c]:
-            continue
-        t, low, high = T[patch[c]], lows[c], highs[c]
-        index = np.flatnonzero(t + high > 0.0)  # the others stay at zero in the whole box
-        if len(index) == 0:
-            bounds[c] = max(bounds[c], 0.0)
-            continue
-        first = np.searchsorted(index, own)
-        few = np.empty((len(index), len(index)))
-        for i in range(len(index)):
-            few[i] = G[index[i]][index]
-        t, low, high = t[index], low[index], high[index]
-        a, mu = slopes[c][index], curvatures[c][index]
-        log_lam, b = _ascend(few, first, t, low, high, q, rho, radius, a, mu, logs[c], steps,
-                             upper[c], curved)
-        bound = _evaluated(W[index], first, t, low, high, q, rho, radius, a, mu,
-                           np.exp(log_lam), b)
-        if bound > bounds[c]:
-            bounds[c] = bound
-        logs[c] = log_lam
-        slopes[c], curvatures[c], coefficients[c], gaps[c] = 0.0, 0.0, 0.0, 0.0
-        moved = np.empty(len(index))
-        _gram_product(few, b, moved)
-        for i in range(len(index)):
-            k = index[i]
-            slopes[c, k], curvatures[c, k], coefficients[c, k] = a[i], mu[i], b[i]
-            if k >= own and high[i] - low[i] > 1e-9 * (1.0 + abs(t[i])):
-                s = min(max(moved[i], low[i]), high[i])
-                term = -_sigma(t[i] + s, q, rho) - a[i] * s + mu[i] * s * s
-                least, _ = _rival_minimum(t[i], a[i], mu[i], low[i], high[i], q, rho)
-                gaps[c, k] = max(term - least, 0.0)
+def _measure_gaps(G, m, q, rho, box):
+    """Write into GAP what each rival neuron loses where the relaxation puts the adversary."""
+    r = box.shape[1]
+    moved = np.empty(r)
+    _gram_product(G, box[COEFFICIENT], moved)
+    for k in range(r):
+        t, low, high = box[ACTIVATION, k], box[LOW, k], box[HIGH, k]
+        a, mu = box[SLOPE, k], box[CURVATURE, k]
+        box[GAP, k] = 0.0
+        if k >= m and high - low > NARROW * (1.0 + abs(t)):
+            s = min(max(moved[k], low), high)
+            least, _ = _rival_minimum(t, a, mu, low, high, q, rho)
+            box[GAP, k] = max(_rival_term(t, a, mu, s, q, rho) - least, 0.0)

@@ -1,8 +1,8 @@
 """Branch and bound on the patches of one sample, in boxes of activations.
 
-What the relaxation of :mod:`simulator.certificates.patches.bounds` loses, it loses at the rival neurons,
-where it has a chord for the concave -sigma. So a box is split at one rival neuron k, at its
-activation 0 if that is inside (one half is then without it), else in the middle. The
+What the relaxation of :mod:`simulator.certificates.patches.bounds` loses, it loses at the rival
+neurons, where it has a chord for the concave -sigma. So a box is split at one rival neuron k, at
+its activation 0 if that is inside (one half is then without it), else in the middle. The
 half-space ``<w_k, delta> <= v`` shrinks the intervals of all neurons, for any eta >= 0:
 
     <w_j, delta>  <=  r ||w_j - eta w_k|| + eta v,
@@ -15,15 +15,21 @@ same bits.
 
 import numpy as np
 
-from simulator.certificates.patches.bounds import tighten
-from simulator.certificates.patches.descent import descend
+from simulator.certificates.patches.bounds import descend, tighten
 from simulator.certificates.patches.problem import Boxes, PatchProblem
 from simulator.jit import kernel
 
 __all__ = ["branch", "halves", "neurons_to_split"]
 
-ROUND = 16  # patches at most that are split before gaps are compared again
+# Patches at most that are split before gaps are compared again, and the share of the widest gap
+# below which a patch waits: more in a round is less bookkeeping, fewer waste no box on small gaps.
+ROUND, WORTH_SPLITTING = 16, 0.5
 STEPS = 60  # of ascent in a box: the parent's multipliers are nearly right
+NARROW = 1e-9  # an interval shorter than this, relative to 1 + |t + high|, has no chord to lose
+
+# A half-space's limit is widened by these, relative to the sizes of its terms, to cover rounding;
+# the square root of a difference of squares needs the first.
+SQUARE_WIDENING, WIDENING = 1e-14, 1e-12
 
 
 def branch(problem: PatchProblem, whole: Boxes, upper: np.ndarray, attack: np.ndarray,
@@ -62,15 +68,15 @@ def branch(problem: PatchProblem, whole: Boxes, upper: np.ndarray, attack: np.nd
         if not gaps.max() > slack or count >= room:
             break
         widest = np.argsort(-gaps, kind="stable")[:min(ROUND, room - count)]
-        chosen = widest[gaps[widest] > max(slack, 0.5 * gaps.max())]
+        chosen = widest[gaps[widest] > max(slack, WORTH_SPLITTING * gaps.max())]
         leaves = np.array([_lowest(tree, count, patch) for patch in chosen])
         parents = tree.take(leaves)
         neurons = neurons_to_split(problem, parents)
-        whole_still = neurons < 0
-        done = chosen[whole_still]
-        settled[done] = np.minimum(settled[done], parents.bounds[whole_still])
-        tree.bounds[leaves[whole_still]] = np.inf
-        split = np.flatnonzero(~whole_still)
+        is_whole = neurons < 0
+        ended = chosen[is_whole]
+        settled[ended] = np.minimum(settled[ended], parents.bounds[is_whole])
+        tree.bounds[leaves[is_whole]] = np.inf
+        split = np.flatnonzero(~is_whole)
         if len(split):
             both = halves(problem, parents.take(split), neurons[split])
             tighten(problem, both, upper[both.patch] - 0.5 * slack, STEPS, curved=True)
@@ -103,12 +109,12 @@ def halves(problem: PatchProblem, boxes: Boxes, neurons: np.ndarray) -> Boxes:
         have the bound infinity.
     """
     rows = np.arange(len(neurons))
-    zero = -problem.T[boxes.patch, neurons]
+    zero = -boxes.activations[rows, neurons]
     low, high = boxes.low[rows, neurons], boxes.high[rows, neurons]
     cuts = np.where((low < zero) & (zero < high), zero, 0.5 * (low + high))
     both = boxes.take(np.concatenate([rows, rows]))
     _halve(problem.gram, problem.radius, neurons, cuts, both.low, both.high)
-    m, T = problem.own, problem.T[both.patch]
+    m, T = problem.m, both.activations
     both.slopes[:, :m] = np.clip(both.slopes[:, :m], problem.slopes(T + both.low)[:, :m],
                                  problem.slopes(T + both.high)[:, :m])
     both.slopes[:, m:] = problem.chords(both)[:, m:]
@@ -134,10 +140,10 @@ def neurons_to_split(problem: PatchProblem, boxes: Boxes) -> np.ndarray:
     norms = np.sqrt(np.maximum(np.diag(problem.gram), np.finfo(float).tiny))
     aligned = (problem.gram / norms / norms[:, None]) ** 2
     carried = np.where(boxes.gaps > 0.0, boxes.gaps @ aligned, 0.0)
-    low, high = (problem.T[boxes.patch] + ends for ends in (boxes.low, boxes.high))
+    low, high = (boxes.activations + ends for ends in (boxes.low, boxes.high))
     bend = problem.slopes(high) - problem.slopes(low)
-    bend = np.where(high - low > 1e-9 * (1.0 + np.abs(high)), bend * (high - low), 0.0)
-    bend[:, :problem.own] = 0.0
+    bend = np.where(high - low > NARROW * (1.0 + np.abs(high)), bend * (high - low), 0.0)
+    bend[:, :problem.m] = 0.0
     unseen = carried.max(axis=1) == 0.0
     carried[unseen] = bend[unseen]
     return np.where(carried.max(axis=1) > 0.0, carried.argmax(axis=1), -1)
@@ -146,11 +152,11 @@ def neurons_to_split(problem: PatchProblem, boxes: Boxes) -> np.ndarray:
 def _attack(problem: PatchProblem, boxes: Boxes, upper: np.ndarray,
             attack: np.ndarray) -> None:
     """Descend from where the relaxation puts the adversary; lower ``upper`` in place."""
-    found = boxes.coefficients.copy()
-    reached = descend(problem, boxes.patch, found)
+    b = boxes.coefficients.copy()
+    reached = descend(problem, boxes.patch, b)
     for row, patch in enumerate(boxes.patch):
         if reached[row] < upper[patch]:
-            upper[patch], attack[patch] = reached[row], found[row]
+            upper[patch], attack[patch] = reached[row], b[row]
 
 
 def _lowest(tree: Boxes, count: int, patch: int) -> int:
@@ -186,5 +192,5 @@ def _reached(G, k, j, side_j, side_k, v, radius):
         eta -= across * cosine / np.sqrt((1.0 - cosine * cosine) * square)
     eta = max(eta, 0.0)
     size = G[j, j] + 2.0 * eta * abs(cross) + eta * eta * square
-    rest = max(G[j, j] - 2.0 * eta * cross + eta * eta * square, 0.0) + 1e-14 * size
-    return radius * np.sqrt(rest) * (1.0 + 1e-12) + eta * v + 1e-12 * abs(eta * v)
+    rest = max(G[j, j] - 2.0 * eta * cross + eta * eta * square, 0.0) + SQUARE_WIDENING * size
+    return radius * np.sqrt(rest) * (1.0 + WIDENING) + eta * v + WIDENING * abs(eta * v)

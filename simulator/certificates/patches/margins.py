@@ -11,28 +11,35 @@ patch, from cheap to dear, each only where the earlier ones left the sample open
     interval    every neuron at its own worst, z +- r ||w||
     convex      tangents under sigma, chords under -sigma, their common direction
     quadratic   parabolas under -sigma as well: :mod:`simulator.certificates.patches.bounds`
-    branching   splits at rival neurons where the gap is: :mod:`simulator.certificates.patches.branching`
+    branching   splits at rival neurons where the gap is:
+                :mod:`simulator.certificates.patches.branching`
 
 Every bound is a lower bound up to rounding, which is taken off. What the search for the worst
 perturbation reaches bounds the true margin from above: the two enclose it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.certificates.patches.bounds import tighten
+from simulator.balls import PatchL2Ball
+from simulator.certificates.patches.bounds import attack_patches, tighten
 from simulator.certificates.patches.branching import branch
-from simulator.certificates.patches.descent import attack_patches
-from simulator.certificates.patches.problem import PatchProblem
+from simulator.certificates.patches.problem import Boxes, PatchProblem
 from simulator.checks import (require_array, require_choice, require_finite, require_int,
                               require_real)
-from simulator.networks.smoothed_relu_cnn import smoothed_relu
+from simulator.heartbeat import beat
+from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN, smoothed_relu
+from simulator.protocols import Batch
+
+if TYPE_CHECKING:
+    from simulator.attacks.adversary import Adversary
 
 __all__ = ["PATCH_METHODS", "PatchCertificates", "certified_radius", "patch_margins"]
 
-PATCH_METHODS = ("interval", "convex", "quadratic", "branching")
 FLOAT = np.dtype(np.float64)
 SLACK = 1e-3  # a margin is closed when its bounds are this near, relative to 1 + |margin|
 
@@ -66,28 +73,33 @@ class PatchCertificates:
         margins = self.margins if name is None else self.margins_of[name]
         return float(np.mean(margins > 0.0))
 
+    def __repr__(self) -> str:
+        certified, broken = int(np.sum(self.margins > 0.0)), int(np.sum(self.upper <= 0.0))
+        n = len(self.margins)
+        return (f"PatchCertificates(n={n}: {certified} certified, {broken} broken, "
+                f"{n - certified - broken} open, by {', '.join(self.margins_of)})")
+
     @property
     def attacked(self) -> float:
         """Share of samples that the search did not break; the truth is not above it."""
         return float(np.mean(self.upper > 0.0))
 
 
-def patch_margins(weights: np.ndarray, q: float, rho: float, X: np.ndarray, y: np.ndarray,
-                  radius: float, methods: Sequence[str] = PATCH_METHODS, boxes: int = 2000,
-                  target: float = 0.0, steps: int = 100) -> PatchCertificates:
+def patch_margins(network: SmoothedReLUCNN, batch: Batch,
+                  ball_or_adversary: "PatchL2Ball | Adversary", *,
+                  methods: Sequence[str] = ("interval", "convex", "quadratic", "branching"),
+                  boxes: int = 2000, target: float = 0.0,
+                  steps: int = 100) -> PatchCertificates:
     """Certify as many samples as possible.
 
     Parameters
     ----------
-    weights : ndarray, shape (K, m, d)
-        At least two classes. Bounds are computed in float64 on the weights as they are.
-    q, rho : float
-        Of the activation, q >= 2 and rho > 0.
-    X : ndarray, shape (n, P, d)
-    y : ndarray of int, shape (n,)
-        Classes, 0 to K - 1.
-    radius : float
-        l2 radius of the perturbation of EACH patch.
+    network : SmoothedReLUCNN
+        Bounds are computed in float64 on its weights as they are.
+    batch : Batch
+        Inputs (n, P, d) and classes, 0 to K - 1.
+    ball_or_adversary : PatchL2Ball or Adversary
+        Where the perturbation of EACH patch is; of an adversary only its ball counts.
     methods : sequence of str
         Out of ``PATCH_METHODS``, in their order.
     boxes : int
@@ -100,11 +112,13 @@ def patch_margins(weights: np.ndarray, q: float, rho: float, X: np.ndarray, y: n
 
     Raises
     ------
-    TypeError, ValueError
-        Shapes that do not fit, one class only, labels out of range, q < 2, rho <= 0.
+    TypeError
+        Another network than SmoothedReLUCNN, or another ball.
+    ValueError
+        Shapes that do not fit, labels out of range, an unknown method, a limit out of range.
     """
-    W, q, rho, X, y = _checked(weights, q, rho, X, y)
-    radius = require_real("radius", radius, low=0.0)
+    radius = _require_ball(ball_or_adversary).radius
+    W, X, y = _checked(network, batch)
     methods = [require_choice("methods", name, PATCH_METHODS) for name in methods]
     if not methods or methods != sorted(set(methods), key=PATCH_METHODS.index):
         raise ValueError(f"methods: expected some of {', '.join(PATCH_METHODS)}, in this order, "
@@ -113,34 +127,37 @@ def patch_margins(weights: np.ndarray, q: float, rho: float, X: np.ndarray, y: n
     require_int("steps", steps, low=1)
     if target != np.inf:
         target = require_real("target", target)
-    K, n = len(W), len(X)
+    effort = _Effort(tuple(methods), boxes, target, steps)
+
+    n, q, rho = len(X), float(network.q), network.rho
     bounds = np.full((len(methods), n), np.inf)
     upper, delta = np.full(n, np.inf), np.zeros_like(X)
     for row in range(n):
-        for rival in range(K):
+        for rival in range(len(W)):
             if rival == y[row]:
                 continue
+            beat()
             pair = np.concatenate([W[y[row]], W[rival]])
             if radius == 0.0:
-                values, found = _clean(pair, X[row], q, rho), np.zeros_like(X[row])
-                lower = np.full(len(methods), values)
+                reached, shift = _clean(pair, X[row], q, rho), np.zeros_like(X[row])
+                lower = np.full(len(methods), reached)
             else:
                 problem = PatchProblem(pair, X[row] @ pair.T, q, rho, radius, pair @ pair.T)
-                lower, attack = _one_rival(problem, methods, boxes, target, steps)
+                lower, attack = _one_rival(problem, effort)
                 lower -= _rounding(pair, X[row])
-                found = _in_ball(attack @ pair, radius)
-                values = _clean(pair, X[row] + found, q, rho)
+                shift = _in_ball(attack @ pair, radius)
+                reached = _clean(pair, X[row] + shift, q, rho)
             bounds[:, row] = np.minimum(bounds[:, row], lower)
-            if values < upper[row]:
-                upper[row], delta[row] = values, found
+            if reached < upper[row]:
+                upper[row], delta[row] = reached, shift
     decided = np.concatenate([bounds > target, np.ones((1, n), dtype=bool)])
     return PatchCertificates(bounds[-1], dict(zip(methods, bounds)),
                              np.array([*methods, "none"])[decided.argmax(axis=0)], upper, delta)
 
 
-def certified_radius(weights: np.ndarray, q: float, rho: float, X: np.ndarray, y: np.ndarray,
-                     share: float = 0.9, high: float = 1.0, halvings: int = 6,
-                     boxes: int = 2000) -> float:
+def certified_radius(network: SmoothedReLUCNN, batch: Batch,
+                     ball_or_adversary: "PatchL2Ball | Adversary", *, share: float = 0.9,
+                     high: float = 1.0, halvings: int = 6, boxes: int = 2000) -> float:
     """Return the largest radius met at which at least ``share`` of the samples are certified.
 
     By bisection of [0, high]. A certificate for a radius holds for every smaller one and a
@@ -148,8 +165,10 @@ def certified_radius(weights: np.ndarray, q: float, rho: float, X: np.ndarray, y
 
     Parameters
     ----------
-    weights, q, rho, X, y
+    network, batch
         As in :func:`patch_margins`.
+    ball_or_adversary : PatchL2Ball or Adversary
+        Its own radius is not used.
     share : float
     high : float
         Tried first; nothing above it is.
@@ -163,12 +182,12 @@ def certified_radius(weights: np.ndarray, q: float, rho: float, X: np.ndarray, y
     float
         NaN if fewer than ``share`` are right without any perturbation.
     """
+    ball = _require_ball(ball_or_adversary)
     share = require_real("share", share, low=0.0, high=1.0)
     high = require_real("high", high, low=0.0)
     require_int("halvings", halvings, low=1)
-
-    X, y = np.asarray(X), np.asarray(y)
-    patch_margins(weights, q, rho, X, y, 0.0)  # checks them all
+    require_int("boxes", boxes, low=0)
+    _, X, y = _checked(network, batch)
     safe, broken = np.full(len(X), -1.0), np.full(len(X), np.inf)  # known at these radii
 
     def enough(radius: float) -> bool:
@@ -176,11 +195,11 @@ def certified_radius(weights: np.ndarray, q: float, rho: float, X: np.ndarray, y
             if np.mean(safe >= radius) >= share or np.mean(broken > radius) < share:
                 break
             if safe[row] < radius < broken[row]:
-                found = patch_margins(weights, q, rho, X[row:row + 1], y[row:row + 1], radius,
-                                      boxes=boxes)
-                if found.margins[0] > 0.0:
+                one = Batch(X[row:row + 1], y[row:row + 1])
+                bounds = patch_margins(network, one, ball.with_radius(radius), boxes=boxes)
+                if bounds.margins[0] > 0.0:
                     safe[row] = radius
-                elif found.upper[0] <= 0.0:
+                elif bounds.upper[0] <= 0.0:
                     broken[row] = radius
         return bool(np.mean(safe >= radius) >= share)
 
@@ -195,25 +214,62 @@ def certified_radius(weights: np.ndarray, q: float, rho: float, X: np.ndarray, y
     return low
 
 
-def _one_rival(problem: PatchProblem, methods: Sequence[str], boxes: int, target: float,
-               steps: int) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class _Effort:
+    """How long to try; the settings of :func:`patch_margins`."""
+
+    methods: tuple[str, ...]
+    boxes: int
+    target: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class _Attacked:
+    """What is known of a sample against one rival: least values of patches, and where."""
+
+    upper: np.ndarray
+    attack: np.ndarray
+    slack: float
+
+
+def _one_rival(problem: PatchProblem, effort: _Effort) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of the margin against one rival, after each method, and the attack (P, 2 m)."""
     upper, attack = attack_patches(problem)
     slack = SLACK * (1.0 + abs(upper.sum())) / len(upper)
+    known = _Attacked(upper, attack, slack)
     box = problem.whole(attack)
-    bounds = np.empty(len(methods))
-    for row, name in enumerate(methods):
-        total = box.bounds.sum()
-        known = total > target or upper.sum() <= target < np.inf
-        if row == 0 or not known:
-            if name == "interval":
-                np.maximum(box.bounds, problem.interval_bounds(), out=box.bounds)
-            elif name == "branching":
-                box.bounds[:] = branch(problem, box, upper, attack, boxes, target, slack)
-            else:
-                tighten(problem, box, upper - 0.5 * slack, steps, curved=name == "quadratic")
+    bounds, target = np.empty(len(effort.methods)), effort.target
+    for row, name in enumerate(effort.methods):
+        is_decided = box.bounds.sum() > target or upper.sum() <= target < np.inf
+        if row == 0 or not is_decided:
+            BOUNDS[name](problem, box, known, effort)
         bounds[row] = box.bounds.sum()
     return bounds, attack
+
+
+def _interval(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effort) -> None:
+    np.maximum(box.bounds, problem.interval_bounds(), out=box.bounds)
+
+
+def _convex(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effort) -> None:
+    tighten(problem, box, known.upper - 0.5 * known.slack, effort.steps, curved=False)
+
+
+def _quadratic(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effort) -> None:
+    tighten(problem, box, known.upper - 0.5 * known.slack, effort.steps, curved=True)
+
+
+def _branching(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effort) -> None:
+    box.bounds[:] = branch(problem, box, known.upper, known.attack, effort.boxes, effort.target,
+                           known.slack)
+
+
+# Each raises the bounds of the patches in place; they run from cheap to dear.
+BOUNDS: Mapping[str, Callable[[PatchProblem, Boxes, _Attacked, _Effort], None]] = (
+    MappingProxyType({"interval": _interval, "convex": _convex, "quadratic": _quadratic,
+                      "branching": _branching}))
+PATCH_METHODS = tuple(BOUNDS)
 
 
 def _rounding(pair: np.ndarray, X: np.ndarray) -> float:
@@ -233,17 +289,28 @@ def _clean(pair: np.ndarray, X: np.ndarray, q: float, rho: float) -> float:
     return float(A[:, :m].sum() - A[:, m:].sum())
 
 
-def _checked(weights: np.ndarray, q: float, rho: float, X: np.ndarray,
-             y: np.ndarray) -> tuple[np.ndarray, float, float, np.ndarray, np.ndarray]:
-    W = require_finite("weights", require_array(
-        "weights", weights, (None, None, None), why="classes, neurons, coordinates", dtype=FLOAT))
-    K, m, d = W.shape
-    require_int("classes", K, low=2, why="a margin needs a rival class")
-    require_int("neurons", m, low=1)
-    X = require_finite("X", require_array("X", X, (None, None, d), dtype=FLOAT,
+def _require_ball(threat: Any) -> PatchL2Ball:
+    ball = getattr(threat, "ball", threat)
+    if not isinstance(ball, PatchL2Ball):
+        raise TypeError("ball: expected PatchL2Ball or an Adversary in one, such as "
+                        f"PatchL2Ball(0.5), got {ball!r}: patches are bounded one by one")
+    return ball
+
+
+def _checked(network: SmoothedReLUCNN,
+             batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return weights (K, m, d) and X (n, P, d) in float64, and y (n,) in int64."""
+    if not isinstance(network, SmoothedReLUCNN):
+        raise TypeError("network: expected a SmoothedReLUCNN, got "
+                        f"{type(network).__name__}: the bounds are for its smoothed ReLU")
+    if not (hasattr(batch, "X") and hasattr(batch, "y")):
+        raise TypeError(f"batch: expected a Batch(X, y), got {type(batch).__name__}: "
+                        "samples and labels travel together")
+    W = require_finite("weights", network.weights.astype(FLOAT))
+    K, _, d = W.shape
+    X = require_finite("X", require_array("X", batch.X, (None, None, d), dtype=FLOAT,
                                           why="samples, patches, coordinates of the weights"))
-    labels = require_array("y", y, (len(X),), why="one label per sample", dtype=FLOAT)
+    labels = require_array("y", batch.y, (len(X),), why="one label per sample", dtype=FLOAT)
     if not (np.isin(labels, np.arange(K))).all():
         raise ValueError(f"y: expected classes 0 to {K - 1}, got others")
-    return (W, require_real("q", q, low=2.0, why="sigma' is Lipschitz only then"),
-            require_real("rho", rho, low=0.0, open_low=True), X, labels.astype(np.int64))
+    return W, X, labels.astype(np.int64)

@@ -13,9 +13,16 @@ import numpy as np
 
 from simulator.networks.smoothed_relu_cnn import smoothed_relu, smoothed_relu_slope
 
-__all__ = ["ROUNDING", "Boxes", "PatchProblem"]
+__all__ = ["ACTIVATION", "COEFFICIENT", "CURVATURE", "GAP", "HIGH", "LOW", "ROUNDING", "SLOPE",
+           "Boxes", "PatchProblem"]
 
 ROUNDING = 1e-11  # taken off every bound, relative to the sizes of its terms
+WIDENING = 1e-12  # of every interval, relative: covers the rounding of its norm
+
+
+# Lines of the table of a box, as kernels see it: each neuron's activation at X[p] and the interval
+# around it, its multipliers, where the relaxation puts the adversary, and what it loses there.
+ACTIVATION, LOW, HIGH, SLOPE, CURVATURE, COEFFICIENT, GAP = range(7)
 
 
 @dataclass(frozen=True)
@@ -26,44 +33,76 @@ class Boxes:
     ----------
     patch : ndarray of int, shape (c,)
         The patch each box belongs to.
-    low, high : ndarray, shape (c, 2 m)
-        Intervals of each ``<w_k, delta>``.
-    slopes, curvatures : ndarray, shape (c, 2 m)
-        a_k and mu_k.
+    tables : ndarray, shape (7, c, 2 m)
+        One number per box and neuron; ``activations``, ``low``, ``high``, ``slopes``,
+        ``curvatures``, ``coefficients`` and ``gaps`` are its parts.
     log_lam : ndarray, shape (c,)
-    coefficients : ndarray, shape (c, 2 m)
-        ``delta = sum_k b_k w_k``: where the relaxation puts the adversary.
-    gaps : ndarray, shape (c, 2 m)
-        What each neuron loses there: its term of phi minus its term of the bound.
     bounds : ndarray, shape (c,)
         Lower bounds of phi in the box; infinite where no point of the ball is in it.
     """
 
     patch: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    slopes: np.ndarray
-    curvatures: np.ndarray
+    tables: np.ndarray
     log_lam: np.ndarray
-    coefficients: np.ndarray
-    gaps: np.ndarray
     bounds: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.patch)
+
+    def __repr__(self) -> str:
+        return (f"Boxes(c={len(self)}, of {len(np.unique(self.patch))} patches, "
+                f"neurons={self.tables.shape[2]})")
+
+    @property
+    def activations(self) -> np.ndarray:
+        """``t_k = <w_k, X[p]>`` of the patch of each box, shape (c, 2 m)."""
+        return self.tables[ACTIVATION]
+
+    @property
+    def low(self) -> np.ndarray:
+        """Least ``<w_k, delta>`` in each box, shape (c, 2 m)."""
+        return self.tables[LOW]
+
+    @property
+    def high(self) -> np.ndarray:
+        """Largest ``<w_k, delta>`` in each box, shape (c, 2 m)."""
+        return self.tables[HIGH]
+
+    @property
+    def slopes(self) -> np.ndarray:
+        """Multipliers a_k, shape (c, 2 m)."""
+        return self.tables[SLOPE]
+
+    @property
+    def curvatures(self) -> np.ndarray:
+        """Multipliers mu_k, shape (c, 2 m)."""
+        return self.tables[CURVATURE]
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """Where the relaxation puts the adversary, ``delta = sum_k b_k w_k``, shape (c, 2 m)."""
+        return self.tables[COEFFICIENT]
+
+    @property
+    def gaps(self) -> np.ndarray:
+        """Each neuron's term of phi there minus its term of the bound, shape (c, 2 m)."""
+        return self.tables[GAP]
 
     @classmethod
     def room(cls, count: int, neurons: int) -> "Boxes":
         """Return ``count`` boxes to be filled."""
-        low, high, slopes, curvatures, coefficients, gaps = np.zeros((6, count, neurons))
-        return cls(np.zeros(count, dtype=np.int64), low, high, slopes, curvatures,
-                   np.zeros(count), coefficients, gaps, np.full(count, np.inf))
+        return cls(np.zeros(count, dtype=np.int64), np.zeros((7, count, neurons)),
+                   np.zeros(count), np.full(count, np.inf))
 
     def take(self, rows: np.ndarray) -> "Boxes":
         """Return a copy of some boxes."""
-        return Boxes(*(table[rows] for table in vars(self).values()))
+        return Boxes(self.patch[rows], self.tables.take(rows, axis=1), self.log_lam[rows],
+                     self.bounds[rows])
 
     def put(self, rows: np.ndarray, others: "Boxes") -> None:
         """Write ``others`` into these rows."""
-        for table, new in zip(vars(self).values(), vars(others).values()):
-            table[rows] = new
+        self.patch[rows], self.tables[:, rows] = others.patch, others.tables
+        self.log_lam[rows], self.bounds[rows] = others.log_lam, others.bounds
 
 
 @dataclass(frozen=True)
@@ -91,24 +130,29 @@ class PatchProblem:
     radius: float
     gram: np.ndarray
 
+    def __repr__(self) -> str:
+        P, d = len(self.T), self.W.shape[1]
+        return (f"PatchProblem(P={P}, m={self.m}, d={d}, q={self.q:g}, rho={self.rho:g}, "
+                f"radius={self.radius:.4g})")
+
     @property
-    def own(self) -> int:
-        """m: the first neurons are those of the true class."""
+    def m(self) -> int:
+        """Neurons of a class: the first m are those of the true class."""
         return len(self.W) // 2
 
     @property
     def reach(self) -> np.ndarray:
         """Largest ``<w_k, delta>`` in the ball, shape (2 m,)."""
         norms = np.sqrt(np.einsum("kj,kj->k", self.W, self.W))
-        return self.radius * norms * (1.0 + 1e-12)
+        return self.radius * norms * (1.0 + WIDENING)
 
     def interval_bounds(self) -> np.ndarray:
         """Bound every patch with each neuron at its own worst, shape (P,): the baseline."""
-        T, reach, m = self.T, self.reach, self.own
-        own = smoothed_relu(T[:, :m] - reach[:m], self.q, self.rho)
+        T, reach, m = self.T, self.reach, self.m
+        true = smoothed_relu(T[:, :m] - reach[:m], self.q, self.rho)
         rival = smoothed_relu(T[:, m:] + reach[m:], self.q, self.rho)
         slack = ROUNDING * (np.abs(T) + reach).sum(axis=1)
-        return own.sum(axis=1) - rival.sum(axis=1) - slack
+        return true.sum(axis=1) - rival.sum(axis=1) - slack
 
     def whole(self, coefficients: np.ndarray) -> Boxes:
         """Return one box per patch, the whole ball, with multipliers from an attack.
@@ -117,8 +161,8 @@ class PatchProblem:
         the rival, no curvature: a first point of the convex relaxation.
         """
         P, r = self.T.shape
-        boxes, m = Boxes.room(P, r), self.own
-        boxes.patch[:] = np.arange(P)
+        boxes, m = Boxes.room(P, r), self.m
+        boxes.patch[:], boxes.activations[:] = np.arange(P), self.T
         boxes.low[:], boxes.high[:] = -self.reach, self.reach
         Z = self.T[:, :m] + coefficients @ self.gram[:, :m]
         boxes.slopes[:, :m] = self.slopes(Z)
@@ -132,7 +176,7 @@ class PatchProblem:
 
     def chords(self, boxes: Boxes) -> np.ndarray:
         """Return the slopes of the chords of ``-sigma(t + s) + mu s^2``, shape (c, 2 m)."""
-        T, low, high = self.T[boxes.patch], boxes.low, boxes.high
+        T, low, high = boxes.activations, boxes.low, boxes.high
         rise = smoothed_relu(T + high, self.q, self.rho) - smoothed_relu(T + low, self.q, self.rho)
         width = np.maximum(high - low, np.finfo(float).tiny)
         return boxes.curvatures * (low + high) - rise / width

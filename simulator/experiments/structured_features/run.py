@@ -159,14 +159,13 @@ def certify(experiment: StructuredExperiment, network: SmoothedReLUCNN,
         where too few samples are right at all.
     """
     config, few = experiment.config, experiment.test_set[:experiment.config.certified_samples]
-    model, boxes = (network.weights, network.q, network.rho), config.certificate_boxes
+    adversary, boxes = experiment.adversary, config.certificate_boxes
     margins = [] if saved is None else list(saved["margins"])
     for place in range(len(margins), len(few)):
         one = few[place:place + 1]
-        margins.append(patch_margins(*model, one.X, one.y, radius=config.epsilon,
-                                     boxes=boxes).margins[0])
+        margins.append(patch_margins(network, one, adversary, boxes=boxes).margins[0])
         tick(place + 1, lambda: {"margins": np.array(margins)})
-    radius = certified_radius(*model, few.X, few.y, share=CERTIFIED_SHARE,
+    radius = certified_radius(network, few, adversary, share=CERTIFIED_SHARE,
                               high=LARGEST_RADIUS * config.epsilon, halvings=HALVINGS, boxes=boxes)
     return {"margins": np.array(margins), "radius": np.nan_to_num(radius)}
 
