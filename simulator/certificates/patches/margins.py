@@ -261,6 +261,8 @@ def _quadratic(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Eff
 
 
 def _branching(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effort) -> None:
+    if np.isinf(box.bounds).any():  # no method ran before: gaps are to compare first
+        _quadratic(problem, box, known, effort)
     box.bounds[:] = branch(problem, box, known.upper, known.attack, effort.boxes, effort.target,
                            known.slack)
 

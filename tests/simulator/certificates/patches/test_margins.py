@@ -302,6 +302,14 @@ def test_each_method_only_improves_the_bound_and_more_boxes_do_too(seed):
     assert many.margins[0] >= few.margins[0] - ROUND
 
 
+def test_branching_alone_is_no_worse_than_the_bound_it_branches_from():
+    W, X, y = trained(robust=True, P=5, n=1)
+    alone = certified(W, 3.0, 2.0, X, y, 1.3, methods=("branching",), boxes=40, target=np.inf)
+    from_quadratic = certified(W, 3.0, 2.0, X, y, 1.3, methods=("quadratic", "branching"),
+                               boxes=40, target=np.inf)
+    assert np.array_equal(alone.margins, from_quadratic.margins)
+
+
 def test_trained_weights_are_certified_where_intervals_are_not():
     W, X, y = trained(robust=True)
     found = certified(W, 3.0, 2.0, X, y, 1.15)
