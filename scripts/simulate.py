@@ -56,29 +56,26 @@ def _simulate(arguments: argparse.Namespace) -> int:
     experiment_module(config.MODEL).check(config)
     if arguments.dry_run:
         return _tell_cost(config)
-    folder = RunFolder.of(arguments.out, config)
-    if (folder.path / "config.json").exists():
-        state = folder.status()
-        if state.get("state") == "diverged":
-            tell(f"purify simulate: {state.get('error', 'diverged')}: {folder.path} holds this "
-                 "run, and the same settings would diverge again")
-            return DIVERGED
-    else:
-        arguments.resume = False  # nothing is there: start
+    before = RunFolder.of(arguments.out, config)
+    if (not arguments.resume and (before.path / "config.json").exists()
+            and before.status().get("state") == "diverged"):
+        tell(f"purify simulate: {before.path}: {before.status().get('error', 'diverged')}: the "
+             "same settings diverge again: change them, or add --resume to try from its last good "
+             "state")
+        return DIVERGED
     return _run(arguments, config, RunFolder.create(arguments.out, config, arguments.resume))
 
 
 def _run(arguments: argparse.Namespace, config: "Config", folder: "RunFolder") -> int:
     """Do the run or find it done; show its numbers before anything is drawn."""
     from simulator.errors import Diverged, RunError, Stopped
-    from simulator.experiments import experiment_module
-    from simulator.runs.run import load_run
+    from simulator.experiments import experiment_module, stored
     there = folder.status().get("state") == "done"
     if there:
         if not folder.is_done():
             raise RunError(f"{folder.path}: finished, but its files have changed since: "
                            "delete the folder to run again")
-        result = load_run(config, folder)
+        result = stored(folder.path)
     else:
         try:
             with Progress() as progress:

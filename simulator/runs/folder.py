@@ -280,7 +280,8 @@ class RunFolder:
 
 def _changes(stored: Mapping[str, Any], config: Config) -> str:
     now = config.to_dict()
-    stored = {"model": "purification"} | dict(stored)  # once the only one, and not named
+    # once there was one model, and it was not named; and there were fewer settings
+    stored = {"model": "purification"} | dict(config.LATER) | dict(stored)
     return ", ".join(f"{key} {stored.get(key)!r} -> {now.get(key)!r}"
                      for key in {**stored, **now} if stored.get(key) != now.get(key))
 

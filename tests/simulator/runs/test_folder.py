@@ -66,6 +66,15 @@ def test_a_diverged_run_says_so_and_at_which_step(folder, config, tmp_path):
         RunFolder.create(tmp_path, config)
 
 
+def test_a_folder_from_before_a_setting_came_holds_the_same_run(folder, config, tmp_path):
+    settings = {name: value for name, value in config.to_dict().items()
+                if config.LATER.get(name) != value}
+    assert len(settings) < len(config.to_dict())
+    (folder.path / "config.json").write_text(json.dumps(settings, allow_nan=False))
+    folder.write_status("interrupted", 8)
+    assert RunFolder.create(tmp_path, config, resume=True).path == folder.path
+
+
 def test_a_folder_of_another_run_is_left_alone(folder, config, tmp_path):
     other = config.to_dict() | {"seed": 5}
     folder.write_json("config.json", other)
