@@ -21,14 +21,13 @@ from theory.feature_purification import phase_picture
 
 BIAS = 0.1
 SHOWN = 30
+SEEDS = (0, 1, 2)
 
 
 def planted_config(d, k, seed, **changes):
     """Settings in the regime of every claim, with a test set that is quick to attack."""
-    settings = preset("lottery")
-    if "bracket_samples" in settings:  # certificates take longer than all else; none is planted
-        settings["bracket_samples"] = 0
-    return PurificationConfig.from_settings(settings | {
+    return PurificationConfig.from_settings(preset("lottery") | {
+        "bracket_samples": 0,  # certificates take longer than all else; none is planted
         "d": d, "k": k, "seed": seed, "m": "2*d", "c_weak": 1.0, "noise": 0.05,
         "test_samples": 100, "evaluation_chunk": 100, "threads": 1} | changes)
 
@@ -123,9 +122,3 @@ def phase_runs(rng, exponent=phase_picture.reading, noise=0.02, seeds=3, sizes=(
                       for phase in ("clean", "adversarial")}}
         runs.append(Run(config, summary, [], {}))
     return runs
-
-
-def no_flips(run, network):
-    """A mechanism for runs without weights."""
-    names = ("shifted", "opened", "closed", "pure", "mixture", "feature", "loser")
-    return phase_picture.Flip(dict.fromkeys(names, 0.5), 1.0, 1.0, 1.0, 1.0, 1.0)

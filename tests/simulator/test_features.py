@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from simulator.data.patches import PatchData
 from simulator.data.sparse_coding import SparseCoding, random_dictionary, random_signs
 from simulator.features import (correlations, cosines, decompose, feature_metrics, gate_rate,
-                                purification)
+                                participation_ratio, purification)
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -287,3 +287,13 @@ def test_cosines_are_those_of_the_angles(rng):
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_the_participation_ratio_counts_the_coordinates_a_vector_is_spread_over(rng):
+    np.testing.assert_allclose(participation_ratio(np.eye(7)[:3]), 1.0)
+    np.testing.assert_allclose(participation_ratio(np.ones((2, 30))), 30.0)
+    # a Gaussian direction: n/3 up to corrections of order 1/n
+    gaussian = participation_ratio(rng.standard_normal((2000, 300)))
+    assert gaussian.mean() == pytest.approx(100.0, rel=0.03)
+    np.testing.assert_allclose(participation_ratio(1e-200 * np.ones((1, 4))), 4.0)
+    assert np.isnan(participation_ratio(np.zeros((1, 4)))).all()

@@ -12,9 +12,10 @@ import numpy as np
 from theory.claim import Claim, Finding, Measurement, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, confronted, of_slopes
+from theory.feature_purification.assumptions import (BELOW_SQUARE_ROOT, FRESH_SAMPLES, LEARNED,
+                                                     MORE_NEURONS)
 from theory.feature_purification.plans import NETWORK
-from theory.regime import (BELOW_SQUARE_ROOT, FRESH_SAMPLES, LEARNED, MORE_NEURONS, largest_family,
-                           same_seeds)
+from theory.regime import largest_family, same_seeds
 from theory.scaling import TooFew, fit_exponent, vary_separately
 
 __all__ = ["CLAIM", "RUNS", "confront"]

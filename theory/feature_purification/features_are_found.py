@@ -17,8 +17,9 @@ from theory.claim import Claim, Finding, Measurement, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
+from theory.feature_purification.assumptions import BELOW_SQUARE_ROOT, FRESH_SAMPLES, MORE_NEURONS
 from theory.feature_purification.plans import NETWORK
-from theory.regime import BELOW_SQUARE_ROOT, FRESH_SAMPLES, MORE_NEURONS, largest_family, same_seeds
+from theory.regime import largest_family, same_seeds
 from theory.scaling import TooFew
 
 __all__ = ["CLAIM", "RUNS", "confront", "features_found", "initial_cosine"]

@@ -23,8 +23,10 @@ from simulator.randomness import Role, stream
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted
+from theory.feature_purification.assumptions import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN,
+                                                     LEARNED, PURIFIED)
 from theory.feature_purification.plans import LEARNERS
-from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED, by_size
+from theory.regime import by_size
 from theory.scaling import TooFew
 
 __all__ = ["CERTIFIED", "CLAIM", "RUNS", "comparison_radius", "confront", "strong_features_decide"]

@@ -6,7 +6,7 @@ singular directions, and the network with the truncated update is attacked.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,10 +19,11 @@ from simulator.jit import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
+from theory.feature_purification.assumptions import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN,
+                                                     LEARNED, PURIFIED)
 from theory.feature_purification.plans import PERTURBATIONS
-from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED
 
-__all__ = ["CLAIM", "RUNS", "confront", "trained_update"]
+__all__ = ["CLAIM", "RUNS", "confront"]
 
 GAINED = Assumption("adversarial training gains 10 % of attacked accuracy at tau",
                     lambda run: run.summary["adversarial"]["attacked_accuracy"]
@@ -44,32 +45,17 @@ CLAIM = Claim(
     expected=1.0)
 RUNS = PERTURBATIONS
 
-Update = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-
-def trained_update(clean: np.ndarray, adversarial: np.ndarray) -> np.ndarray:
-    """Return ``W_adv - W_clean`` of some neurons, shape (neurons, d)."""
-    return adversarial - clean
-
-
-def confront(runs: Sequence[Run], update: Update = trained_update) -> Finding:
-    """Confront the claim with runs.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-    update : callable
-        Makes the update that is truncated from the two networks' feature neurons; another one
-        than the trained one is a control.
-    """
-    return confronted(CLAIM, runs, lambda groups: _measure(groups, update))
+def confront(runs: Sequence[Run]) -> Finding:
+    """Confront the claim with runs."""
+    return confronted(CLAIM, runs, _measure)
 
 
 def _ranks(d: int) -> list[int]:
     return [math.ceil(share * d) for share in SHARES]
 
 
-def _recovered(run: Run, update: Update) -> tuple[np.ndarray, np.ndarray, float]:
+def _recovered(run: Run) -> tuple[np.ndarray, np.ndarray, float]:
     """Return shares of the gain at each rank, of the squared norm, and the alignment.
 
     The alignment is |cos| of the first singular direction with M w*.
@@ -78,8 +64,7 @@ def _recovered(run: Run, update: Update) -> tuple[np.ndarray, np.ndarray, float]
     few, bias = simulation.test_set[:SAMPLES], float(arrays["bias"])
     clean, adversarial = arrays["weights_clean"], arrays["weights_adversarial"]
     marked = decompose(clean, arrays.get("dictionary"), arrays["labeler"]).is_feature_neuron
-    change = update(np.asarray(clean[marked], np.float64),
-                    np.asarray(adversarial[marked], np.float64))
+    change = np.asarray(adversarial[marked], np.float64) - clean[marked]
     left, sizes, right = np.linalg.svd(change, full_matrices=False)
     direction = simulation.data.dense_direction
     adversary = replace(simulation.adversary, attacks=quick_attacks(direction))
@@ -102,8 +87,8 @@ def _recovered(run: Run, update: Update) -> tuple[np.ndarray, np.ndarray, float]
     return recovered, shares, float(abs(right[0] @ direction))
 
 
-def _measure(groups: dict[Size, list[Run]], update: Update) -> Evidence:
-    found = {size: [_recovered(run, update) for run in group] for size, group in groups.items()}
+def _measure(groups: dict[Size, list[Run]]) -> Evidence:
+    found = {size: [_recovered(run) for run in group] for size, group in groups.items()}
     few = SHARES.index(FEW)
     headline = {size: np.array([entry[0][few] for entry in entries])
                 for size, entries in found.items()}
@@ -117,17 +102,16 @@ def _measure(groups: dict[Size, list[Run]], update: Update) -> Evidence:
              at_every_size("|cos| of the first direction with M w*", alignment, (0.9, np.inf),
                            decisive=False)]
     order = list(groups)
-    roles = ("adversarial", "clean", "other", "linear")
     x = np.array(SHARES)
     panels = (
         Panel("rank of the update / d", "share of the gain in attacked accuracy",
               tuple(Series(f"{size.family} {size}", x, np.array([e[0] for e in found[size]]),
-                           roles[number % len(roles)], joined=True)
+                           f"case {number % 7}", joined=True)
                     for number, size in enumerate(_ends(order))),
               (Curve("accepted at rank d/10", (FEW, FEW), (0.8, 1.1)),), ylim=(-0.05, 1.15)),
         Panel("d, k", "share, or |cos|",
-              (series_over_sizes("|cos| with $M w^\\star$, first", alignment, "other", order),
-               series_over_sizes("squared norm, first d/10", energy, "adversarial", order)),
+              (series_over_sizes("|cos| with $M w^\\star$, first", alignment, "case 1", order),
+               series_over_sizes("squared norm, first d/10", energy, "case 3", order)),
               ticks=size_names(order), ylim=(0.0, 1.05)))
     return Evidence(parts, Picture(
         "Left: robustness regained when only the R largest singular directions of the update on "

@@ -13,9 +13,11 @@ from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, of_slopes, series_over_sizes,
                              size_names, values_of)
+from theory.feature_purification.assumptions import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN,
+                                                     LEARNED, PURIFIED, typical_margin,
+                                                     universal_shift)
 from theory.feature_purification.plans import PERTURBATIONS
-from theory.regime import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED,
-                           largest_family, same_seeds, typical_margin, universal_shift)
+from theory.regime import largest_family, same_seeds
 from theory.scaling import TooFew, fit_exponent
 
 __all__ = ["CLAIM", "RUNS", "confront"]

@@ -4,17 +4,19 @@ In dictionary coordinates ``a = M^T delta``. The participation ratio ``(sum a_j^
 counts the features a perturbation is spread over: d/3 for a Gaussian one, s for s equal entries.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from simulator.features import participation_ratio
 from theory.claim import Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
+from theory.feature_purification.assumptions import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN,
+                                                     LEARNED, PURIFIED, expected_active)
 from theory.feature_purification.plans import PERTURBATIONS
-from theory.regime import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED,
-                           expected_active)
 
 __all__ = ["CLAIM", "RUNS", "confront", "participation", "top_share"]
 
@@ -41,11 +43,9 @@ def confront(runs: Sequence[Run]) -> Finding:
 
 
 def participation(deltas: np.ndarray) -> float:
-    """Mean participation ratio of the nonzero perturbations in ``deltas`` (n, d)."""
-    squares = _squares(deltas)
-    if len(squares) == 0:
-        return float("nan")
-    return float(np.mean(squares.sum(axis=1) ** 2 / (squares**2).sum(axis=1)))
+    """Mean participation ratio of the nonzero perturbations in ``deltas`` (n, d); NaN if none."""
+    attacked = deltas[deltas.any(axis=1)]
+    return float(participation_ratio(attacked).mean()) if len(attacked) else math.nan
 
 
 def top_share(deltas: np.ndarray, count: int) -> float:

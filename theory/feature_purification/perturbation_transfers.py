@@ -15,8 +15,8 @@ from simulator.jit import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
+from theory.feature_purification.assumptions import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, LEARNED
 from theory.feature_purification.plans import PERTURBATIONS
-from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, LEARNED
 
 __all__ = ["CLAIM", "RUNS", "confront", "strongest"]
 

@@ -15,36 +15,29 @@ finite size has ``s = c_strong + c_weak k`` and stands between these limits.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from simulator.attacks.worst_case import worst_case
-from simulator.experiments.feature_purification.experiment import Simulation
-from simulator.features import decompose
-from simulator.flips import flip_mechanism
-from simulator.jit import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, confronted, of_slopes
+from theory.feature_purification.assumptions import (EUCLIDEAN, FRESH_SAMPLES, LEARNED, PURIFIED,
+                                                     expected_active)
 from theory.feature_purification.plans import CURVES
-from theory.regime import (EUCLIDEAN, FRESH_SAMPLES, LEARNED, PURIFIED, expected_active,
-                           largest_family, same_seeds)
+from theory.feature_purification.what_flips import NAMES, chain, mechanism, slope, what_flips
+from theory.regime import largest_family, same_seeds
 from theory.scaling import Exponent, TooFew, fit_exponent
 
-__all__ = ["CLAIM", "RUNS", "POWERS", "Flip", "confront", "first_order_radius", "on_curve",
-           "reading", "what_flips"]
+__all__ = ["CLAIM", "POWERS", "RUNS", "confront", "first_order_radius", "on_curve", "reading"]
 
 POWERS = (0.34, 0.4, 0.45, 0.5)
 NETWORKS = ("linear", "clean", "adversarial")
-NAMES = {"linear": "linear classifier", "clean": "clean network",
-         "adversarial": "purified network"}
 # Admits a factor sqrt(log d), which is d^0.1 from d = 64 to 512, and the rounding of k, but no
 # factor log d (d^0.2); and tells the clean from the purified reading at a = 0.5.
 TOLERANCE = 0.15
-FLIP_SAMPLES = 200
 
 
 def on_curve(run: Run, power: float) -> bool:
@@ -83,75 +76,9 @@ def first_order_radius(d: float, active: float, ratio: float) -> float:
     return (1.0 + dense) / math.sqrt(active + 2.0 * active * dense + dense**2 * d)
 
 
-class Flip(NamedTuple):
-    """What flips the samples of one network at r50.
-
-    Attributes
-    ----------
-    shares : dict of str to float
-        :meth:`simulator.flips.FlipMechanism.shares` over the samples flipped.
-    first_order : float
-        ``median(y f / ||df/dx||)`` over r50: 1 where the gradient at x already tells r50.
-    margin, slope : float
-        Medians of ``y f`` and ``||df/dx||`` in units of the gain, the sum of the peaks
-        ``|C_{i,j(i)}|`` of the feature neurons of one feature.
-    active : float
-        Features whose neurons are open at x: the mean sum of the open peaks over the gain.
-    dense : float
-        Mixture ratio of the open neurons, each counted as often as it is open.
-    """
-
-    shares: dict[str, float]
-    first_order: float
-    margin: float
-    slope: float
-    active: float
-    dense: float
-
-
-def what_flips(run: Run, network: str) -> Flip:
-    """Attack the first 200 test samples at r50 and split what happens to those that flip.
-
-    Parameters
-    ----------
-    run : Run
-    network : "clean" or "adversarial"
-    """
-    simulation, arrays = Simulation(run.config), run.arrays
-    few = simulation.test_set[:FLIP_SAMPLES]
-    X, y = few.X, few.y
-    trained = simulation.network(arrays[f"weights_{network}"], float(arrays["bias"]))
-    radius = run.summary[network]["r50"]
-    dictionary = simulation.data.dictionary
-    parts = decompose(trained.weights, dictionary, simulation.data.signs)
-    with fixed_threads(run.config.threads):
-        found = worst_case(trained, few, simulation.adversary.at(radius))
-        margins, gradient = trained.margins_and_gradient(X, y)
-        flipped = (margins > 0.0) & (found.margins <= 0.0)
-        split = flip_mechanism(trained, X[flipped], y[flipped], found.delta[flipped], parts,
-                               dictionary)
-        often = trained.gates(X).mean(axis=0)
-    slopes = np.maximum(np.linalg.norm(gradient, axis=1), np.finfo(float).tiny)
-    peaks = np.abs(parts.peaks)
-    gain = peaks[parts.is_feature_neuron].sum() / run.config.d
-    others = np.maximum(1, run.config.d - parts.is_pure.sum(axis=1))
-    along = parts.signs * (parts.mixture @ parts.labeler) / others
-    first_order = float(np.median(margins / slopes)) / radius if radius > 0.0 else math.inf
-    return Flip(split.shares(), first_order,
-                float(np.median(margins) / gain), float(np.median(slopes) / gain),
-                float(often @ peaks / gain), float(often @ along / (often @ peaks)))
-
-
-def confront(runs: Sequence[Run], flips: Callable[[Run, str], Flip] = what_flips) -> Finding:
-    """Confront the claim with runs.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-    flips : callable
-        Says what flips a network of a run.
-    """
-    return confronted(CLAIM, runs, lambda groups: _measure(groups, flips))
+def confront(runs: Sequence[Run]) -> Finding:
+    """Confront the claim with runs."""
+    return confronted(CLAIM, runs, _measure)
 
 
 class _Slice(NamedTuple):
@@ -164,14 +91,14 @@ class _Slice(NamedTuple):
     fits: dict[str, Exponent]
 
 
-def _measure(groups: dict[Size, list[Run]], flips: Callable[[Run, str], Flip]) -> Evidence:
+def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     runs = [run for group in groups.values() for run in group]
     main, caveats = largest_family(runs)
     slices, refused = _slices(main)
     if not slices:
         raise TooFew("; ".join(refused))
     parts = [_exponent(part, network) for part in slices for network in NETWORKS]
-    caveats = _why(slices, flips) + refused + caveats
+    caveats = _why(slices) + refused + caveats
     parts += [_finite_size(part, network) for part in slices for network in NETWORKS[1:]]
     for family in sorted({run.size.family for run in runs} - {main[0].size.family}):
         others, _ = _slices([run for run in runs if run.size.family == family])
@@ -225,7 +152,7 @@ def _farthest(slices: Sequence[_Slice]) -> Measurement:
 
 def _finite_size(part: _Slice, network: str) -> Measurement:
     """The exponent less that of the formula at these very d and k."""
-    expected = _slope(part.d, _formula(part, network))
+    expected = slope(part.d, _formula(part, network))
     return of_slopes(f"{NAMES[network]}, a = {part.power:g}: exponent less {expected:.2f}, that "
                      "of the formula at these sizes", _less(part.fits[network], expected),
                      (-TOLERANCE, TOLERANCE), decisive=False)
@@ -238,30 +165,19 @@ def _formula(part: _Slice, network: str) -> np.ndarray:
                      for group in part.table.values()])
 
 
-def _slope(d: np.ndarray, values: np.ndarray) -> float:
-    return float(np.polyfit(np.log(d), np.log(values), 1)[0])
-
-
 def _less(fit: Exponent, expected: float) -> Exponent:
     return replace(fit, slopes=fit.slopes - expected)
 
 
-def _why(slices: Sequence[_Slice], flips: Callable[[Run, str], Flip]) -> list[str]:
+def _why(slices: Sequence[_Slice]) -> list[str]:
     """Say what flips the networks at the ends of each slice, and what that does to r50."""
     first = {size: group[0] for part in slices for size, group in part.table.items()}
-    ends = [(min(part.table), max(part.table)) for part in slices]
-    seen = {network: {size: flips(first[size], network) for size in sorted({*sum(ends, ())})}
-            for network in ("clean", "adversarial")}
-    rounded = max(abs(_slope(part.d, np.array([size.d**0.5 / size.k**2 for size in part.table]))
+    rounded = max(abs(slope(part.d, np.array([size.d**0.5 / size.k**2 for size in part.table]))
                       - reading("clean", part.power)) for part in slices)
     covered = min((run.summary["clean"].get("coverage", math.nan), size)
                   for part in slices for size, group in part.table.items() for run in group)
     active = [expected_active(run) for run in first.values()]
-    return [_mechanism(network, seen[network]) for network in seen] + [
-        "exponents from end to end of y f, |df/dx|, open features and mixture ratio of open "
-        "neurons, of the clean network, in brackets those behind its reading: " + "; ".join(
-            f"a = {part.power:g}: " + _chain(part.power, low, high, seen["clean"])
-            for part, (low, high) in zip(slices, ends)),
+    return _mechanisms(slices, first) + [
         f"the readings need d^(1/3) << s << d^(1/2) features on, but s = c_strong + c_weak k is "
         f"{min(active):g}-{max(active):g} here: the exponents of the one formula behind the three "
         "readings at these sizes, a reading made after the mechanism was seen, are measured "
@@ -270,32 +186,19 @@ def _why(slices: Sequence[_Slice], flips: Callable[[Run, str], Flip]) -> list[st
         f"coverage after clean training is {covered[0]:.2f} at {covered[1]}, and no less elsewhere"]
 
 
-def _mechanism(network: str, seen: dict[Size, Flip]) -> str:
-    """Say through which neurons the samples flip."""
-    def of(name: str) -> str:
-        values = [f"{100.0 * flip.shares[name]:.0f}" for flip in seen.values()]
-        return "-".join(sorted({min(values, key=float), max(values, key=float)}, key=float)) + " %"
-
-    ratios = [flip.first_order for flip in seen.values()]
-    mixed = [flip.shares["mixture"] for flip in seen.values()]
-    assumed = min(mixed) > 0.5 if network == "clean" else max(mixed) < 0.5
-    return (f"what flips the {NAMES[network]} at r50 (one seed at {', '.join(map(str, seen))}): "
-            f"{of('shifted')} of the change is carried by gates open at both ends, "
-            f"{of('opened')} by opening and {of('closed')} by closing ones; {of('mixture')} goes "
-            f"through dense mixtures, {'as' if assumed else 'not as'} its reading assumes, and "
-            f"{of('loser')} through neurons without a feature; "
-            f"median(y f/|df/dx|) is {min(ratios):.2f}-{max(ratios):.2f} r50")
-
-
-def _chain(power: float, low: Size, high: Size, seen: dict[Size, Flip]) -> str:
-    """Exponents of what r50 is made of to first order, with those that its reading assumes."""
-    assumed = {"margin": 0.0, "slope": 2.0 * power - 0.5, "active": power, "dense": power - 1.0}
-    d, shown = np.array([low.d, high.d], float), []
-    for name, expected in assumed.items():
-        ends = np.array([getattr(seen[size], name) for size in (low, high)])
-        found = _slope(d, ends) if (ends > 0.0).all() else math.nan
-        shown.append(f"{found:.2f} ({expected:.2f})")
-    return ", ".join(shown)
+def _mechanisms(slices: Sequence[_Slice], first: Mapping[Size, Run]) -> list[str]:
+    """What one seed's networks at the ends of each slice tell, where the runs hold them."""
+    ends = [(min(part.table), max(part.table)) for part in slices]
+    sizes = sorted({*sum(ends, ())})
+    if not all("weights_clean" in first[size].arrays for size in sizes):
+        return ["what flips the networks is not told: the runs hold no weights"]
+    seen = {network: {size: what_flips(first[size], network) for size in sizes}
+            for network in NETWORKS[1:]}
+    chains = "; ".join(f"a = {part.power:g}: " + chain(part.power, low, high, seen["clean"])
+                       for part, (low, high) in zip(slices, ends))
+    return [mechanism(network, seen[network]) for network in seen] + [
+        "exponents from end to end of y f, |df/dx|, open features and mixture ratio of open "
+        f"neurons, of the clean network, in brackets those behind its reading: {chains}"]
 
 
 def _picture(slices: Sequence[_Slice]) -> Picture:

@@ -13,8 +13,8 @@ from theory.claim import Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
+from theory.feature_purification.assumptions import BELOW_SQUARE_ROOT, COVERED, LEARNED, PURIFIED
 from theory.feature_purification.plans import NETWORK
-from theory.regime import BELOW_SQUARE_ROOT, COVERED, LEARNED, PURIFIED
 
 __all__ = ["CLAIM", "RUNS", "confront"]
 

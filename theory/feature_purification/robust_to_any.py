@@ -15,8 +15,9 @@ from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
+from theory.feature_purification.assumptions import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN,
+                                                     LEARNED, PURIFIED)
 from theory.feature_purification.plans import PERTURBATIONS
-from theory.regime import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN, LEARNED, PURIFIED
 
 __all__ = ["CLAIM", "RUNS", "bracket_at_tau", "confront"]
 

@@ -21,7 +21,7 @@ from planted.feature_purification import planted_weights
 from planted.learners import PURIFIED, WEAK, learner_runs
 
 
-def test_it_holds_where_every_learner_falls_and_the_network_is_certified():
+def test_a8_holds_where_every_learner_falls_and_the_network_is_certified():
     finding = confront(learner_runs())
     assert finding.verdict == HOLDS, finding.caveats
     assert finding.measured == pytest.approx(0.4)
@@ -29,7 +29,7 @@ def test_it_holds_where_every_learner_falls_and_the_network_is_certified():
         "lottery (64, 4) at 1.5 tau, 0.70 certified for the network: linear 0.10, degree 3 0.40",)
 
 
-def test_one_robust_learner_is_enough_to_fail():
+def test_a8_fails_where_one_learner_is_as_robust_as_the_network():
     finding = confront(learner_runs(attacked=WEAK | {"tangent kernel": (0.9, 0.8, 0.7, 0.6, 0.5)}))
     assert finding.verdict == FAILS
     assert finding.measured == pytest.approx(0.7)

@@ -8,12 +8,14 @@ import pytest
 from simulator.experiments.feature_purification.experiment import Simulation
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.runs.run import Run
-from theory.claim import FAILS, HOLDS, OUTSIDE
+from theory.claim import FAILS, HOLDS, OUTSIDE, Size
 from theory.drawing.claims import draw, png
+from theory.feature_purification import phase_picture
 from theory.feature_purification.phase_picture import (POWERS, confront, first_order_radius,
-                                                       on_curve, reading, what_flips)
+                                                       on_curve, reading)
+from theory.feature_purification.what_flips import NAMES, Flip, chain, mechanism, what_flips
 
-from planted.feature_purification import changed, no_flips, phase_runs, planted_config, planted_run
+from planted.feature_purification import changed, phase_runs, planted_config, planted_run
 
 
 def slope(d, radius):
@@ -58,6 +60,28 @@ def test_the_formula_is_the_radius_of_a_planted_network():
     assert exact == pytest.approx(active * first_order_radius(d, active, ratio), rel=0.01)
 
 
+# --- its verdicts ------------------------------------------------------------------------
+
+
+def test_r1_holds_for_radii_with_the_exponents_of_the_readings(rng):
+    finding = confront(phase_runs(rng))
+    assert finding.verdict == HOLDS, finding.caveats
+    assert abs(finding.measured) < 0.05
+
+
+@pytest.mark.parametrize("network, other", [("linear", -0.25), ("clean", -0.2),
+                                            ("adversarial", -0.5)])
+def test_r1_fails_where_one_network_has_another_exponent(rng, network, other):
+    def exponent(name, power):
+        return other if name == network else reading(name, power)
+    finding = confront(phase_runs(rng, exponent))
+    assert finding.verdict == FAILS
+    farthest = max((other - reading(network, power)
+                    for power in POWERS), key=abs)
+    assert finding.measured == pytest.approx(farthest, abs=0.05)
+    assert NAMES[network] in finding.measurements[0].name
+
+
 # --- which runs it takes ------------------------------------------------------------------
 
 
@@ -68,8 +92,8 @@ def test_a_size_lies_on_every_curve_whose_power_rounds_to_its_k(rng):
 
 
 def test_three_sizes_or_a_factor_below_four_are_outside(rng):
-    few = confront(phase_runs(rng, sizes=(64, 128, 512)), no_flips)
-    near = confront(phase_runs(rng, sizes=(64, 100, 128, 250)), no_flips)
+    few = confront(phase_runs(rng, sizes=(64, 128, 512)))
+    near = confront(phase_runs(rng, sizes=(64, 100, 128, 250)))
     assert few.verdict == near.verdict == OUTSIDE
     assert "at least 4 different sizes" in few.caveats[0]
     assert "a factor 4 apart" in near.caveats[0]
@@ -77,7 +101,7 @@ def test_three_sizes_or_a_factor_below_four_are_outside(rng):
 
 def test_runs_off_the_curves_are_left_out_and_named(rng):
     runs = phase_runs(rng, powers=(0.4,)) + phase_runs(rng, powers=(0.2,), sizes=(4096,))
-    finding = confront(runs, no_flips)
+    finding = confront(runs)
     assert finding.verdict == HOLDS
     assert any("(4096, 5): not fulfilled: k is round(d^a)" in note for note in finding.caveats)
     assert sum("is not tested" in note for note in finding.caveats) == 3
@@ -88,7 +112,7 @@ def test_another_family_is_measured_but_decides_nothing(rng):
         return -0.1
     runs = phase_runs(rng) + [renamed(run, "desk") for run in
                               phase_runs(rng, flat, powers=(0.45,))]
-    finding = confront(runs, no_flips)
+    finding = confront(runs)
     assert finding.verdict == HOLDS
     extra = [part for part in finding.measurements if part.name.startswith("desk runs, ")]
     assert [part.measured for part in extra] == pytest.approx([-0.1] * 3, abs=0.05)
@@ -103,14 +127,14 @@ def renamed(run, family):
 def test_seeds_that_straddle_the_edge_do_not_hold(rng):
     def at_the_edge(network, power):
         return reading(network, power) + 0.14
-    finding = confront(phase_runs(rng, at_the_edge, noise=0.2), no_flips)
+    finding = confront(phase_runs(rng, at_the_edge, noise=0.2))
     assert finding.verdict == FAILS
 
 
 def test_the_headline_is_the_worst_and_every_exponent_is_measured(rng):
     def one_off(network, power):
         return reading(network, power) + (0.3 if (network, power) == ("clean", 0.45) else 0.0)
-    finding = confront(phase_runs(rng, one_off), no_flips)
+    finding = confront(phase_runs(rng, one_off))
     assert finding.measurements[0].name == ("farthest from its reading: clean network, a = 0.45, "
                                             "by")
     assert finding.measured == pytest.approx(0.3, abs=0.05)
@@ -119,8 +143,7 @@ def test_the_headline_is_the_worst_and_every_exponent_is_measured(rng):
 
 
 def test_a_radius_that_no_attack_reached_has_no_exponent(rng):
-    finding = confront([changed(run, adversarial={"r50": math.inf}) for run in phase_runs(rng)],
-                       no_flips)
+    finding = confront([changed(run, adversarial={"r50": math.inf}) for run in phase_runs(rng)])
     assert finding.verdict == OUTSIDE
     assert "positive numbers" in finding.caveats[0]
 
@@ -130,7 +153,7 @@ def test_the_formula_of_finite_sizes_is_measured_beside_the_readings(rng):
     runs = [changed(run, clean={"r50": first_order_radius(
         run.config.d, run.summary["p"] * run.config.d, run.summary["p"])})
         for run in phase_runs(rng)]
-    finding = confront(runs, no_flips)
+    finding = confront(runs)
     beside = [part for part in finding.measurements if "clean network" in part.name
               and "of the formula at these sizes" in part.name]
     assert len(beside) == 4
@@ -205,34 +228,45 @@ def test_a_network_of_equal_neurons_has_the_active_features_and_ratio_it_was_giv
     assert 0.5 < margin < 1.5
 
 
-def test_the_chain_of_exponents_is_that_of_its_parts(rng):
+def flip(**changes):
+    """A mechanism that is written down."""
+    names = ("shifted", "opened", "closed", "pure", "mixture", "feature", "loser")
+    return Flip(dict.fromkeys(names, 0.5), 1.0, 1.0, 1.0, 1.0, 1.0)._replace(**changes)
+
+
+def test_the_chain_of_exponents_is_that_of_its_parts():
     """Flips planted with the exponents behind the reading show those, beside the brackets."""
-    def flips(run, network):
-        d, power = run.config.d, 0.4
-        return no_flips(run, network)._replace(slope=d**0.3, active=d**power, dense=d**-0.6)
-    finding = confront(phase_runs(rng, powers=(0.4,)), flips)
-    chain = next(note for note in finding.caveats if note.startswith("exponents from end to end"))
-    assert chain.endswith("a = 0.4: 0.00 (0.00), 0.30 (0.30), 0.40 (0.40), -0.60 (-0.60)")
+    low, high = Size("lottery", 64, 5), Size("lottery", 512, 12)
+    seen = {size: flip(slope=size.d**0.3, active=size.d**0.4, dense=size.d**-0.6)
+            for size in (low, high)}
+    assert chain(0.4, low, high, seen) == "0.00 (0.00), 0.30 (0.30), 0.40 (0.40), -0.60 (-0.60)"
 
 
 @pytest.mark.parametrize("mixture, clean, purified", [
     (0.9, "as its reading", "not as its reading"), (0.1, "not as its reading", "as its reading")])
-def test_the_caveats_say_whether_the_reading_has_the_mechanism_right(rng, mixture, clean, purified):
-    def flips(run, network):
-        flip = no_flips(run, network)
-        return flip._replace(shares=flip.shares | {"mixture": mixture})
-    notes = confront(phase_runs(rng), flips).caveats
-    for name, expected in (("clean", clean), ("purified", purified)):
-        said = next(note for note in notes if note.startswith(f"what flips the {name} network"))
+def test_the_caveats_say_whether_the_reading_has_the_mechanism_right(mixture, clean, purified):
+    for network, expected in (("clean", clean), ("adversarial", purified)):
+        said = mechanism(network, {Size("lottery", 64, 4): flip(
+            shares=flip().shares | {"mixture": mixture})})
+        assert said.startswith(f"what flips the {NAMES[network]} at r50")
         assert f"dense mixtures, {expected} assumes" in said
         assert f"{100 * mixture:.0f} % goes through dense mixtures" in said
+
+
+def test_runs_without_weights_say_so_and_runs_with_weights_say_what_flips_them(rng, monkeypatch):
+    bare = phase_runs(rng)
+    assert "what flips the networks is not told: the runs hold no weights" in confront(bare).caveats
+    monkeypatch.setattr(phase_picture, "what_flips", lambda run, network: flip())
+    notes = confront([changed(run, arrays={"weights_clean": np.eye(2)}) for run in bare]).caveats
+    assert sum(note.startswith("what flips the ") for note in notes) == 2
+    assert sum(note.startswith("exponents from end to end") for note in notes) == 1
 
 
 # --- the figure ---------------------------------------------------------------------------
 
 
 def test_the_figure_has_a_panel_for_each_power_with_its_exponents(rng):
-    picture = confront(phase_runs(rng), no_flips).data
+    picture = confront(phase_runs(rng)).data
     assert [panel.xlabel for panel in picture.panels] == [
         f"$d$, with $k = d^{{{power:g}}}$" for power in POWERS]
     figure = draw(picture)

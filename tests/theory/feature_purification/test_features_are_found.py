@@ -1,0 +1,32 @@
+"""A1: each feature has its neuron where it is planted, and none with another dictionary."""
+
+import numpy as np
+
+from theory.claim import FAILS, HOLDS
+from theory.feature_purification.features_are_found import confront, features_found
+
+from planted.feature_purification import changed
+
+
+def test_a1_holds_where_every_feature_has_its_neuron(found):
+    finding = confront(found)
+    assert finding.verdict == HOLDS, finding.caveats
+    assert finding.measured > 0.95
+
+
+def test_a1_fails_with_a_shuffled_dictionary(found):
+    shuffled = []
+    for run in found:
+        Q = np.linalg.qr(np.random.default_rng(1).standard_normal((run.config.d,) * 2))[0]
+        shuffled.append(changed(run, arrays={"dictionary": Q}))
+    finding = confront(shuffled)
+    assert finding.verdict == FAILS
+    assert finding.measured < 0.1
+
+
+def test_a_feature_is_found_only_where_its_coefficient_stands_out(rng):
+    d = 50
+    assert features_found(np.eye(d), None, np.ones(d)) == 1.0
+    assert features_found(rng.standard_normal((1000, d)), None, np.ones(d)) == 0.0
+    half = np.concatenate([np.eye(d)[:25], rng.standard_normal((100, d)) / 10])
+    assert features_found(half, None, np.ones(d)) == 0.5

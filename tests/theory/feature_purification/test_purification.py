@@ -1,0 +1,18 @@
+"""A6: mixtures that are taken out, and mixtures that stay."""
+
+import pytest
+
+from theory.claim import FAILS, HOLDS
+from theory.feature_purification.purification import confront
+
+
+def test_a6_holds_where_the_mixtures_are_taken_out(planted):
+    finding = confront(planted)
+    assert finding.verdict == HOLDS, finding.caveats
+    assert finding.measured > 15.0
+
+
+def test_a6_fails_for_an_unpurified_network(unpurified):
+    finding = confront(unpurified)
+    assert finding.verdict == FAILS
+    assert finding.measured == pytest.approx(1.0)
