@@ -9,7 +9,7 @@ Adversarial training starts from the clean network and keeps its bias, as in All
 import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.worst_case import require_adversary
@@ -114,9 +114,9 @@ def _batches(data: DataModel | Batches, network: Network, batch_size: int, seed:
     """Return the source of batches, made from a data model if need be."""
     require_int("batch_size", batch_size, low=1)
     if hasattr(data, "batch"):
-        return data
+        return cast(Batches, data)
     if hasattr(data, "sample"):
-        return FreshBatches(data, batch_size, seed, network.weights.dtype)
+        return FreshBatches(cast(DataModel, data), batch_size, seed, network.weights.dtype)
     hint = (": a finite set of samples is a TrainingSet" if hasattr(data, "X") else "")
     raise TypeError("data: expected a data model with sample(n, rng, dtype) or batches with "
                     f"batch(step), got a value of type {type(data).__name__}{hint}")

@@ -5,7 +5,7 @@ or certifies takes ``(network, batch, adversary, ...)``.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from simulator.randomness import Role, stream
 __all__ = ["Adversary"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Adversary:
     """Who attacks: where it may go, how it searches, and from which random stream.
 
@@ -38,36 +38,22 @@ class Adversary:
     """
 
     ball: Ball
-    attacks: Mapping[str, Attack] = field(default=None)  # type: ignore[assignment]
-    strong: Mapping[str, Attack] = field(default_factory=dict, kw_only=True)
-    seed: int = field(default=0, kw_only=True)
-    chunk: int = field(default=1000, kw_only=True)
+    attacks: Mapping[str, Attack]
+    strong: Mapping[str, Attack]
+    seed: int
+    chunk: int
 
-    def __post_init__(self) -> None:
-        if not hasattr(self.ball, "steepest"):
-            raise TypeError(f"ball: expected a ball such as L2Ball(0.1), got {self.ball!r}")
-        attacks = self.attacks
-        if isinstance(attacks, type):
-            raise TypeError(f"attacks: expected an attack, got the class {attacks.__name__}: "
-                            f"write {attacks.__name__}()")
-        if attacks is None:
-            attacks = gradient_attacks()
-        elif hasattr(attacks, "perturb"):
-            attacks = {type(attacks).__name__.lower(): attacks}
-        for name, named in (("attacks", attacks), ("strong", self.strong)):
-            if not isinstance(named, Mapping):
-                raise TypeError(f"{name}: expected an attack, or attacks by name such as "
-                                f"{{'fgm': FGM()}}, got {named!r}")
-            if "clean" in named:
-                raise ValueError(f'{name}: expected other names, got "clean": it names the input '
-                                 "itself")
-            for word, attack in named.items():
-                if not hasattr(attack, "perturb"):
-                    raise TypeError(f"{name}: expected {word!r} to have a method perturb, "
-                                    f"got {attack!r}")
-        object.__setattr__(self, "attacks", dict(attacks))
-        require_int("seed", self.seed, low=0)
-        require_int("chunk", self.chunk, low=1)
+    def __init__(self, ball: Ball, attacks: Attack | Mapping[str, Attack] | None = None, *,
+                 strong: Mapping[str, Attack] | None = None, seed: int = 0,
+                 chunk: int = 1000) -> None:
+        if isinstance(ball, type) or not hasattr(ball, "steepest"):
+            raise TypeError(f"ball: expected a ball such as L2Ball(0.1), got {ball!r}")
+        settings = {"ball": ball, "attacks": _by_name("attacks", attacks),
+                    "strong": _by_name("strong", {} if strong is None else strong),
+                    "seed": require_int("seed", seed, low=0),
+                    "chunk": require_int("chunk", chunk, low=1)}
+        for name, value in settings.items():  # frozen from here on
+            object.__setattr__(self, name, value)
 
     def at(self, radius: float) -> "Adversary":
         """Return the same adversary in the ball of another radius."""
@@ -88,3 +74,23 @@ class Adversary:
     def worst_case(self, network: Network, batch: Batch, key: int = 0) -> WorstCase:
         """Return what the attacks found together; see :func:`worst_case`."""
         return worst_case(network, batch, self, key=key)
+
+
+def _by_name(name: str, attacks: Attack | Mapping[str, Attack] | None) -> dict[str, Attack]:
+    """Return attacks by name, or raise in one line."""
+    if attacks is None:
+        return gradient_attacks()
+    if isinstance(attacks, type):
+        raise TypeError(f"{name}: expected an attack, got the class {attacks.__name__}: "
+                        f"write {attacks.__name__}()")
+    if not isinstance(attacks, Mapping):
+        if not hasattr(attacks, "perturb"):
+            raise TypeError(f"{name}: expected an attack, or attacks by name such as "
+                            f"{{'fgm': FGM()}}, got {attacks!r}")
+        attacks = {type(attacks).__name__.lower(): attacks}
+    if "clean" in attacks:
+        raise ValueError(f'{name}: expected other names, got "clean": it names the input itself')
+    for word, attack in attacks.items():
+        if isinstance(attack, type) or not hasattr(attack, "perturb"):
+            raise TypeError(f"{name}: expected {word!r} to have a method perturb, got {attack!r}")
+    return dict(attacks)

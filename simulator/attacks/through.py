@@ -45,11 +45,11 @@ class ThroughSmoothedGates:
             require_real("widths", width, low=0.0)
 
     def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
-                rng: Rng | None = None) -> Perturbation:
+                rng: Rng) -> Perturbation:
         """Return the perturbation with the smallest true margin over all widths."""
+        rng = require_generator("rng", rng)  # one for all widths
         if not isinstance(network, LinearizedReLU):
             return self.attack.perturb(network, X, y, ball, rng)
-        rng = None if rng is None else require_generator("rng", rng)  # one for all widths
         best = BestFound(network, X, y)
         blind = []
         for width in self.widths:
@@ -74,10 +74,11 @@ class InSpan:
     attack: Attack
 
     def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
-                rng: Rng | None = None) -> Perturbation:
+                rng: Rng) -> Perturbation:
         """Return what the attack finds, in the coordinates of X."""
         basis, inside = require_reads_patches(network).in_span()
-        result = self.attack.perturb(inside, X @ basis.T, y, ball, rng)
+        result = self.attack.perturb(inside, X @ basis.T, y, ball,
+                                     require_generator("rng", rng))
         return Perturbation(result.delta @ basis, result.zero_gradients)
 
 
@@ -95,9 +96,9 @@ class Borrowed:
     source: Network
 
     def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
-                rng: Rng | None = None) -> Perturbation:
+                rng: Rng) -> Perturbation:
         """Return the perturbation of the source; ``network`` is not used."""
-        return self.attack.perturb(self.source, X, y, ball, rng)
+        return self.attack.perturb(self.source, X, y, ball, require_generator("rng", rng))
 
 
 def require_reads_patches(network: Network) -> SmoothedReLUCNN:

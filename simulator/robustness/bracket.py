@@ -294,16 +294,16 @@ class _Court:
         return self._certified(index, "branching")
 
     def _certified(self, index: int, method: str) -> Iterator[int]:
-        ball = self.adversary.ball.with_radius(self.radii[index])
+        adversary = self.adversary.at(self.radii[index])
         known = self.known
         rows = known.open_rows(index)
         for row in rows[rows > known.row]:
             beat()
             one = np.array([row])
             X, y = self.X[one], self.y[one]
-            bounds = certify(self.network, Batch(X, y), ball, start=known.delta[index, one],
+            bounds = certify(self.network, Batch(X, y), adversary, start=known.delta[index, one],
                              methods=(method,), **self.options)
-            known.delta[index, one] = ball.project(bounds.delta)
+            known.delta[index, one] = adversary.ball.project(bounds.delta)
             reached = self.network.margins(X + known.delta[index, one], y)
             if reached[0] <= 0.0:  # the search of the certificate is an attack too
                 known.break_from(index, one, np.array([self.judges.index("search")]))
