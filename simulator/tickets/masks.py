@@ -19,11 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.checks import require_choice, require_real
-from simulator.tickets.search import Dynamics, kept_count, largest
+from simulator.checks import require_choice, require_int, require_real
+from simulator.tickets.dynamics import Dynamics
 
-__all__ = ["Rescaling", "lottery_mask", "magnitude_mask", "neuron_mask", "random_mask",
-           "rescaling", "saliency_mask", "snip_mask"]
+__all__ = ["Rescaling", "kept_count", "largest", "lottery_mask", "magnitude_mask", "neuron_mask",
+           "random_mask", "rescaling", "saliency_mask", "snip_mask"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,21 @@ def rescaling(rule: str, keep: float, bias: float) -> Rescaling:
     require_real("keep", keep, low=0.0, high=1.0, open_low=True)
     scale = 1.0 if rule == "none" else keep**-0.5
     return Rescaling(scale, bias * scale if rule == "outputs" else bias)
+
+
+def kept_count(shape: tuple[int, ...], keep: float) -> int:
+    """Return how many weights a keep fraction leaves: at least one."""
+    require_real("keep", keep, low=0.0, high=1.0, open_low=True)
+    return max(1, round(keep * float(np.prod(shape))))
+
+
+def largest(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the mask of the ``count`` largest scores, shape of scores; ties by position."""
+    count = require_int("count", count, low=0, high=scores.size)
+    order = np.argsort(-scores, axis=None, kind="stable")
+    mask = np.zeros(scores.size, bool)
+    mask[order[:count]] = True
+    return mask.reshape(scores.shape)
 
 
 def random_mask(shape: tuple[int, int], keep: float, rng: np.random.Generator) -> np.ndarray:

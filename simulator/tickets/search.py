@@ -1,180 +1,27 @@
 """Tickets: masks at initialisation under which training goes as it does without them.
 
 A dynamics-preserving ticket (Shi et al., arXiv 2202.06488) keeps a given number of the weights
-of the symmetric ReLU network such that, on adversarial examples x~ of the dense network,
+of the symmetric ReLU network such that, on adversarial examples of the dense network, outputs and
+empirical tangent kernel are nearly those of the dense network: the objective J of
+:mod:`simulator.tickets.dynamics` is small. The same outputs and the same kernel give the same first
+steps of (adversarial) gradient descent.
 
-    J(mask) = (1/n) ||f_mask(x~) - f(x~)||^2 + (gamma / n)^2 ||K_mask(x~, x~) - K(x~, x~)||_F^2
-
-is small: the same outputs and the same empirical tangent kernel give the same first steps of
-(adversarial) gradient descent. The masked kernel is that of
-:class:`~simulator.networks.masked.MaskedReLU` by its kept weights,
-
-    K_mask(x, x') = s^2 sum_i g_i g'_i <mask_i o x, mask_i o x'>,
-
-with the gates g of the masked network. The search is straight-through: real scores, of which the
-largest make the mask, follow the gradient of J by the mask,
-
-    dJ/dmask_ij = (2/n) sum_n (f_mask - f)_n s g_ni w_ij x_nj
-                  + 2 (gamma s / n)^2 sum_nn' (K_mask - K)_nn' g_ni g_n'i x_nj x_n'j,
-
-taken at fixed gates and with mask^2 = mask, which is true of a mask and makes the kernel linear
-in it (a reading: the paper relaxes its masks in its own way). Gates do move with the mask; the
-swaps of :mod:`simulator.tickets.swaps` see that. The masks it competes with are in
+The search is straight-through: real scores, of which the largest make the mask, follow the
+gradient of J by the mask, taken at fixed gates. Gates do move with the mask; the swaps of
+:mod:`simulator.tickets.swaps` see that. The masks it competes with are in
 :mod:`simulator.tickets.masks`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from simulator.checks import require_array, require_int, require_real
-from simulator.jit import kernel
-from simulator.networks.masked import MaskedForward, MaskedPasses, require_mask
+from simulator.checks import require_int, require_real
+from simulator.heartbeat import beat
+from simulator.tickets.dynamics import Dynamics
+from simulator.tickets.masks import kept_count, largest
 
-__all__ = ["Dynamics", "Gap", "kept_count", "largest", "masked_kernel", "straight_through"]
-
-
-def kept_count(shape: tuple[int, ...], keep: float) -> int:
-    """Return how many weights a keep fraction leaves: at least one."""
-    require_real("keep", keep, low=0.0, high=1.0, open_low=True)
-    return max(1, round(keep * float(np.prod(shape))))
-
-
-def largest(scores: np.ndarray, count: int) -> np.ndarray:
-    """Return the mask of the ``count`` largest scores, shape of scores; ties by position."""
-    count = require_int("count", count, low=0, high=scores.size)
-    order = np.argsort(-scores, axis=None, kind="stable")
-    mask = np.zeros(scores.size, bool)
-    mask[order[:count]] = True
-    return mask.reshape(scores.shape)
-
-
-def masked_kernel(weights: np.ndarray, mask: np.ndarray, bias: float, X: np.ndarray,
-                  scale: float = 1.0) -> np.ndarray:
-    """Return the tangent kernel of a masked network, float64, shape (n, n).
-
-    Neuron by neuron over the samples that open it: memory for the kernel itself and the lists of
-    open gates, never an (n, m d) Jacobian.
-
-    Parameters
-    ----------
-    weights : ndarray, shape (m, d)
-    mask : ndarray of bool, shape (m, d)
-    bias : float
-    X : ndarray, shape (n, d)
-    scale : float
-        s.
-    """
-    X = require_array("X", X, (None, np.shape(weights)[1]), dtype=np.dtype(np.float64))
-    dynamics = Dynamics(weights, bias, X)
-    return dynamics.outputs_and_kernel(require_mask(mask, dynamics.weights.shape), scale, bias)[1]
-
-
-@dataclass(frozen=True)
-class Gap:
-    """How far a masked network is from the dense one at some inputs.
-
-    Attributes
-    ----------
-    outputs : float
-        ``||f_mask - f||^2 / n``.
-    kernel : float
-        ``||K_mask - K||_F^2 / n^2``.
-    relative_outputs, relative_kernel : float
-        ``||f_mask - f|| / ||f||`` and ``||K_mask - K||_F / ||K||_F``.
-    """
-
-    outputs: float
-    kernel: float
-    relative_outputs: float
-    relative_kernel: float
-
-
-class Dynamics:
-    """Outputs and kernel of a dense network at some inputs, as the target of a mask.
-
-    Parameters
-    ----------
-    weights : ndarray, shape (m, d)
-        The dense initialisation W.
-    bias : float
-        b.
-    X : ndarray, shape (n, d)
-        Inputs x~.
-    """
-
-    def __init__(self, weights: np.ndarray, bias: float, X: np.ndarray) -> None:
-        self.weights = require_array("weights", weights, (None, None), why="one row a neuron",
-                                     dtype=np.dtype(np.float64))
-        self.bias = require_real("bias", bias, low=0.0)
-        self.X = require_array("X", X, (None, self.weights.shape[1]),
-                               why="the inputs of the network", dtype=np.dtype(np.float64))
-        if len(self.X) == 0:
-            raise ValueError("X: expected at least one input, got none: the gap is a mean")
-
-    @cached_property
-    def _dense(self) -> tuple[np.ndarray, np.ndarray]:
-        everything = np.ones(self.weights.shape, bool)
-        return self.outputs_and_kernel(everything, 1.0, self.bias)
-
-    @property
-    def outputs(self) -> np.ndarray:
-        """f of the dense network, shape (n,)."""
-        return self._dense[0]
-
-    @property
-    def target(self) -> np.ndarray:
-        """K of the dense network, shape (n, n)."""
-        return self._dense[1]
-
-    def gap(self, mask: np.ndarray, scale: float = 1.0, bias: float | None = None) -> Gap:
-        """Return how far the masked network is from the dense one; ``bias`` replaces b."""
-        bias = self.bias if bias is None else bias
-        f, K = self.outputs_and_kernel(require_mask(mask, self.weights.shape), scale, bias)
-        n = len(self.X)
-        f_error, K_error = np.linalg.norm(f - self.outputs), np.linalg.norm(K - self.target)
-        return Gap(float(f_error**2 / n), float((K_error / n) ** 2),
-                   float(f_error / np.linalg.norm(self.outputs)),
-                   float(K_error / np.linalg.norm(self.target)))
-
-    def gradient(self, mask: np.ndarray, scale: float = 1.0, bias: float | None = None,
-                 gamma: float = 1.0, output_weight: float = 1.0) -> np.ndarray:
-        """Return ``output_weight * d(outputs)/dmask + gamma^2 * d(kernel)/dmask``, shape (m, d).
-
-        Of the parts of :class:`Gap`, at fixed gates, by every entry of the mask, kept or not.
-        """
-        mask = require_mask(mask, self.weights.shape)
-        passes, done = self._pass(mask, scale, self.bias if bias is None else bias)
-        n, K = len(self.X), np.zeros((len(self.X),) * 2)
-        _kernel(passes.columns, passes.rows, done.starts, done.samples, self.X, K)
-        G = np.zeros_like(self.weights)
-        _gradient(self.weights, done.starts, done.samples, self.X,
-                  (2.0 * output_weight * scale / n) * (done.f - self.outputs),
-                  2.0 * (gamma * scale / n) ** 2 * (scale**2 * K - self.target), G)
-        return G
-
-    def saliency(self, mask: np.ndarray) -> np.ndarray:
-        """Return ``<K, dK/dmask>_F``, shape (m, d): what each weight is for the kernel's size."""
-        passes, done = self._pass(require_mask(mask, self.weights.shape), 1.0, self.bias)
-        G, K = np.zeros_like(self.weights), np.zeros((len(self.X),) * 2)
-        _kernel(passes.columns, passes.rows, done.starts, done.samples, self.X, K)
-        _gradient(self.weights, done.starts, done.samples, self.X, np.zeros(len(self.X)), K, G)
-        return G
-
-    def outputs_and_kernel(self, mask: np.ndarray, scale: float,
-                           bias: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return f (n,) and K (n, n) of the masked network."""
-        passes, done = self._pass(mask, scale, bias)
-        K = np.zeros((len(self.X),) * 2)
-        _kernel(passes.columns, passes.rows, done.starts, done.samples, self.X, K)
-        return done.f, scale**2 * K
-
-    def _pass(self, mask: np.ndarray, scale: float,
-              bias: float) -> tuple[MaskedPasses, MaskedForward]:
-        passes = MaskedPasses(mask)
-        return passes, passes.forward(self.weights, bias, scale * self.X)
+__all__ = ["straight_through"]
 
 
 def straight_through(examples: Callable[[int], Dynamics], scores: np.ndarray, keep: float,
@@ -216,6 +63,7 @@ def straight_through(examples: Callable[[int], Dynamics], scores: np.ndarray, ke
         scores = scores.mean(axis=1, keepdims=True)
     count, unit = kept_count(scores.shape, keep), float(scores.std()) or 1.0
     for step in range(steps):
+        beat()
         mask = np.repeat(largest(scores, count), d // scores.shape[1], axis=1)
         gradient = examples(step).gradient(mask, scale, bias, gamma, output_weight)
         if whole_neurons:
@@ -227,49 +75,3 @@ def straight_through(examples: Callable[[int], Dynamics], scores: np.ndarray, ke
         size = rate * unit * (1.0 - step / steps)
         scores -= size / np.sqrt(np.mean(gradient**2)) * gradient
     return np.repeat(largest(scores, count), d // scores.shape[1], axis=1)
-
-
-@kernel
-def _kernel(columns, rows, starts, samples, X, K):
-    """K += sum_i g_i g'_i <mask_i o x, mask_i o x'>: the open samples of a neuron in pairs."""
-    n = len(X)
-    Z, sums = np.empty((X.shape[1], n), X.dtype), np.empty(n, X.dtype)
-    for i in range(len(rows) - 1):
-        first, kept = rows[i], rows[i + 1] - rows[i]
-        opened = samples[starts[i]:starts[i + 1]]
-        count = len(opened)
-        for q in range(kept):
-            for p in range(count):
-                Z[q, p] = X[opened[p], columns[first + q]]
-        for p in range(count):  # sums over q run through contiguous memory, for all pairs of p
-            sums[p:count] = 0.0
-            for q in range(kept):
-                z, here = Z[q], Z[q, p]
-                for r in range(p, count):
-                    sums[r] += here * z[r]
-            line = K[opened[p]]
-            for r in range(p, count):
-                line[opened[r]] += sums[r]
-    for p in range(n):  # samples are ascending: only the upper half was written
-        for r in range(p):
-            K[p, r] = K[r, p]
-
-
-@kernel
-def _gradient(W, starts, samples, X, e, E, G):
-    """G_ij = sum over open n of e_n w_ij x_nj + sum over open n, n' of E_nn' x_nj x_n'j."""
-    m, d = W.shape
-    mixed = np.empty(d, X.dtype)
-    for i in range(m):
-        opened, g, w = samples[starts[i]:starts[i + 1]], G[i], W[i]
-        for p in range(len(opened)):
-            x, line = X[opened[p]], E[opened[p]]
-            here, middle = e[opened[p]], line[opened[p]]
-            for j in range(d):
-                mixed[j] = here * w[j] + middle * x[j]
-            for r in range(p + 1, len(opened)):  # E is symmetric: pairs count twice
-                other, twice = X[opened[r]], 2.0 * line[opened[r]]
-                for j in range(d):
-                    mixed[j] += twice * other[j]
-            for j in range(d):
-                g[j] += x[j] * mixed[j]

@@ -1,7 +1,7 @@
 """Greedy swaps: improve a ticket one pair of weights at a time, gates and all.
 
 A proposal drops one kept weight and keeps one dropped weight, of the same neuron or of two. It is
-accepted if the objective of :mod:`simulator.tickets.search` falls,
+accepted if the objective of :mod:`simulator.tickets.dynamics` falls,
 
     J(mask) = output_weight ||f_mask - f||^2 / n + (gamma / n)^2 ||K_mask - K||_F^2,
 
@@ -13,11 +13,14 @@ two samples open it, so one proposal costs a few microseconds.
 import numpy as np
 
 from simulator.checks import require_real
+from simulator.heartbeat import beat
 from simulator.jit import kernel
 from simulator.networks.masked import require_mask
-from simulator.tickets.search import Dynamics
+from simulator.tickets.dynamics import Dynamics
 
 __all__ = ["greedy_swaps", "propose_neuron_swaps", "propose_swaps"]
+
+HEARD = 100  # swaps between two signs of life: a few microseconds to a millisecond each
 
 
 def propose_swaps(mask: np.ndarray, count: int, rng: np.random.Generator,
@@ -97,39 +100,117 @@ def greedy_swaps(dynamics: Dynamics, mask: np.ndarray, swaps: np.ndarray, scale:
     m, d = mask.shape
     if len(swaps) and ((swaps < [0, -1, 0, -1]).any() or (swaps >= [m, d, m, d]).any()):
         raise ValueError(f"swaps: expected rows below {m} and columns below {d}, got others")
-    n = len(dynamics.X)
+    n, X = len(dynamics.X), scale * dynamics.X
     f, K = dynamics.outputs_and_kernel(mask, scale, bias)
-    accepted = _swap(dynamics.weights, mask, swaps, scale * dynamics.X, bias,
-                     f - dynamics.outputs, K - dynamics.target, output_weight / n,
-                     (gamma / n) ** 2)
-    return mask, int(accepted)
+    errors = np.vstack([K - dynamics.target, f - dynamics.outputs])
+    factors = np.array([output_weight / n, (gamma / n) ** 2])
+    accepted = 0
+    for start in range(0, len(swaps), HEARD):
+        beat()
+        accepted += int(_swap(dynamics.weights, mask, swaps[start:start + HEARD], X, bias, errors,
+                              factors))
+    return mask, accepted
+
+
+# In the kernels X is scaled, K_mask = sum_i g_i g'_i <mask_i o s x, mask_i o s x'>; ``errors``
+# (n + 1, n) holds K_mask - K, of which the upper half alone is read, and below it f_mask - f;
+# ``factors`` are those of the squared errors of outputs and kernel; ``room`` (d + 1, n) is scratch.
 
 
 @kernel
-def _swap(W, mask, swaps, X, b, e, E, output_factor, kernel_factor):
-    """``X`` is scaled: K_mask = sum_i g_i g'_i <mask_i o s x, mask_i o s x'>."""
+def _swap(W, mask, swaps, X, b, errors, factors):
+    """Try swaps in order, in place; return how many were kept."""
     n, d = X.shape
-    u, Z = np.empty(n, X.dtype), np.empty((d, n), X.dtype)
-    opened = np.empty(n, np.int64)
+    room, opened = np.empty((d + 1, n), X.dtype), np.empty(n, np.int64)
     accepted = 0
     for t in range(len(swaps)):
         i, j, k, l = swaps[t]
         if _keeps(mask, i, j) == _keeps(mask, k, l):
             continue
-        change = 0.0
-        for turn in range(2):  # swap, and if that does not help swap back
-            for sign in (-1.0, 1.0):
-                change += _take(W, mask, i, X, b, sign, u, Z, opened, e, E, output_factor,
-                                kernel_factor)
-                if k != i:
-                    change += _take(W, mask, k, X, b, sign, u, Z, opened, e, E, output_factor,
-                                    kernel_factor)
-                if sign < 0.0:
-                    _exchange(mask, i, j, k, l)
-            if turn == 0 and change < 0.0:
-                accepted += 1
-                break
+        if _exchange(W, mask, swaps[t], X, b, room, opened, errors, factors) < 0.0:
+            accepted += 1
+        else:  # and back
+            _exchange(W, mask, swaps[t], X, b, room, opened, errors, factors)
     return accepted
+
+
+@kernel
+def _exchange(W, mask, swap, X, b, room, opened, errors, factors):
+    """Exchange two entries of the mask, or two neurons, and return the change of J."""
+    i, j, k, l = swap
+    change = _put(W, mask, i, X, b, -1.0, room, opened, errors, factors)
+    if k != i:
+        change += _put(W, mask, k, X, b, -1.0, room, opened, errors, factors)
+    if j >= 0:
+        mask[i, j], mask[k, l] = mask[k, l], mask[i, j]
+    else:
+        for q in range(mask.shape[1]):
+            mask[i, q], mask[k, q] = mask[k, q], mask[i, q]
+    change += _put(W, mask, i, X, b, 1.0, room, opened, errors, factors)
+    if k != i:
+        change += _put(W, mask, k, X, b, 1.0, room, opened, errors, factors)
+    return change
+
+
+@kernel
+def _put(W, mask, i, X, b, sign, room, opened, errors, factors):
+    """Add (sign 1) or take away (-1) neuron i in the errors; return the change of J."""
+    n, d = X.shape
+    u = room[d]
+    if not _pre_activations(W[i], mask[i], X, u):
+        return 0.0
+    change, count = 0.0, 0
+    e = errors[n]
+    for row in range(n):
+        if abs(u[row]) > b:
+            add = sign * (u[row] - b if u[row] > 0.0 else u[row] + b)
+            change += factors[0] * add * (2.0 * e[row] + add)
+            e[row] += add
+            opened[count] = row
+            count += 1
+    if factors[1] == 0.0:
+        return change
+    return _put_kernel(mask[i], X, sign, room, opened[:count], errors, factors[1], change)
+
+
+@kernel
+def _pre_activations(w, kept, X, u):
+    """``u_n = <kept o w, x_n>``; False if no weight is kept."""
+    some = False
+    for j in range(len(w)):
+        if kept[j]:
+            for row in range(len(u)):
+                if some:
+                    u[row] += w[j] * X[row, j]
+                else:
+                    u[row] = w[j] * X[row, j]
+            some = True
+    return some
+
+
+@kernel
+def _put_kernel(kept, X, sign, room, opened, errors, factor, change):
+    """Add the pairs of samples that open a neuron to K_mask - K, and to the change of J."""
+    d, count, size = X.shape[1], len(opened), 0
+    for j in range(d):
+        if kept[j]:
+            for p in range(count):
+                room[size, p] = X[opened[p], j]
+            size += 1
+    sums = room[d]
+    for p in range(count):
+        sums[p:count] = 0.0
+        for q in range(size):
+            z, z_p = room[q], room[q, p]
+            for r in range(p, count):
+                sums[r] += z_p * z[r]
+        line = errors[opened[p]]
+        for r in range(p, count):
+            add = sign * sums[r]
+            twice = 1.0 if r == p else 2.0
+            change += twice * factor * add * (2.0 * line[opened[r]] + add)
+            line[opened[r]] += add
+    return change
 
 
 @kernel
@@ -141,60 +222,3 @@ def _keeps(mask, i, j):
         if mask[i, q]:
             return True
     return False
-
-
-@kernel
-def _exchange(mask, i, j, k, l):
-    if j >= 0:
-        mask[i, j], mask[k, l] = mask[k, l], mask[i, j]
-    else:
-        for q in range(mask.shape[1]):
-            mask[i, q], mask[k, q] = mask[k, q], mask[i, q]
-
-
-@kernel
-def _take(W, mask, i, X, b, sign, u, Z, opened, e, E, output_factor, kernel_factor):
-    """Add (sign 1) or take away (-1) neuron i in the errors e, E; return the change of J."""
-    n, d = X.shape
-    kept = 0
-    for j in range(d):
-        if mask[i, j]:
-            u_weight = W[i, j]
-            if kept == 0:
-                for row in range(n):
-                    u[row] = u_weight * X[row, j]
-            else:
-                for row in range(n):
-                    u[row] += u_weight * X[row, j]
-            kept += 1
-    if kept == 0:
-        return 0.0
-    change, count = 0.0, 0
-    for row in range(n):
-        if abs(u[row]) > b:
-            add = sign * (u[row] - b if u[row] > 0.0 else u[row] + b)
-            change += output_factor * add * (2.0 * e[row] + add)
-            e[row] += add
-            opened[count] = row
-            count += 1
-    if kernel_factor == 0.0:
-        return change
-    q = 0
-    for j in range(d):
-        if mask[i, j]:
-            for p in range(count):
-                Z[q, p] = X[opened[p], j]
-            q += 1
-    for p in range(count):
-        u[p:count] = 0.0  # no longer needed
-        for q in range(kept):
-            z, here = Z[q], Z[q, p]
-            for r in range(p, count):
-                u[r] += here * z[r]
-        line = E[opened[p]]
-        for r in range(p, count):
-            add = sign * u[r]
-            twice = 1.0 if r == p else 2.0
-            change += twice * kernel_factor * add * (2.0 * line[opened[r]] + add)
-            line[opened[r]] += add  # the upper half of E is all that is read
-    return change

@@ -25,8 +25,8 @@ from simulator.protocols import Batch
 from simulator.robustness.accuracy import accuracy_curves
 from simulator.robustness.bracket import bracket
 from simulator.robustness.critical_radius import critical_radius
+from simulator.tickets.dynamics import Dynamics
 from simulator.tickets.masks import lottery_mask, magnitude_mask, snip_mask
-from simulator.tickets.search import Dynamics
 from simulator.tickets.swaps import greedy_swaps, propose_swaps
 
 N, D, M, P = 12, 6, 15, 3

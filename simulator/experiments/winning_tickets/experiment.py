@@ -23,9 +23,10 @@ from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.ntk.frozen_flow import FrozenFlow, frozen_flow
 from simulator.protocols import Batch
 from simulator.randomness import Role, stream
+from simulator.tickets.dynamics import Dynamics
 from simulator.tickets.masks import (Rescaling, lottery_mask, magnitude_mask, neuron_mask,
                                      random_mask, rescaling, saliency_mask, snip_mask)
-from simulator.tickets.search import Dynamics, straight_through
+from simulator.tickets.search import straight_through
 from simulator.tickets.swaps import greedy_swaps, propose_swaps
 
 __all__ = ["FLOW_TIMES", "SEARCHES", "Search", "TicketExperiment"]

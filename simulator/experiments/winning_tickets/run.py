@@ -35,8 +35,8 @@ from simulator.networks.masked import MaskedReLU
 from simulator.runs.folder import RunFolder
 from simulator.runs.run import Run, write_run
 from simulator.runs.stages import Arrays, Progress, Stage, Tick, run_stages, silent
+from simulator.tickets.dynamics import Dynamics
 from simulator.tickets.masks import Rescaling
-from simulator.tickets.search import Dynamics
 from simulator.training import train
 
 __all__ = ["CONFIG", "check", "cost", "find_mask", "simulate", "train_network"]

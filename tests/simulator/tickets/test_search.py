@@ -5,9 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.heartbeat import listening
 from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.ntk.empirical import empirical_ntk
 from simulator.tickets import masks
-from simulator.tickets.search import Dynamics, kept_count, largest, masked_kernel, straight_through
+from simulator.tickets.dynamics import Dynamics
+from simulator.tickets.masks import kept_count, largest
+from simulator.tickets.search import straight_through
 from simulator.tickets.swaps import greedy_swaps, propose_neuron_swaps, propose_swaps
 
 from references import tickets as naive
@@ -19,6 +23,10 @@ def case(seed=0, n=5, m=6, d=4, keep=0.5):
     rng = np.random.default_rng(seed)
     W, X = rng.standard_normal((m, d)), rng.standard_normal((n, d))
     return W, rng.random((m, d)) < keep, X
+
+
+def masked_kernel(W, mask, b, X, scale=1.0):
+    return Dynamics(W, b, X).outputs_and_kernel(mask, scale, b)[1]
 
 
 def large(seed=0, n=60, m=80, d=20):
@@ -56,10 +64,9 @@ def test_the_full_mask_has_the_kernel_of_the_dense_network():
 
 
 def test_the_full_mask_has_the_kernel_of_the_ntk_module():
-    ntk = pytest.importorskip("simulator.ntk.empirical")
     W, mask, X = case(2, n=9, m=30, d=8)
     np.testing.assert_allclose(masked_kernel(W, np.ones_like(mask), B, X),
-                               ntk.empirical_ntk(SymmetricReLU(W, B), X), rtol=1e-12, atol=1e-13)
+                               empirical_ntk(SymmetricReLU(W, B), X), rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("gamma, output_weight", [(0.0, 1.0), (1.3, 0.0), (0.8, 0.6)])
@@ -103,6 +110,19 @@ def test_the_gap_is_zero_for_the_full_mask_and_one_for_none():
     assert full.outputs == full.kernel == 0.0
     nothing = dynamics.gap(np.zeros_like(mask))
     assert nothing.relative_kernel == nothing.relative_outputs == 1.0
+
+
+def test_every_step_and_every_hundred_swaps_are_heard():
+    dynamics, rng = large()
+    beats = []
+    with listening(lambda: beats.append(1)):
+        mask = straight_through(lambda step: dynamics, rng.random((80, 20)), 0.3, steps=3)
+    assert len(beats) >= 3
+    beats.clear()
+    with listening(lambda: beats.append(1)):
+        greedy_swaps(dynamics, mask, propose_swaps(mask, 1000, rng))
+    assert len(beats) >= 10
+    assert repr(dynamics) == "Dynamics(n=60, m=80, d=20, bias=0.7)"
 
 
 def test_bad_input_is_told():
