@@ -116,7 +116,7 @@ def _batches(data: DataModel | Batches, network: Network, batch_size: int, seed:
     if hasattr(data, "batch"):
         return cast(Batches, data)
     if hasattr(data, "sample"):
-        return FreshBatches(cast(DataModel, data), batch_size, seed, network.weights.dtype)
+        return FreshBatches(data, batch_size, seed, network.weights.dtype)
     hint = (": a finite set of samples is a TrainingSet" if hasattr(data, "X") else "")
     raise TypeError("data: expected a data model with sample(n, rng, dtype) or batches with "
                     f"batch(step), got a value of type {type(data).__name__}{hint}")
@@ -155,4 +155,5 @@ def _shown(steps: range, progress: bool) -> Iterable[int]:
         return steps
     from tqdm.auto import tqdm  # light where no bar is asked for
 
-    return tqdm(steps, desc="training", unit="step")
+    bar: Iterable[int] = tqdm(steps, desc="training", unit="step")
+    return bar

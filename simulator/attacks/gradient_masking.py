@@ -125,7 +125,7 @@ def gradient_masking(network: Network, batch: Batch, adversary: Adversary, *,
         stalled=float(np.mean((earlier - white_box < 0.01 * clean)
                               & (_alignment(network, X, y, ball, delta) < 0.5))),
         spread=float(np.median(spread)), steps=tuple(steps),
-        curve=tuple(float(found.mean()) for found, _ in curve))
+        curve=tuple(float(reached.mean()) for reached, _ in curve))
 
 
 def _alignment(network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
@@ -133,5 +133,6 @@ def _alignment(network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
     """How far ``delta`` goes along the gradient at its end, 1 where no step promises more."""
     downhill = -network.margin_gradient(X + delta, y)
     best = (downhill * ball.steepest(downhill)).reshape(len(X), -1).sum(axis=1)
-    here = (downhill * delta).reshape(len(X), -1).sum(axis=1)
-    return np.divide(here, best, out=np.zeros_like(best), where=best > 0.0)
+    gained = (downhill * delta).reshape(len(X), -1).sum(axis=1)
+    aligned: np.ndarray = np.divide(gained, best, out=np.zeros_like(best), where=best > 0.0)
+    return aligned

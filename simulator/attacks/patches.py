@@ -134,7 +134,8 @@ class _Target:
         return gradient
 
     def _difference(self, A: np.ndarray) -> np.ndarray:
-        return A[self.rows, :, self.own] - A[self.rows, :, self.other]
+        difference: np.ndarray = A[self.rows, :, self.own] - A[self.rows, :, self.other]
+        return difference
 
     def _take(self, delta: np.ndarray, values: np.ndarray) -> None:
         worse = values < self.least

@@ -158,6 +158,7 @@ class BestFound:
         """Take the perturbation where it is worse; return the margins' gradient there."""
         beat()
         X = self.X + delta
+        gradient: np.ndarray
         if hasattr(self.network, "margins_and_gradient"):  # one forward pass instead of two
             margins, gradient = self.network.margins_and_gradient(X, self.y)
         else:
@@ -181,4 +182,5 @@ def against(direction: np.ndarray, X: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return ``-y_n v`` for each sample, shape of X."""
     direction = require_array("direction", direction, X.shape[1:], why="the shape of one input",
                               dtype=X.dtype)
-    return -y.reshape((-1,) + (1,) * direction.ndim) * direction
+    moves: np.ndarray = -y.reshape((-1,) + (1,) * direction.ndim) * direction
+    return moves
