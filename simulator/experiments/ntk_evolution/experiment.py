@@ -4,6 +4,7 @@ The experiments of Loo, Hasani, Amini & Rus (arXiv 2210.12030), on the data and 
 Allen-Zhu & Li (arXiv 2005.10190).
 """
 
+import copy
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -18,12 +19,13 @@ from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
 from simulator.experiments.ntk_evolution.config import NTKConfig
+from simulator.experiments.parts import require_kind, require_parts
 from simulator.features import Decomposition, decompose
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.linearized import LinearizedReLU
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.ntk.empirical import empirical_ntk
-from simulator.protocols import Attack, Batch, Network
+from simulator.protocols import Attack, Batch, DataModel, Network
 from simulator.randomness import Role, stream
 
 __all__ = ["DATA", "MODES", "NTKExperiment"]
@@ -40,20 +42,29 @@ class NTKExperiment:
     Parameters
     ----------
     config : NTKConfig
+    network, data, attack : objects or None
+        In the place of those of the config: the network is copied before it is trained, and the
+        attack is the one trained against.
+        Both pairs of runs then start from the network, on samples of their own.
 
     Raises
     ------
     TypeError, ValueError
-        Settings that do not fit together.
+        Settings that do not fit together, a network or data of another kind.
     """
 
-    def __init__(self, config: NTKConfig) -> None:
+    def __init__(self, config: NTKConfig, *, network: Network | None = None,
+                 data: DataModel | None = None, attack: Attack | None = None) -> None:
+        require_parts(network=network, data=data, attack=attack)
+        self.given = require_kind("network", network, SymmetricReLU,
+                                  "its kernel is known in closed form")
+        self.data = require_kind("data", data, SparseCoding, "the pure kernel needs the codes of "
+                                 "the samples") or SparseCoding.of(config)
         self.config = config
         self.dtype = np.dtype(config.dtype)
-        self.data = SparseCoding.of(config)
         self.ball = L2Ball(config.tau)
-        self.attack: Attack = (FGM() if config.training_attack == "fgm"
-                               else PGD(config.training_pgd_steps))
+        self.attack: Attack = attack or (FGM() if config.training_attack == "fgm"
+                                         else PGD(config.training_pgd_steps))
         # a label margin that no code reaches must be told now, not after the folder is made
         self.data.sample(1, stream(config.seed, Role.CALIBRATION))
 
@@ -115,13 +126,15 @@ class NTKExperiment:
     def initial_network(self, run: int = 1) -> SymmetricReLU:
         """The network before phase 1."""
         config = self.config
+        if self.given is not None:
+            return copy.deepcopy(self.given)
         return SymmetricReLU.initialise(
             config.m, config.d, config.init_scale, stream(self.seed_of(run), Role.INITIALISATION),
             bias=config.bias, dtype=self.dtype)
 
     def network(self, weights: np.ndarray) -> SymmetricReLU:
         """A network of this run with given weights."""
-        return SymmetricReLU(weights, self.config.bias)
+        return SymmetricReLU(weights, (self.config if self.given is None else self.given).bias)
 
     def network_of(self, phase: str, arrays: Mapping[str, np.ndarray]) -> SymmetricReLU:
         """A network of a finished run at the end of phase 1, from its arrays."""
@@ -137,14 +150,14 @@ class NTKExperiment:
 
     def training_adversary(self, mode: str) -> Adversary | None:
         """Who attacks in phase 1; see :data:`MODES`."""
-        return Adversary(self.ball, self.attack) if mode == "adversarial" else None
+        return Adversary(self.ball, {"training": self.attack}) if mode == "adversarial" else None
 
     def frozen_adversary(self, data: str) -> Adversary | None:
         """Who attacks in phase 2; see :data:`DATA`."""
         attacks: dict[str, Attack] = {
             "masked": self.attack,
             "adversarial": ThroughSmoothedGates(self.attack, TRAINING_WIDTHS)}
-        return Adversary(self.ball, attacks[data]) if data in attacks else None
+        return Adversary(self.ball, {data: attacks[data]}) if data in attacks else None
 
     def kernel(self, weights: np.ndarray) -> np.ndarray:
         """The empirical NTK of such a network on the probe samples."""

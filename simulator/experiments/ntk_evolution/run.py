@@ -17,6 +17,7 @@ Allen-Zhu & Li (arXiv 2005.10190). What a run leaves is told in
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def check(config: NTKConfig) -> None:
 
 
 def simulate(config: NTKConfig, folder: RunFolder | None = None,
-             progress: Progress = silent) -> Run:
+             progress: Progress = silent, **parts: Any) -> Run:
     """Run both phases, from the folder's checkpoint if there is one.
 
     Parameters
@@ -56,6 +57,9 @@ def simulate(config: NTKConfig, folder: RunFolder | None = None,
         Where checkpoints and results go; None keeps everything in memory.
     progress : callable
         Called with (steps done, steps in all, what is being done); may raise Stopped.
+    **parts
+        ``network``, ``data``, ``attack`` in the place of those of the config; see
+        :class:`NTKExperiment`. With them a run belongs to no folder.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def simulate(config: NTKConfig, folder: RunFolder | None = None,
     Diverged, Stopped, RunError
         See :func:`simulator.runs.stages.run_stages`.
     """
-    experiment = NTKExperiment(config)
+    experiment = NTKExperiment(config, **parts)
     stages = _stages(experiment)
     done = run_stages(config, stages, folder, progress)
     return write_run(finished_run(experiment, done), folder, sum(stage.steps for stage in stages))

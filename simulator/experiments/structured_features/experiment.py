@@ -5,6 +5,7 @@ one ``v_y`` of each class, a convolutional network with a smoothed ReLU, and per
 patch within a ball of radius epsilon.
 """
 
+import copy
 from collections.abc import Mapping
 from functools import cached_property
 from typing import NamedTuple
@@ -20,9 +21,10 @@ from simulator.attacks.worst_case import worst_case
 from simulator.balls import PatchL2Ball
 from simulator.data.batches import TrainingSet
 from simulator.data.patches import PatchData, random_features
+from simulator.experiments.parts import require_kind, require_parts
 from simulator.experiments.structured_features.config import TRAININGS, StructuredConfig
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
-from simulator.protocols import Attack, Batch
+from simulator.protocols import Attack, Batch, DataModel, Network
 from simulator.randomness import Role, stream
 
 __all__ = ["StructuredExperiment", "Training", "correlations", "parts_of"]
@@ -55,24 +57,29 @@ class StructuredExperiment:
     Parameters
     ----------
     config : StructuredConfig
+    network, data, attack : objects or None
+        In the place of those of the config: the network is copied before it is trained, and the
+        attack is the one trained against.
 
     Raises
     ------
     TypeError, ValueError
-        Settings that do not fit together.
+        Settings that do not fit together, a network or data of another kind, parts for races.
     """
 
-    def __init__(self, config: StructuredConfig) -> None:
+    def __init__(self, config: StructuredConfig, *, network: Network | None = None,
+                 data: DataModel | None = None, attack: Attack | None = None) -> None:
+        require_parts(network=network, data=data, attack=attack)
+        self.given = require_kind("network", network, SmoothedReLUCNN,
+                                  "what it learns is read off its filters")
+        self.data = require_kind("data", data, PatchData,
+                                 "what is learned are its features") or _data(config)
+        if config.races and (network, data, attack) != (None, None, None):
+            raise ValueError("races: expected 0 beside a network, data or an attack, got "
+                             f"{config.races}: races make their own")
         self.config = config
         self.dtype = np.dtype(config.dtype)
-        features = None
-        if config.features == "random":
-            features = random_features(config.classes, config.d,
-                                       stream(config.seed, Role.DICTIONARY))
-        self.data = PatchData(
-            config.d, np.full(config.robust_patches, config.alpha),
-            np.full(config.nonrobust_patches, config.beta), config.classes, config.jitter,
-            config.noise, features)
+        self.given_attack = attack
         self.ball = PatchL2Ball(config.epsilon)
         self.batches = TrainingSet(self.data, config.training_samples, config.training_samples,
                                    config.seed, self.dtype)
@@ -118,13 +125,16 @@ class StructuredExperiment:
     def initial_network(self) -> SmoothedReLUCNN:
         """The network before training."""
         config = self.config
+        if self.given is not None:
+            return copy.deepcopy(self.given)
         return SmoothedReLUCNN.initialise(
             config.classes, config.m, config.d, config.init_scale, config.q, config.rho,
             stream(config.seed, Role.INITIALISATION), self.dtype)
 
     def network(self, weights: np.ndarray) -> SmoothedReLUCNN:
         """A network of this run with given weights, which are kept, not copied."""
-        return SmoothedReLUCNN(weights, self.config.q, self.config.rho)
+        model = self.config if self.given is None else self.given
+        return SmoothedReLUCNN(weights, model.q, model.rho)
 
     def network_of(self, phase: str, arrays: Mapping[str, np.ndarray]) -> SmoothedReLUCNN:
         """A network of a finished run, from its arrays: a training, or "start"."""
@@ -153,12 +163,23 @@ class StructuredExperiment:
         attacks: dict[str, Attack] = {
             "one_step": Ascent(self.config.ascent_size), "pgd": InSpan(PGD(steps, ("random",))),
             "multi_start": PatchSearch(steps=steps, restarts=self.config.restarts)}
-        return Adversary(self.ball, attacks[name]) if name in attacks else None
+        attack = attacks.get(name)
+        return None if attack is None else Adversary(
+            self.ball, {name: self.given_attack or attack})
 
     def learning_rate(self, name: str) -> float:
         """The eta of a training."""
         coarse = name in ("standard", "one_step")
         return self.config.learning_rate if coarse else self.config.fine_learning_rate
+
+
+def _data(config: StructuredConfig) -> PatchData:
+    features = None
+    if config.features == "random":
+        features = random_features(config.classes, config.d, stream(config.seed, Role.DICTIONARY))
+    return PatchData(config.d, np.full(config.robust_patches, config.alpha),
+                     np.full(config.nonrobust_patches, config.beta), config.classes,
+                     config.jitter, config.noise, features)
 
 
 def correlations(network: SmoothedReLUCNN, data: PatchData) -> dict[str, float]:

@@ -106,7 +106,8 @@ def first_feature(kappa: np.ndarray, starts: np.ndarray, q: int) -> np.ndarray:
     q : int
     """
     u, v = np.moveaxis(np.maximum(starts, 0.0) ** (q - 2), -1, 0)  # below 0 nothing grows
-    return kappa[:, None, None] * v > u
+    wins: np.ndarray = kappa[:, None, None] * v > u
+    return wins
 
 
 def fit_transition(kappa: np.ndarray, wins: np.ndarray) -> Transition:

@@ -11,6 +11,7 @@ run leaves is told in :mod:`simulator.experiments.structured_features.summary`.
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def check(config: StructuredConfig) -> None:
 
 
 def simulate(config: StructuredConfig, folder: RunFolder | None = None,
-             progress: Progress = silent) -> Run:
+             progress: Progress = silent, **parts: Any) -> Run:
     """Do a run, from the folder's checkpoint if there is one.
 
     Parameters
@@ -51,6 +52,9 @@ def simulate(config: StructuredConfig, folder: RunFolder | None = None,
         Where checkpoints and results go; None keeps everything in memory.
     progress : callable
         Called with (steps done, steps in all, what is being done); may raise Stopped.
+    **parts
+        ``network``, ``data``, ``attack`` in the place of those of the config; see
+        :class:`StructuredExperiment`. With them a run belongs to no folder.
 
     Returns
     -------
@@ -62,7 +66,7 @@ def simulate(config: StructuredConfig, folder: RunFolder | None = None,
     Diverged, Stopped, RunError
         See :func:`simulator.runs.stages.run_stages`.
     """
-    experiment = StructuredExperiment(config)
+    experiment = StructuredExperiment(config, **parts)
     stages = _race_stages(config) if config.races else _training_stages(experiment)
     done = run_stages(config, stages, folder, progress)
     run = (race_run(config, done["races"]["races"]) if config.races

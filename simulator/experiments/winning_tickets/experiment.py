@@ -4,7 +4,7 @@ The experiments of Shi et al. (arXiv 2202.06488), on the data and the network of
 (arXiv 2005.10190).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -17,11 +17,12 @@ from simulator.attacks.through import Borrowed
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
+from simulator.experiments.parts import require_kind, require_parts
 from simulator.experiments.winning_tickets.config import MASKS, RULES, TicketConfig
 from simulator.networks.masked import MaskedReLU
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.ntk.frozen_flow import FrozenFlow, frozen_flow
-from simulator.protocols import Batch
+from simulator.protocols import Attack, Batch, DataModel, Network
 from simulator.randomness import Role, stream
 from simulator.tickets.dynamics import Dynamics
 from simulator.tickets.masks import (Rescaling, lottery_mask, magnitude_mask, neuron_mask,
@@ -64,16 +65,26 @@ class TicketExperiment:
     Parameters
     ----------
     config : TicketConfig
+    network, data, attack : objects or None
+        In the place of those of the config: the network is copied before it is trained, and the
+        attack is the one trained against.
 
     Raises
     ------
     TypeError, ValueError
-        Settings that do not fit together.
+        Settings that do not fit together, a network or data of another kind.
     """
 
-    def __init__(self, config: TicketConfig) -> None:
+    def __init__(self, config: TicketConfig, *, network: Network | None = None,
+                 data: DataModel | None = None, attack: Attack | None = None) -> None:
+        require_parts(network=network, data=data, attack=attack)
+        self.given = require_kind("network", network, SymmetricReLU,
+                                  "masks are of its hidden weights")
+        self.data = require_kind("data", data, SparseCoding, "it is attacked along its dense "
+                                 "direction") or SparseCoding.of(config)
         self.config = config
-        self.data = SparseCoding.of(config)
+        self.bias = config.bias if self.given is None else self.given.bias
+        self.attack: Attack = attack or FGM()
         self.ball = L2Ball(config.tau)
         # a label margin that no code reaches must be told now, not after the folder is made
         self.data.sample(1, stream(config.seed, Role.CALIBRATION))
@@ -83,6 +94,8 @@ class TicketExperiment:
     def initial(self) -> np.ndarray:
         """W at initialisation, float64, shape (m, d)."""
         config = self.config
+        if self.given is not None:
+            return self.given.weights.astype(np.float64)
         return SymmetricReLU.initialise(config.m, config.d, config.init_scale,
                                         stream(config.seed, Role.INITIALISATION)).weights
 
@@ -124,18 +137,23 @@ class TicketExperiment:
             is trained.
         """
         if not common:
-            return Adversary(self.ball, FGM())
-        dense = SymmetricReLU(self.initial.astype(self.config.dtype), self.config.bias)
-        return Adversary(self.ball, Borrowed(FGM(), dense))
+            return Adversary(self.ball, {"own": self.attack})
+        dense = SymmetricReLU(self.initial.astype(self.config.dtype), self.bias)
+        return Adversary(self.ball, {"common": Borrowed(self.attack, dense)})
 
     @property
     def everything(self) -> tuple[np.ndarray, Rescaling]:
         """The mask and the rescaling of the dense network."""
-        return np.ones(self.initial.shape, bool), Rescaling(1.0, self.config.bias)
+        return np.ones(self.initial.shape, bool), Rescaling(1.0, self.bias)
 
     def network(self, mask: np.ndarray, rule: Rescaling) -> MaskedReLU:
         """A masked network at initialisation."""
         return MaskedReLU(self.initial.astype(self.config.dtype), mask, rule.bias, rule.scale)
+
+    def network_of(self, phase: str, arrays: Mapping[str, np.ndarray]) -> MaskedReLU:
+        """Raise ValueError: a ticket run keeps no weights."""
+        raise ValueError(f"{phase}: expected a run that stores its weights, got a ticket run: it "
+                         "stores masks' numbers alone (experiment.network(mask, rule) makes one)")
 
     def objective(self, mask: np.ndarray, rule: Rescaling) -> float:
         """J of a mask at the validation samples."""
@@ -153,7 +171,7 @@ class TicketExperiment:
         trained : ndarray, shape (m, d)
             The dense weights after training; the lottery alone looks at them.
         """
-        rules = [rescaling(rule, keep, self.config.bias)
+        rules = [rescaling(rule, keep, self.bias)
                  for rule in RULES[self.config.rescaling]]
         if name in SEARCHES:
             found = [(self._ticket(name, keep, rule), rule) for rule in rules]
@@ -208,7 +226,7 @@ class TicketExperiment:
     def _initial_gradient(self) -> np.ndarray:
         """Gradient of the loss of the dense initialisation at adversarial examples."""
         dynamics, y = self._dynamics(self.config.test_samples, Role.MASK, len(MASKS))
-        return SymmetricReLU(self.initial, self.config.bias).loss_gradient(dynamics.X, y)[1]
+        return SymmetricReLU(self.initial, self.bias).loss_gradient(dynamics.X, y)[1]
 
     def _examples(self, step: int) -> Dynamics:
         """The target of a step of the search, kept for the next search."""
@@ -221,6 +239,6 @@ class TicketExperiment:
         """The dense initialisation at its own adversarial examples, and their labels."""
         rng = stream(self.config.seed, role, step)
         batch = self.data.sample(n, rng)
-        network = SymmetricReLU(self.initial, self.config.bias)
+        network = SymmetricReLU(self.initial, self.bias)
         delta = FGM().perturb(network, batch.X, batch.y, self.ball, rng).delta
-        return Dynamics(self.initial, self.config.bias, batch.X + delta), batch.y
+        return Dynamics(self.initial, self.bias, batch.X + delta), batch.y

@@ -20,6 +20,7 @@ a run leaves is told in :mod:`simulator.experiments.winning_tickets.summary`.
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def check(config: TicketConfig) -> None:
 
 
 def simulate(config: TicketConfig, folder: RunFolder | None = None,
-             progress: Progress = silent) -> Run:
+             progress: Progress = silent, **parts: Any) -> Run:
     """Do a run, from the folder's checkpoint if there is one.
 
     Parameters
@@ -58,6 +59,9 @@ def simulate(config: TicketConfig, folder: RunFolder | None = None,
         Where checkpoints and results go; None keeps everything in memory.
     progress : callable
         Called with (steps done, steps in all, what is being done); may raise Stopped.
+    **parts
+        ``network``, ``data``, ``attack`` in the place of those of the config; see
+        :class:`TicketExperiment`. With them a run belongs to no folder.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def simulate(config: TicketConfig, folder: RunFolder | None = None,
     Diverged, Stopped, RunError
         See :func:`simulator.runs.stages.run_stages`.
     """
-    experiment = TicketExperiment(config)
+    experiment = TicketExperiment(config, **parts)
     stages = _stages(experiment)
     done = run_stages(config, stages, folder, progress)
     return write_run(finished_run(experiment, done), folder, sum(stage.steps for stage in stages))
@@ -195,7 +199,7 @@ def _kernel_moves(experiment: TicketExperiment, done: Mapping[str, Arrays],
                   saved: Arrays | None, tick: Tick) -> Arrays:
     """Return how far adversarial training moves the dense kernel: ``distance``, ``change``."""
     K, X = experiment.held_out.target, experiment.held_out.X
-    trained = Dynamics(done[DENSE.own]["weights"], experiment.config.bias, X).target
+    trained = Dynamics(done[DENSE.own]["weights"], experiment.bias, X).target
     cosine = np.sum(K * trained) / (np.linalg.norm(K) * np.linalg.norm(trained))
     change = np.linalg.norm(trained - K) / np.linalg.norm(K)
     return {"distance": np.array(1.0 - cosine), "change": np.array(change)}

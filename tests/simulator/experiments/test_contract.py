@@ -8,9 +8,11 @@ import math
 import numpy as np
 import pytest
 
+from simulator.attacks.gradient import FGM
 from simulator.errors import Stopped
 from simulator.experiments import PAPERS, config_of, experiment_module, preset, preset_names
 from simulator.experiments import stored as load
+from simulator.networks.linear import LinearClassifier
 from simulator.runs.folder import RunFolder
 
 SMALL = {
@@ -44,8 +46,8 @@ def small(name, **changes):
     return config_of(preset("smoke", name) | SMALL[name] | changes)
 
 
-def simulate(config, *arguments):
-    return experiment_module(config.MODEL).simulate(config, *arguments)
+def simulate(config, *arguments, **parts):
+    return experiment_module(config.MODEL).simulate(config, *arguments, **parts)
 
 
 class Listener:
@@ -158,6 +160,23 @@ def test_the_tables_show_what_the_summary_has_and_fit_a_terminal(whole):
         label = max(len(words) for words, _ in table.rows)
         longest = [max(map(len, head.split())) for head in table.columns]
         assert label + sum(max(8, width) + 2 for width in longest) <= 100
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parts_of_ones_own_are_taken_or_refused_in_a_line(name):
+    config = small(name)
+    experiment = config.experiment()
+    network = experiment.network(*experiment.everything).plain if name == "winning_tickets" else (
+        experiment.initial_network())
+    network.weights *= 1.5
+    weights = network.weights.copy()
+    other = simulate(config, network=network, data=experiment.data, attack=FGM())
+    assert other.summary != simulate(config).summary
+    assert np.array_equal(network.weights, weights)  # a copy was trained
+    for part, message in ((FGM(), "network: expected an object with a method gradient_step"),
+                          (LinearClassifier(np.ones(config.d)), "network: expected a S")):
+        with pytest.raises(TypeError, match=message):
+            config.experiment(network=part)
 
 
 @pytest.mark.parametrize("name", NAMES)
