@@ -92,7 +92,7 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
     from scripts.benchmarking.comparison import CASES, Plan, memory
     from simulator.checks import require_choice, require_int
     from simulator.experiments.feature_purification.config import PurificationConfig
-    from simulator.experiments.feature_purification.experiment import Simulation
+    from simulator.experiments.feature_purification.experiment import PurificationExperiment
     from simulator.runs.machine import cores, physical_memory
     repeats = arguments.repeats if arguments.repeats is not None else 2 if arguments.quick else 9
     require_int("--repeats", repeats, low=1)
@@ -122,7 +122,7 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
         if memory(config) > physical_memory():
             raise ValueError(f"d={config.d}, m={config.m}: expected a size that fits into memory, "
                              f"got one of {memory(config) / 2**30:.3g} GiB for all processes")
-        Simulation(config)
+        PurificationExperiment(config)
         configs.append(config)
     if configs[0].threads > cores():
         raise ValueError(f"--threads: expected at most {cores()}, got {configs[0].threads}: there "

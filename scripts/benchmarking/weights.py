@@ -20,7 +20,7 @@ import numpy as np
 
 from simulator.attacks.adversary import Adversary
 from simulator.experiments.feature_purification.config import PurificationConfig
-from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.jit import fixed_threads
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.runs.config import config_hash
@@ -67,7 +67,7 @@ class Stages:
     """
 
     def __init__(self, config: PurificationConfig, folder: Path) -> None:
-        self.config, self.simulation = config, Simulation(config)
+        self.config, self.simulation = config, PurificationExperiment(config)
         self.path = folder / f"weights-{config_hash(config)}.npz"
         self.steps = config.clean_steps + config.adversarial_steps
         self.step_of = {"init": 0, "mid": config.clean_steps // 2, "end": self.steps}

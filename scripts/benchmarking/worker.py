@@ -41,9 +41,9 @@ class Worker:
     def prepare(self, config: dict[str, Any], weights: str) -> dict[str, Any]:
         """Take the settings of a size and the file of its weights."""
         from simulator.experiments.feature_purification.config import PurificationConfig
-        from simulator.experiments.feature_purification.experiment import Simulation
+        from simulator.experiments.feature_purification.experiment import PurificationExperiment
         self.config = PurificationConfig.from_settings(config)
-        self.batches = Simulation(self.config).batches
+        self.batches = PurificationExperiment(self.config).batches
         self.file = weights
         self.batch = self.batches.batch(0)
         self.samples = self.one.hand(self.batch.X, self.batch.y)

@@ -6,7 +6,7 @@ Attacks bound robust accuracy from above only;
 :func:`~simulator.robustness.bracket.bracket` bounds it from both sides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -32,7 +32,8 @@ def accuracy(network: Network, batch: Batch, *, chunk: int = 1000) -> float:
 
 
 def accuracy_curves(network: Network, batch: Batch, adversary: Adversary, *,
-                    radii: Sequence[float]) -> dict[str, np.ndarray]:
+                    radii: Sequence[float], saved: Mapping[str, np.ndarray] | None = None,
+                    tick: Callable[..., None] | None = None) -> dict[str, np.ndarray]:
     """Accuracy under each attack, and under the worst of all, at every radius.
 
     Parameters
@@ -43,6 +44,10 @@ def accuracy_curves(network: Network, batch: Batch, adversary: Adversary, *,
         The radius of its ball is not used.
     radii : sequence of float
         Ascending, at least 0.
+    saved : mapping of str to ndarray, or None
+        What an interrupted call of equal arguments kept: it goes on from there.
+    tick : callable or None
+        Called with (radii done, function that returns the arrays to go on from) after each.
 
     Returns
     -------
@@ -58,12 +63,16 @@ def accuracy_curves(network: Network, batch: Batch, adversary: Adversary, *,
     radii = require_radii("radii", radii)
     if "strongest" in adversary.attacks:
         raise ValueError('attacks: expected other names, got "strongest": it names their worst')
-    curves: dict[str, list[float]] = {name: [] for name in (*adversary.attacks, "strongest")}
-    broken = {name: np.zeros(len(batch), bool) for name in curves}
-    for index, radius in enumerate(radii):
-        result = worst_case(network, batch, adversary.at(radius), key=index)
-        for name in curves:
+    names = (*adversary.attacks, "strongest")
+    broken = np.zeros((len(names), len(radii), len(batch)), bool)
+    first = 0
+    if saved is not None:
+        broken, first = saved["broken"].copy(), int(saved["radii"])
+    for index in range(first, len(radii)):
+        result = worst_case(network, batch, adversary.at(radii[index]), key=index)
+        for place, name in enumerate(names):
             margins = result.margins if name == "strongest" else result.margins_of[name]
-            broken[name] |= ~(margins > 0.0)
-            curves[name].append(1.0 - float(broken[name].mean()))
-    return {name: np.array(curve) for name, curve in curves.items()}
+            broken[place, index:] |= ~(margins > 0.0)
+        if tick is not None:
+            tick(index + 1, lambda: {"broken": broken.copy(), "radii": np.array(index + 1)})
+    return {name: 1.0 - broken[place].mean(axis=1) for place, name in enumerate(names)}

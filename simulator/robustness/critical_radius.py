@@ -4,7 +4,7 @@ The attacks alone give an upper end. With the certificates there is a lower end 
 half of the samples are certified there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,9 @@ class CriticalRadius:
 
 
 def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
-                    tolerance: float = 0.01, limit: float = 1e3) -> CriticalRadius:
+                    tolerance: float = 0.01, limit: float = 1e3,
+                    saved: Mapping[str, np.ndarray] | None = None,
+                    tick: Callable[..., None] | None = None) -> CriticalRadius:
     """Find r50 by bisection on the attacked accuracy.
 
     Parameters
@@ -61,6 +63,10 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
         Width of the final interval, relative to its upper end.
     limit : float
         Give up above this radius.
+    saved : mapping of str to ndarray, or None
+        What an interrupted call of equal arguments kept: it goes on from there.
+    tick : callable or None
+        Called with (radii tried, function that returns the arrays to go on from) after each.
 
     Raises
     ------
@@ -75,41 +81,71 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
     require_real("tolerance", tolerance, low=0.0, open_low=True)
     require_real("limit", limit, low=0.0, open_low=True)
     require_samples(batch)
-    calls = 0
-
-    def broken_at(radius: float, broken: np.ndarray) -> np.ndarray:
-        nonlocal calls
-        alive = np.flatnonzero(~broken)
-        found = worst_case(network, batch[alive], adversary.at(radius), key=calls)
-        calls += 1
-        result = broken.copy()
-        result[alive] = ~(found.margins > 0.0)
-        return result
-
-    low_broken = ~(network.margins(batch.X, batch.y) > 0.0)
-    if low_broken.mean() >= 0.5:
+    broken = ~(network.margins(batch.X, batch.y) > 0.0)
+    if broken.mean() >= 0.5:
         return CriticalRadius(0.0, 0.0)
-    low, high = 0.0, adversary.ball.radius or 0.1
-    while (broken := broken_at(high, low_broken)).mean() < 0.5:
-        low, low_broken = high, broken
-        high *= 2.0
-        if high > limit:
-            return CriticalRadius(low, float("inf"))
-    while high - low > tolerance * high:
-        middle = 0.5 * (low + high)
-        if middle in (low, high):  # neighbouring numbers: no tolerance is finer
-            break
-        broken = broken_at(middle, low_broken)
+    search = _Search(0.0, float("inf"), adversary.ball.radius or 0.1, 0, broken)
+    if saved is not None:
+        search = _Search(*(float(end) for end in saved["ends"]), int(saved["tried"]),
+                         saved["broken"].copy())
+    while not search.is_over(tolerance, limit):
+        alive = np.flatnonzero(~search.broken)
+        found = worst_case(network, batch[alive], adversary.at(search.next), key=search.tried)
+        search.told(alive[~(found.margins > 0.0)])
+        if tick is not None:
+            tick(search.tried, search.arrays)
+    return CriticalRadius(search.low, search.high)
+
+
+@dataclass
+class _Search:
+    """A bisection in progress: doubling until half of the samples are broken, then halving.
+
+    Attributes
+    ----------
+    low, high : float
+        Fewer than half are broken at ``low``, at least half at ``high`` (infinite: not yet).
+    next : float
+        The radius to try.
+    tried : int
+        Radii tried so far.
+    broken : ndarray of bool, shape (n,)
+        Samples broken at ``low``.
+    """
+
+    low: float
+    high: float
+    next: float
+    tried: int
+    broken: np.ndarray
+
+    def is_over(self, tolerance: float, limit: float) -> bool:
+        if self.high == float("inf"):
+            return self.tried > 0 and self.next > limit
+        return (self.high - self.low <= tolerance * self.high
+                or self.next in (self.low, self.high))  # neighbours: no tolerance is finer
+
+    def told(self, rows: np.ndarray) -> None:
+        """Take note of the samples that broke at the radius tried."""
+        broken = self.broken.copy()
+        broken[rows] = True
+        self.tried += 1
         if broken.mean() < 0.5:
-            low, low_broken = middle, broken
+            self.low, self.broken = self.next, broken
         else:
-            high = middle
-    return CriticalRadius(low, high)
+            self.high = self.next
+        self.next = (2.0 * self.next if self.high == float("inf")
+                     else 0.5 * (self.low + self.high))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"ends": np.array([self.low, self.high, self.next]),
+                "tried": np.array(self.tried), "broken": self.broken.copy()}
 
 
 def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
-                      brackets: Sequence[Bracket], tolerance: float = 0.05,
-                      steps: int = 300) -> tuple[float, float]:
+                      brackets: Sequence[Bracket], tolerance: float = 0.05, steps: int = 300,
+                      saved: Mapping[str, np.ndarray] | None = None,
+                      tick: Callable[..., None] | None = None) -> tuple[float, float]:
     """Bound r50 from both sides: certified at ``low``, broken at ``high``.
 
     Parameters
@@ -125,6 +161,10 @@ def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary
         Width to which each end is bisected, relative to the upper end.
     steps : int
         Steps of the dual, which alone (without branching) certifies the lower end.
+    saved : mapping of str to ndarray, or None
+        What an interrupted call of equal arguments kept: it goes on from there.
+    tick : callable or None
+        Called with (radii tried, function that returns the arrays to go on from) after each.
 
     Returns
     -------
@@ -134,18 +174,26 @@ def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary
     """
     require_adversary(adversary)
     plain, X, y = in_double(network, batch)
-    samples = Batch(X, y)
-    high = critical_radius(plain, samples, adversary,
-                           tolerance=tolerance).high
-    high = min([high, *(found.radius for found in brackets if found.attacked <= 0.5)])
-    low = max([0.0, *(found.radius for found in brackets if found.certified > 0.5)])
-    top = min([high, *(found.radius for found in brackets if found.certified <= 0.5)])
+    samples, tried = Batch(X, y), 0
+    if saved is not None and "low" in saved:
+        low, top, high = float(saved["low"]), float(saved["top"]), float(saved["high"])
+        tried = int(saved["tried"])
+    else:
+        high = critical_radius(plain, samples, adversary, tolerance=tolerance, saved=saved,
+                               tick=tick).high
+        high = min([high, *(found.radius for found in brackets if found.attacked <= 0.5)])
+        low = max([0.0, *(found.radius for found in brackets if found.certified > 0.5)])
+        top = min([high, *(found.radius for found in brackets if found.certified <= 0.5)])
     while top < np.inf and top - low > tolerance * high:
         middle = 0.5 * (low + top)
         if _certifies_half(plain, samples, adversary.at(middle), steps):
             low = middle
         else:
             top = middle
+        tried += 1
+        if tick is not None:
+            kept = {"low": low, "top": top, "high": high, "tried": tried}
+            tick(tried, lambda: {name: np.array(value) for name, value in kept.items()})
     return low, high
 
 

@@ -13,7 +13,8 @@ from simulator.attacks.adversary import Adversary
 from simulator.attacks.worst_case import worst_case
 from simulator.experiments import preset
 from simulator.experiments.feature_purification.config import PurificationConfig
-from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
+from simulator.experiments.feature_purification.measured import evaluated, linear_radii
 from simulator.features import decompose, purification
 from simulator.networks.symmetric_relu import SymmetricReLU
 from theory.claim import Run
@@ -41,7 +42,7 @@ def planted_weights(d, ratio, seed):
 
 def lottery_weights(config, ratio):
     """Each feature grown in the neuron that starts with most of it; the others only decayed."""
-    start = Simulation(config).initial_network().weights
+    start = PurificationExperiment(config).initial_network().weights
     weights = 0.1 * start
     features = (1.0 - ratio) * np.eye(config.d) + ratio
     free = np.ones(len(start), bool)
@@ -58,16 +59,16 @@ def planted_run(d, k, seed, before=0.25, after=0.01, weights=None, **changes):
     ``weights`` gives both weight matrices instead.
     """
     config = planted_config(d, k, seed, **changes)
-    simulation = Simulation(config)
+    simulation = PurificationExperiment(config)
     clean, robust = weights or (planted_weights(d, before, seed), planted_weights(d, after, seed))
     labeler = simulation.data.signs
     summary = {"p": simulation.data.activation_probability, "tau": config.tau,
-               "linear_r50": simulation.linear_r50()}
+               "linear_r50": float(np.median(linear_radii(simulation)))}
     arrays = {"bias": np.array(BIAS), "labeler": labeler, "weights_clean": clean,
               "weights_adversarial": robust, "labels": simulation.test_set.y[:SHOWN]}
     for phase, matrix in (("clean", clean), ("adversarial", robust)):
         network = SymmetricReLU(matrix, BIAS)
-        summary[phase] = simulation.evaluate(network)
+        summary[phase] = evaluated(simulation, network)
         test = simulation.test_set
         adversary = Adversary(simulation.ball, simulation.attacks, seed=seed)
         arrays[f"perturbation_{phase}"] = worst_case(network, test[:SHOWN], adversary).delta

@@ -16,7 +16,7 @@ from scripts.benchmarking.weights import Stages
 from scripts.options import settings_of
 from simulator.errors import Stopped
 from simulator.experiments.feature_purification.config import PurificationConfig
-from simulator.experiments.feature_purification.experiment import simulate
+from simulator.experiments.feature_purification.run import simulate
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.runs.folder import RunFolder
 

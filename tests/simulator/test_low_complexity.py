@@ -14,7 +14,8 @@ from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
 from simulator.experiments import config_of
-from simulator.experiments.feature_purification.experiment import Simulation, simulate
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
+from simulator.experiments.feature_purification.run import simulate
 from simulator.low_complexity import (GRID, RADII, Learner, LearnerTask, learners_of, measure,
                                       measure_all)
 from simulator.networks.linear import LinearClassifier
@@ -156,9 +157,9 @@ def test_a_run_without_learners_is_what_it_was():
 
 def test_the_network_is_certified_at_the_radii_of_its_learners():
     config = small_config(learner_steps=1)
-    radii = Simulation(config).bracket_radii()
+    radii = PurificationExperiment(config).bracket_radii()
     assert {share * config.tau for share in RADII} <= set(radii)
-    assert 1.25 * config.tau not in Simulation(small_config()).bracket_radii()
+    assert 1.25 * config.tau not in PurificationExperiment(small_config()).bracket_radii()
 
 
 def test_the_command_prints_a_table_of_learners(tmp_path, capsys):

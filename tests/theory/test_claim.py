@@ -6,7 +6,7 @@ import math
 import pytest
 
 from simulator.experiments import stored
-from simulator.experiments.feature_purification.experiment import simulate
+from simulator.experiments.feature_purification.run import simulate
 from simulator.runs.folder import RunFolder
 from theory.claim import (FAILS, HOLDS, OUTSIDE, Claim, Measurement, Run, accepted_range, conclude,
                           corrected, outside)

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.randomness import Role, stream
 from theory.claim import Assumption, Run
 
@@ -63,6 +63,6 @@ def typical_margin(run: Run) -> float:
 
     The universal direction takes half of the samples across if it moves them by this much.
     """
-    data = Simulation(run.config).data
+    data = PurificationExperiment(run.config).data
     codes = data.sample(MARGIN_SAMPLES, stream(run.config.seed, Role.CALIBRATION)).codes
     return float(np.median(np.abs(codes @ data.signs)))

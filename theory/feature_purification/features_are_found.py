@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.features import cosines, decompose
 from theory.claim import Claim, Finding, Measurement, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
@@ -71,7 +71,7 @@ def initial_cosine(run: Run) -> float:
     """Mean cosine of the clean network's feature neurons with their initial weights."""
     arrays = run.arrays
     parts = decompose(arrays["weights_clean"], arrays.get("dictionary"), arrays["labeler"])
-    start = Simulation(run.config).initial_network().weights
+    start = PurificationExperiment(run.config).initial_network().weights
     return float(cosines(arrays["weights_clean"], start)[parts.is_feature_neuron].mean())
 
 

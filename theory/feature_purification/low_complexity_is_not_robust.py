@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.randomness import Role, stream
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
@@ -41,7 +41,7 @@ CODE_SAMPLES = 10_000
 
 def strong_features_decide(run: Run) -> float:
     """Return the share of labels that the strong features alone give, over fresh samples."""
-    data = Simulation(run.config).data
+    data = PurificationExperiment(run.config).data
     batch = data.sample(CODE_SAMPLES, stream(run.config.seed, Role.CALIBRATION))
     strong = batch.codes.copy()
     strong.data[np.abs(strong.data) < 1.0] = 0.0

@@ -13,7 +13,7 @@ import numpy as np
 
 from simulator.attacks.suites import quick_attacks
 from simulator.attacks.worst_case import worst_case
-from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.features import decompose
 from simulator.jit import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
@@ -60,7 +60,7 @@ def _recovered(run: Run) -> tuple[np.ndarray, np.ndarray, float]:
 
     The alignment is |cos| of the first singular direction with M w*.
     """
-    simulation, arrays = Simulation(run.config), run.arrays
+    simulation, arrays = PurificationExperiment(run.config), run.arrays
     few, bias = simulation.test_set[:SAMPLES], float(arrays["bias"])
     clean, adversarial = arrays["weights_clean"], arrays["weights_adversarial"]
     marked = decompose(clean, arrays.get("dictionary"), arrays["labeler"]).is_feature_neuron

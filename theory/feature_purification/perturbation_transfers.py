@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from simulator.attacks.worst_case import worst_case
-from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.jit import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
@@ -41,10 +41,10 @@ CLAIM = Claim(
     expected=1.0)
 RUNS = PERTURBATIONS
 
-Perturb = Callable[[Run, Simulation], np.ndarray]
+Perturb = Callable[[Run, PurificationExperiment], np.ndarray]
 
 
-def strongest(run: Run, simulation: Simulation) -> np.ndarray:
+def strongest(run: Run, simulation: PurificationExperiment) -> np.ndarray:
     """Return the strongest perturbations of the clean network on its test set, shape (n, d).
 
     They are those of the run's own attacked accuracy, found again from the same random stream.
@@ -70,7 +70,7 @@ def _transfer(group: Sequence[Run], perturb: Perturb) -> tuple[np.ndarray, np.nd
     """Return (seeds,) drops of the others, and of each network itself, over A."""
     others, own = [], []
     for run in group:
-        simulation = Simulation(run.config)
+        simulation = PurificationExperiment(run.config)
         test = simulation.test_set
         with fixed_threads(run.config.threads):
             moved = test.X + perturb(run, simulation)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.attacks.worst_case import worst_case
-from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.features import decompose
 from simulator.flips import flip_mechanism
 from simulator.jit import fixed_threads
@@ -58,7 +58,7 @@ def what_flips(run: Run, network: str) -> Flip:
     run : Run
     network : "clean" or "adversarial"
     """
-    simulation, arrays = Simulation(run.config), run.arrays
+    simulation, arrays = PurificationExperiment(run.config), run.arrays
     few = simulation.test_set[:FLIP_SAMPLES]
     X, y = few.X, few.y
     trained = simulation.network(arrays[f"weights_{network}"], float(arrays["bias"]))

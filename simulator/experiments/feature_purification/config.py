@@ -2,28 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from simulator.checks import require_int, require_real
-from simulator.runs.config import Config
+from simulator.checks import require_real
+from simulator.experiments.settings import SparseCodingSettings
+
+if TYPE_CHECKING:
+    from simulator.experiments.feature_purification.experiment import PurificationExperiment
 
 __all__ = ["CONFIG", "PurificationConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PurificationConfig(Config):
+class PurificationConfig(SparseCodingSettings):
     """One run: clean training, then adversarial training, then evaluation.
+
+    Beside the settings of :class:`~simulator.experiments.settings.SparseCodingSettings`:
 
     Attributes
     ----------
-    name : str
-        Label of the run folder; presets use their own name.
-    seed : int
-        Seed of every random stream.
-    d, k, m : int
-        Dimension, sparsity, neurons.
-    c_strong, c_weak, weak_low, weak_high, noise, label_margin : float
-        The data; see :class:`simulator.data.sparse_coding.SparseCoding`.
     dictionary : "identity" or "random"
         The features: unit vectors, or random orthonormal ones.
     labeler : "ones" or "signs"
@@ -69,17 +66,6 @@ class PurificationConfig(Config):
         BLAS and Numba threads (the last bit of a product depends on it).
     """
 
-    name: str
-    seed: int
-    d: int
-    k: int
-    m: int
-    c_strong: float
-    c_weak: float
-    weak_low: float
-    weak_high: float
-    noise: float
-    label_margin: float
     dictionary: str
     labeler: str
     init_scale: float
@@ -121,15 +107,13 @@ class PurificationConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_int("k", self.k, high=self.d,
-                    why="a code has no more entries than there are features")
         require_real("tau", self.tau, low=0.0, open_low=self.learner_steps > 0,
                      why="learners are attacked at multiples of it")
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """d and k."""
-        return self.d, self.k
+    def experiment(self, **parts: Any) -> "PurificationExperiment":
+        """Return the objects of a run of these settings; ``parts`` replace some of them."""
+        from simulator.experiments.feature_purification.experiment import PurificationExperiment
+        return PurificationExperiment(self, **parts)
 
 
 CONFIG = PurificationConfig

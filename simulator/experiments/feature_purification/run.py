@@ -1,5 +1,246 @@
-"""What is asked of the purification run: settings, check, cost and the run itself."""
+"""One purification run: clean training, adversarial training, and what they did to the network.
 
-from simulator.experiments.feature_purification.experiment import CONFIG, check, cost, simulate
+The run is a list of stages, see :mod:`simulator.runs.stages`: the two trainings, then for each of
+the two networks its attacks, accuracy curves, critical radius and certificates, then the learners
+of low complexity. What a run leaves is told in
+:mod:`simulator.experiments.feature_purification.summary`.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient_masking import gradient_masking
+from simulator.errors import Diverged
+from simulator.experiments.feature_purification.config import CONFIG, PurificationConfig
+from simulator.experiments.feature_purification.cost import LEARNERS, cost, evaluation_steps
+from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
+from simulator.experiments.feature_purification.measured import attacked, perturbations, row
+from simulator.experiments.feature_purification.summary import found_run
+from simulator.experiments.records import Record, columns_of
+from simulator.jit import fixed_threads
+from simulator.low_complexity import Learner, learners_of, measure
+from simulator.networks.symmetric_relu import require_symmetric
+from simulator.protocols import Attack, DataModel, Network
+from simulator.robustness.accuracy import accuracy_curves
+from simulator.robustness.bracket import PASSES, Bracket, bracket
+from simulator.robustness.critical_radius import critical_interval, critical_radius
+from simulator.runs.folder import RunFolder
+from simulator.runs.run import Run, write_run
+from simulator.runs.stages import Arrays, Progress, Stage, Tick, run_stages, silent
+from simulator.training import train
 
 __all__ = ["CONFIG", "check", "cost", "simulate"]
+
+LOG = logging.getLogger("purify")
+BISECTIONS = 12  # about as many radii does a critical radius take
+
+Work = Callable[[PurificationExperiment, Network, Mapping[str, Arrays], Arrays | None, Tick],
+                Arrays]
+
+
+def check(config: PurificationConfig) -> None:
+    """Raise TypeError or ValueError where settings do not fit together."""
+    PurificationExperiment(config)
+
+
+def simulate(config: PurificationConfig, folder: RunFolder | None = None,
+             progress: Progress = silent, checkpoint_every: int = 200, *,
+             network: Network | None = None, data: DataModel | None = None,
+             attack: Attack | None = None) -> Run:
+    """Do a run, from the folder's checkpoint if there is one.
+
+    Parameters
+    ----------
+    config : PurificationConfig
+    folder : RunFolder or None
+        Where checkpoints and results go; None keeps everything in memory.
+    progress : callable
+        Called with (steps done, steps in all, what is being done); may raise Stopped.
+    checkpoint_every : int
+        Steps between checkpoints. They change nothing: a resumed run ends with the same bits.
+    network, data, attack : objects or None
+        Replace those of the config, in memory only; see :class:`PurificationExperiment`.
+
+    Returns
+    -------
+    Run
+        See :mod:`simulator.experiments.feature_purification.summary`.
+
+    Raises
+    ------
+    Diverged, Stopped, RunError
+        See :func:`simulator.runs.stages.run_stages`.
+    """
+    experiment = PurificationExperiment(config, network=network, data=data, attack=attack)
+    stages = _stages(experiment)
+    done = run_stages(config, stages, folder, progress, checkpoint_every)
+    return write_run(found_run(experiment, done), folder, sum(stage.steps for stage in stages))
+
+
+def _stages(experiment: PurificationExperiment) -> list[Stage]:
+    """Both trainings, then all that is measured of each network, then the learners."""
+    config, steps = experiment.config, evaluation_steps(experiment.config)
+    stages = [Stage("clean", config.clean_steps, partial(_train, experiment, "clean")),
+              Stage("adversarial", config.adversarial_steps,
+                    partial(_train, experiment, "adversarial"))]
+    works: dict[str, Work] = {"attacks": _attack, "curves": _curves, "r50": _r50}
+    certifiable = _symmetric(experiment, "bracket", "its certificates bound the soft threshold")
+    if config.bracket_samples:
+        works |= {"masking": _masking}
+        if certifiable and not config.smoothing:
+            works |= {"bracket": _bracket, "interval": _interval}
+    for phase in PHASES:
+        stages += [Stage(f"{phase}: {what}", steps[what],
+                         partial(_on_network, experiment, phase, work, steps[what]))
+                   for what, work in works.items()]
+    if config.learner_steps and _symmetric(experiment, "learners", "one learner is its kernel"):
+        stages += [Stage(f"learner: {name}", steps["learner"], partial(_learn, experiment, name))
+                   for name in LEARNERS]
+    return stages
+
+
+def _symmetric(experiment: PurificationExperiment, what: str, why: str) -> bool:
+    """Whether a part that needs the symmetric network can be done; says so if it cannot."""
+    try:
+        if experiment.given is not None:
+            require_symmetric("network", experiment.given, why)
+        if not experiment.has_features:
+            raise TypeError(f"data: expected features, got a {type(experiment.data).__name__}")
+    except TypeError as error:
+        LOG.warning("%s: left out: %s", what, error)
+        return False
+    return True
+
+
+def _train(experiment: PurificationExperiment, phase: str, done: Mapping[str, Arrays],
+           saved: Arrays | None, tick: Tick) -> Arrays:
+    """Train from the start, or on from the clean network with its bias.
+
+    Returns
+    -------
+    dict
+        ``weights`` (m, d), ``bias``, and the columns of the history.
+    """
+    config = experiment.config
+    network = experiment.initial_network()
+    initial, clean, first, last = network.weights.copy(), None, 0, config.clean_steps
+    if phase == "adversarial":
+        clean, first, last = done["clean"]["weights"], last, last + config.adversarial_steps
+        network = experiment.network(clean.copy(), float(done["clean"]["bias"]))
+    record = Record(network, saved, first)
+    if saved is not None and hasattr(network, "bias"):
+        network.bias = float(saved["bias"])
+
+    def state() -> Arrays:
+        if not np.isfinite(network.weights).all():
+            raise Diverged(record.step, float("nan"))
+        return record.state() | {"bias": np.array(getattr(network, "bias", 0.0))}
+
+    def after_step(step: int, loss: float) -> None:
+        record.step = step
+        if step == last or step % config.record_every == 0:
+            record.rows.append(row(experiment, step, loss, network, initial, clean))
+        tick(step - first, state)
+
+    if saved is None and clean is None:
+        record.rows.append(row(experiment, 0, math.log(2.0), network, initial, None))
+    train(network, experiment.batches, learning_rate=config.learning_rate, start=record.step,
+          stop=last, weight_decay=config.weight_decay, seed=config.seed,
+          schedule=experiment.schedule if clean is None else None,
+          adversary=None if clean is None else Adversary(experiment.ball,
+                                                         experiment.training_attack),
+          after_step=after_step)
+    return {"weights": network.weights.copy(), "bias": np.array(getattr(network, "bias", 0.0)),
+            **columns_of(record.rows)}
+
+
+def _on_network(experiment: PurificationExperiment, phase: str, work: Work, steps: int,
+                done: Mapping[str, Arrays], saved: Arrays | None, tick: Tick) -> Arrays:
+    """Do a part of the evaluation of one network, whose ticks count parts of the whole, 0 to 1."""
+    trained = done[phase]
+    network = experiment.network(trained["weights"].copy(), float(trained["bias"]))
+    earlier = {name.removeprefix(f"{phase}: "): arrays for name, arrays in done.items()}
+    return work(experiment, network, earlier, saved,
+                lambda share, keep=None: tick(int(steps * min(share, 1.0)), keep))
+
+
+def _attack(experiment: PurificationExperiment, network: Network, done: Mapping[str, Arrays],
+            saved: Arrays | None, tick: Tick) -> Arrays:
+    """Attack at radius tau, and look at the neurons."""
+    numbers = attacked(experiment, network)
+    tick(0.9)
+    return {"numbers": np.array(json.dumps(numbers)),
+            "perturbation": perturbations(experiment, network)}
+
+
+def _curves(experiment: PurificationExperiment, network: Network, done: Mapping[str, Arrays],
+            saved: Arrays | None, tick: Tick) -> Arrays:
+    """Accuracy under each attack at every radius."""
+    radii = experiment.radii()
+    return accuracy_curves(network, experiment.test_set, experiment.adversary, radii=list(radii),
+                           saved=saved, tick=lambda step, keep: tick(step / len(radii), keep))
+
+
+def _r50(experiment: PurificationExperiment, network: Network, done: Mapping[str, Arrays],
+         saved: Arrays | None, tick: Tick) -> Arrays:
+    """The critical radius under attack."""
+    radius = critical_radius(network, experiment.test_set, experiment.adversary, saved=saved,
+                             tick=lambda step, keep: tick(step / BISECTIONS, keep))
+    return {"numbers": np.array(json.dumps({"r50": radius.value,
+                                            "r50_tolerance": radius.tolerance}))}
+
+
+def _masking(experiment: PurificationExperiment, network: Network, done: Mapping[str, Arrays],
+             saved: Arrays | None, tick: Tick) -> Arrays:
+    """Signs of masked gradients at tau, which would make the attacks look weak."""
+    few, signs = experiment.certified_set, []
+    if experiment.ball.radius > 0.0 and bool((network.margins(few.X, few.y) > 0.0).any()):
+        with fixed_threads(1):
+            signs = list(gradient_masking(network, few, experiment.adversary).raised)
+    return {"numbers": np.array(json.dumps({"masking": signs}))}
+
+
+def _bracket(experiment: PurificationExperiment, network: Any, done: Mapping[str, Arrays],
+             saved: Arrays | None, tick: Tick) -> Arrays:
+    """Robust accuracy from both sides at every radius."""
+    radii = experiment.bracket_radii()
+    with fixed_threads(1):  # small matrices, one sample at a time: a second thread waits
+        found = bracket(network, experiment.certified_set, experiment.adversary, radii=radii,
+                        boxes=experiment.config.bracket_nodes, saved=saved,
+                        tick=lambda step, keep: tick(step / (PASSES * len(radii)), keep))
+    at_tau = {"certified_accuracy": one.certified for one in found
+              if one.radius == experiment.ball.radius}
+    return {"numbers": np.array(json.dumps({"bracket": [one.numbers() for one in found],
+                                            **at_tau}))}
+
+
+def _interval(experiment: PurificationExperiment, network: Any, done: Mapping[str, Arrays],
+              saved: Arrays | None, tick: Tick) -> Arrays:
+    """The critical radius from both sides."""
+    rows = json.loads(str(done["bracket"]["numbers"]))["bracket"]
+    brackets = [Bracket(**one, decided_by=np.zeros(0, str), seconds=0.0) for one in rows]
+    with fixed_threads(1):
+        low, high = critical_interval(network, experiment.certified_set, experiment.adversary,
+                                      brackets=brackets, saved=saved,
+                                      tick=lambda step, keep: tick(step / BISECTIONS, keep))
+    return {"numbers": np.array(json.dumps({"r50_low": low, "r50_high": high}))}
+
+
+def _learn(experiment: PurificationExperiment, name: str, done: Mapping[str, Arrays],
+           saved: Arrays | None, tick: Tick) -> Arrays:
+    """Train one learner of low complexity in every way, and attack it."""
+    task, data = experiment.learner_task(), experiment.data
+    (learner,) = [one for one in _learners(experiment, task, data) if one.name == name]
+    return {"numbers": np.array(json.dumps([vars(found) for found in measure(learner, task)]))}
+
+
+def _learners(experiment: PurificationExperiment, task: Any, data: Any) -> list[Learner]:
+    return learners_of(experiment.initial_network(), data.signs, data.dictionary,
+                       data.dense_direction, task)

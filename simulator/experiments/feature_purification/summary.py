@@ -1,23 +1,104 @@
-"""How a purification run is shown: its numbers in words, clean beside adversarial."""
+"""What a purification run leaves, and how its numbers are shown: clean beside adversarial.
 
+The summary has
+
+    p, tau, linear_r50          P(z_j != 0), the radius trained against, the exact r50 of the linear
+                                classifier ``sign <M w*, x>`` on the test samples
+    certified_samples, boxes    how many samples are certified, with how many boxes each
+    clean, adversarial          of each network the keys of
+                                :func:`~simulator.experiments.feature_purification.measured.evaluated`;
+                                where it is certified also ``bracket``, a list with radius,
+                                certified, attacked, low, high and samples, ``certified_accuracy``
+                                at tau, ``r50_low`` and ``r50_high``, and ``masking``, a list of
+                                signs of masked gradients
+    learners                    with ``learner_steps``: ``radii``, and ``table`` with the fields of
+                                :class:`simulator.low_complexity.Found`
+
+The arrays are ``weights_clean``, ``weights_adversarial`` (m, d); ``bias``; ``radii`` and the curves
+``curve_<phase>_<attack>``, ``curve_linear``; ``perturbation_<phase>`` (64, d), strongest
+perturbations at tau in dictionary coordinates; ``labels`` (64,), ``labeler`` (d,) and, unless it
+is the identity, ``dictionary`` (d, d). The history has the rows of
+:func:`~simulator.experiments.feature_purification.measured.row`.
+"""
+
+import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from simulator.experiments.feature_purification.config import PurificationConfig
+from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
+from simulator.experiments.feature_purification.measured import SHOWN_PERTURBATIONS, linear_radii
+from simulator.experiments.records import rows_of
+from simulator.runs.run import Run
+from simulator.runs.stages import Arrays
 from simulator.runs.table import Table, by_network
 
-__all__ = ["NETWORKS", "ROWS", "current", "tables"]
+__all__ = ["NETWORKS", "ROWS", "current", "found_run", "tables"]
 
 ROWS = {"accuracy": "clean accuracy", "universal_accuracy": "under the universal direction",
         "attacked_accuracy": "under the strongest attack", "mixture_ratio": "mixture ratio",
         "purity": "purity", "coverage": "coverage", "gate_rate": "gate rate",
         "r50": "critical radius r50"}
-NETWORKS = ("clean", "adversarial")
+NETWORKS = PHASES
+MEASURED = ("attacks", "r50", "bracket", "interval", "masking")  # their order in a summary
+
+
+def found_run(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> Run:
+    """Return the run that its finished stages amount to."""
+    history = [row for phase in PHASES for row in rows_of(done[phase])]
+    return Run(experiment.config, _summary(experiment, done), history, _arrays(experiment, done),
+               experiment=experiment if experiment.has_replacements else None)
+
+
+def _summary(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> dict[str, Any]:
+    config = experiment.config
+    summary: dict[str, Any] = {"tau": config.tau, "boxes": config.bracket_nodes,
+                               "certified_samples": config.bracket_samples}
+    if experiment.has_features:
+        summary = {"p": experiment.data.activation_probability, **summary,
+                   "linear_r50": float(np.median(linear_radii(experiment)))}
+    for phase in PHASES:
+        numbers: dict[str, Any] = {}
+        for what in MEASURED:
+            numbers |= _numbers(done.get(f"{phase}: {what}", {}), {})
+        summary[phase] = {"bracket": []} | numbers if "bracket" not in numbers else numbers
+    table = [found for name, arrays in done.items() if name.startswith("learner: ")
+             for found in _numbers(arrays, [])]
+    if table:
+        summary["learners"] = {"radii": experiment.learner_task().radii, "table": table}
+    return summary
+
+
+def _numbers(arrays: Arrays, otherwise: Any) -> Any:
+    return json.loads(str(arrays["numbers"])) if "numbers" in arrays else otherwise
+
+
+def _arrays(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> Arrays:
+    radii, data = experiment.radii(), experiment.data
+    arrays = {"bias": done["clean"]["bias"], "radii": radii}
+    if experiment.has_features:
+        distance = linear_radii(experiment)
+        arrays["curve_linear"] = np.array([np.mean(distance > radius) for radius in radii])
+    arrays["labels"] = experiment.test_set.y[:SHOWN_PERTURBATIONS]
+    if experiment.has_features:
+        arrays["labeler"] = data.signs
+        if data.dictionary is not None:
+            arrays["dictionary"] = data.dictionary
+    for phase in PHASES:
+        arrays[f"weights_{phase}"] = done[phase]["weights"]
+        arrays |= {f"curve_{phase}_{name}": curve
+                   for name, curve in done[f"{phase}: curves"].items()}
+        arrays[f"perturbation_{phase}"] = done[f"{phase}: attacks"]["perturbation"]
+    return arrays
 
 
 def current(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return a summary in today's words, whenever it was written."""
-    return dict(summary)
+    brackets = [summary.get(phase, {}).get("bracket") for phase in PHASES]
+    samples = brackets[0][0]["samples"] if brackets[0] else 0
+    return {"certified_samples": samples} | dict(summary)
 
 
 def tables(config: PurificationConfig, summary: Mapping[str, Any]) -> list[Table]:
@@ -45,7 +126,8 @@ def _bracket(config: PurificationConfig, networks: Mapping[str, Mapping[str, Any
         f"{numbers['r50_low']:.3f} - {numbers['r50_high']:.3f}" for numbers in networks.values())))
     if any(numbers["masking"] for numbers in networks.values()):
         rows.append(("signs of masked gradients", tuple(
-            ", ".join(numbers["masking"]).replace("_", " ") or "none" for numbers in networks.values())))
+            ", ".join(numbers["masking"]).replace("_", " ") or "none"
+            for numbers in networks.values())))
     return Table(f"certified to attacked accuracy on {brackets[0][0]['samples']} samples, against "
                  f"ANY {config.norm} perturbation", tuple(networks), tuple(rows))
 

@@ -10,7 +10,7 @@ from simulator.balls import L2Ball, LinfBall
 from simulator.bias_schedules import LinearThenConstant
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding, random_dictionary
-from simulator.experiments.feature_purification.experiment import simulate
+from simulator.experiments.feature_purification.run import simulate
 from simulator.networks import symmetric_relu
 from simulator.networks.screening import Buffers, survey
 from simulator.networks.sparse_passes import SparsePasses

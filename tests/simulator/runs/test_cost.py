@@ -21,7 +21,7 @@ import json, sys, tempfile
 from pathlib import Path
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.runs.folder import RunFolder
-from simulator.experiments.feature_purification.experiment import simulate
+from simulator.experiments.feature_purification.run import simulate
 config = PurificationConfig.from_settings(json.loads(sys.stdin.read()))
 with tempfile.TemporaryDirectory() as place:
     simulate(config, RunFolder.create(Path(place), config), checkpoint_every=2)

@@ -20,7 +20,7 @@ import simulator
 from scripts import simulate as command
 from simulator.errors import Busy, Damaged, RunError, Stopped
 from simulator.experiments.feature_purification.config import PurificationConfig
-from simulator.experiments.feature_purification.experiment import simulate
+from simulator.experiments.feature_purification.run import simulate
 from simulator.runs.files import locked, read_npz, table_bytes
 from simulator.runs.folder import RunFolder
 

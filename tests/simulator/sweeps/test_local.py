@@ -15,7 +15,7 @@ import simulator
 from scripts import sweep as command
 from simulator.errors import RunError, Unavailable
 from simulator.experiments import preset
-from simulator.experiments.feature_purification import experiment as simulation
+from simulator.experiments.feature_purification import run as simulation
 from simulator.experiments.feature_purification.cost import cost
 from simulator.runs.files import locked, read_csv
 from simulator.runs.folder import RunFolder
@@ -125,7 +125,7 @@ def test_trouble_of_the_node_is_tried_again_with_resume(tmp_path, monkeypatch, t
         raise trouble
 
     with monkeypatch.context() as patch:
-        patch.setattr(simulation.Simulation, "evaluate", fail)
+        patch.setattr(simulation, "attacked", fail)
         (outcome,) = sweep.here([config], tmp_path)
     assert outcome.state == "unfinished" and "no" in outcome.error.lower()
     assert "\n" not in outcome.error and sweep.standing(tmp_path, config) == outcome
@@ -179,7 +179,7 @@ def test_an_unexpected_error_is_recorded_and_can_be_tried_again(tmp_path, monkey
         raise ArithmeticError("no sense\nat all")
 
     with monkeypatch.context() as patch:
-        patch.setattr(simulation.Simulation, "evaluate", fail)
+        patch.setattr(simulation, "attacked", fail)
         (outcome,) = sweep.here([config], tmp_path)
     assert (outcome.state, outcome.error) == ("failed", "ArithmeticError: no sense")
     assert sweep.standing(tmp_path, config) == outcome
@@ -266,7 +266,7 @@ import os, signal, sys
 from pathlib import Path
 from small import small_config
 from sweeping import GRID, NAMES, TINY, digests
-from simulator.experiments.feature_purification import experiment as simulation
+from simulator.experiments.feature_purification import run as simulation
 from simulator.sweeps import local as sweep
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import numpy as np
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.directions import Universal
 from simulator.attacks.worst_case import worst_case
-from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.networks.symmetric_relu import SymmetricReLU
 from theory.claim import FAILS, HOLDS, OUTSIDE
 from theory.feature_purification.one_direction_breaks import confront
@@ -15,7 +15,7 @@ from planted.feature_purification import SEEDS, changed, planted_run
 
 def under_a_random_direction(run):
     """The run with the universal direction replaced by a random one, really measured."""
-    simulation = Simulation(run.config)
+    simulation = PurificationExperiment(run.config)
     network = SymmetricReLU(run.arrays["weights_clean"], float(run.arrays["bias"]))
     direction = np.random.default_rng(run.config.seed).standard_normal(run.config.d)
     test = simulation.test_set

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from simulator.experiments.feature_purification.experiment import Simulation
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.runs.run import Run
 from theory.claim import FAILS, HOLDS, OUTSIDE, Size
@@ -184,7 +184,7 @@ def test_the_pure_network_is_flipped_through_its_features(planted):
 
 def test_a_rotated_run_is_seen_in_its_dictionary():
     d, settings = 64, {"dictionary": "random", "labeler": "signs"}
-    data = Simulation(planted_config(d, 8, 0, **settings)).data
+    data = PurificationExperiment(planted_config(d, 8, 0, **settings)).data
     C = np.tile(0.75 * np.diag(data.signs) + 0.25 * data.signs, (2, 1))
     W = C @ data.dictionary.T
     found = what_flips(planted_run(d, 8, 0, weights=(W, W), **settings), "clean")
@@ -204,7 +204,7 @@ def test_only_samples_that_flip_are_counted(planted):
 
 
 def test_the_first_order_radius_is_that_of_the_gradient(planted):
-    simulation = Simulation(planted.config)
+    simulation = PurificationExperiment(planted.config)
     network = SymmetricReLU(planted.arrays["weights_clean"], float(planted.arrays["bias"]))
     test = simulation.test_set
     margins = network.margins(test.X, test.y)
@@ -219,7 +219,7 @@ def test_a_network_of_equal_neurons_has_the_active_features_and_ratio_it_was_giv
     weights = np.tile((1.0 - ratio) * np.eye(d) + ratio, (2, 1))
     run = planted_run(d, 4, 0, weights=(weights, weights), noise=0.0)
     found = what_flips(run, "clean")
-    codes = Simulation(run.config).test_set.X[:200]
+    codes = PurificationExperiment(run.config).test_set.X[:200]
     assert found.active == pytest.approx(np.mean(np.count_nonzero(codes, axis=1)), rel=0.02)
     assert found.dense == pytest.approx(ratio, rel=1e-6)
     active, margin = found.active, found.margin

@@ -1,5 +1,7 @@
 """A whole run: what it reports, that it resumes to the same bits, and how it stops."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -8,10 +10,12 @@ from simulator.attacks.suites import strong_attacks
 from simulator.errors import Diverged, Stopped
 from simulator.experiments import preset
 from simulator.experiments import stored as load
-from simulator.experiments.feature_purification import experiment as module
 from simulator.experiments.feature_purification.config import PurificationConfig
-from simulator.experiments.feature_purification.experiment import Simulation, simulate
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
+from simulator.experiments.feature_purification.run import simulate
+from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.robustness.bracket import bracket
+from simulator.runs import stages as engine
 from simulator.runs.folder import RunFolder
 
 from small import CERTIFIED, small_config
@@ -35,7 +39,9 @@ def finished(tmp_path_factory):
 
 def test_the_summary_has_the_documented_keys(finished):
     config, _, result = finished
-    assert set(result.summary) == {"p", "tau", "linear_r50", "clean", "adversarial"}
+    assert set(result.summary) == {"p", "tau", "boxes", "certified_samples", "linear_r50", "clean",
+                                   "adversarial"}
+    assert (result.summary["boxes"], result.summary["certified_samples"]) == (3, 10)
     for phase in ("clean", "adversarial"):
         assert SUMMARY_KEYS <= set(result.summary[phase])
     assert result.summary["tau"] == config.tau
@@ -151,19 +157,94 @@ def test_every_kind_of_run_resumes_to_the_same_bits(tmp_path, changes):
                           whole.arrays["weights_adversarial"])
 
 
+@pytest.fixture
+def restless(monkeypatch):
+    """Ask at every heartbeat, and stop at it."""
+    monkeypatch.setattr(engine, "BEATS", 0.0)
+    monkeypatch.setattr(engine, "PATIENCE", 0.0)
+
+
+class Asked:
+    """A progress callback that notes every question, and stops the run at one of them."""
+
+    def __init__(self, stop_at=None, error=Stopped):
+        self.names, self.moments, self.stop_at, self.error = [], [], stop_at, error
+
+    def __call__(self, step, total, what):
+        self.names.append(what)
+        self.moments.append(time.process_time())
+        if len(self.names) - 1 == self.stop_at:
+            raise self.error
+
+
+STAGES = ("clean", "adversarial", *(f"{phase}: {what}" for phase in ("clean", "adversarial")
+                                    for what in ("attacks", "curves", "r50", "masking", "bracket",
+                                                 "interval")))
+
+
+@pytest.fixture(scope="module")
+def questions(finished):
+    """Every question that an uninterrupted run asks, as the name of the stage that asks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "BEATS", 0.0)
+        asked = Asked()
+        simulate(finished[0], progress=asked)
+    return asked
+
+
+def test_the_evaluation_is_counted_and_asks_at_least_every_two_seconds(questions):
+    assert tuple(dict.fromkeys(questions.names)) == STAGES
+    assert np.diff(questions.moments).max() < 2.0  # of CPU: what a stop request waits at most
+
+
+@pytest.mark.parametrize("name, share", [
+    ("clean", 0.8), ("adversarial", 0.3), ("clean: attacks", 0.5), ("adversarial: curves", 0.7),
+    ("clean: r50", 0.6), ("clean: masking", 0.5), ("clean: bracket", 0.2),
+    ("adversarial: bracket", 0.5), ("adversarial: bracket", 0.9), ("adversarial: interval", 0.8)])
+def test_a_stop_at_any_heartbeat_resumes_to_the_same_bytes(finished, questions, restless, tmp_path,
+                                                           name, share):
+    config, whole, _ = finished
+    places = [place for place, what in enumerate(questions.names) if what == name]
+    folder = RunFolder.create(tmp_path, config)
+    with pytest.raises(Stopped):
+        simulate(config, folder, Asked(places[int(share * len(places))]))
+    assert folder.status()["state"] == "interrupted"
+    simulate(config, RunFolder.create(tmp_path, config, resume=True))
+    assert folder.is_done() and files_of(folder) == files_of(whole)
+
+
+@pytest.mark.parametrize("name", ["clean: curves", "adversarial: bracket"])
+def test_a_kill_inside_the_evaluation_repeats_little_of_it(finished, questions, restless, tmp_path,
+                                                           monkeypatch, name):
+    """With a checkpoint at every tick: what was done before the kill is not done again."""
+    monkeypatch.setattr(engine, "KEPT", 0.0)
+    config, whole, _ = finished
+    places = [place for place, what in enumerate(questions.names) if what == name]
+    late = places[int(0.9 * len(places))]
+    folder = RunFolder.create(tmp_path, config)
+    with pytest.raises(MemoryError):
+        simulate(config, folder, Asked(late, MemoryError))
+    rest = Asked()
+    simulate(config, folder, rest)
+    assert rest.names.count(name) < 0.6 * len(places)
+    assert len(rest.names) < len(questions.names) - places[0]
+    assert files_of(folder) == files_of(whole)
+
+
 def test_divergence_keeps_the_last_good_state(tmp_path):
     config = small_config(learning_rate=1e6)
     folder = RunFolder.create(tmp_path, config)
     with pytest.raises(Diverged, match="training diverged at step"):
         simulate(config, folder, checkpoint_every=1)
     assert folder.status()["state"] == "diverged"
-    assert np.isfinite(folder.load_checkpoint(config)["weights"]).all()
+    assert all(np.isfinite(array).all() for key, array in folder.load_checkpoint(config).items()
+               if key.endswith("/weights"))
 
 
 def test_weights_that_are_not_finite_never_become_a_checkpoint(tmp_path, monkeypatch):
     config = small_config()
     folder = RunFolder.create(tmp_path, config)
-    honest_step = module.SymmetricReLU.gradient_step
+    honest_step = SymmetricReLU.gradient_step
     calls = []
 
     def poisoned(self, *arguments):
@@ -173,21 +254,21 @@ def test_weights_that_are_not_finite_never_become_a_checkpoint(tmp_path, monkeyp
             self.weights[0, 0] = np.inf
         return loss
 
-    monkeypatch.setattr(module.SymmetricReLU, "gradient_step", poisoned)
+    monkeypatch.setattr(SymmetricReLU, "gradient_step", poisoned)
     with pytest.raises(Diverged):
         simulate(config, folder, checkpoint_every=4)
     assert int(folder.load_checkpoint(config)["step"]) == 8
 
 
 def test_the_seed_changes_everything_random():
-    first, second = Simulation(small_config()), Simulation(small_config(seed=1))
+    first, second = (small_config(seed=seed).experiment() for seed in (0, 1))
     assert not np.array_equal(first.initial_network().weights, second.initial_network().weights)
     assert not np.array_equal(first.batches.batch(0).X, second.batches.batch(0).X)
     assert not np.array_equal(first.test_set.X, second.test_set.X)
 
 
 def test_test_samples_are_never_training_samples():
-    simulation = Simulation(small_config())
+    simulation = PurificationExperiment(small_config())
     assert not np.isin(simulation.test_set.X, simulation.batches.batch(0).X).any()
 
 
@@ -241,7 +322,7 @@ def test_lottery_is_certified_after_adversarial_training(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_one_radius_breaks_the_clean_network_and_is_certified_for_the_robust_one(seed):
     """``desk`` at radius 0.14, with the bracket of the clean network closed below its r50."""
-    simulation = Simulation(PurificationConfig.from_settings(preset("desk") | {"seed": seed}))
+    simulation = PurificationConfig.from_settings(preset("desk") | {"seed": seed}).experiment()
     result = simulate(simulation.config)
     few = simulation.test_set[:200]
     adversary = Adversary(simulation.ball, simulation.attacks, seed=seed,
