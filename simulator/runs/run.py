@@ -93,7 +93,8 @@ class Run:
                  history: History | Sequence[Mapping[str, Any]] = (),
                  arrays: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]] = {},
                  folder: "RunFolder | None" = None, experiment: Any = None) -> None:
-        self.config, self.folder = config, folder
+        self.config: Any = config  # of the paper's own class: whoever reads it knows which
+        self.folder = folder
         self.summary: dict[str, Any] = dict(summary)
         self.history = history if isinstance(history, History) else History(history)
         self._arrays = arrays
