@@ -169,6 +169,7 @@ class Relaxation:
         """Return the closed-form multipliers at an attack ``delta``, shape (d,)."""
         if len(self.t) == 0:
             return Multipliers(self.t, self.t, np.zeros(1))
+        beat()  # after the Gram matrix of all neurons, before an eigenvalue
         s = self.W @ delta
         gates = (np.abs(self.t + s) > self.bias).astype(float)
         gradient = np.abs(self.linear + gates @ self.W)
@@ -280,6 +281,7 @@ class Relaxation:
         P >= 0 it is at least ``-delta^T P delta - r ||2 P delta + c||_*``, plus the lam term.
         The same slopes without curvatures are tried too; the better of the two is returned.
         """
+        beat()
         lam = np.exp(multipliers.log_lam)
         mu, slopes = self._curvatures(multipliers), multipliers.slopes
         c = self.linear + slopes @ self.W
