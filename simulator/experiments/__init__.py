@@ -124,7 +124,7 @@ def preset(name: str, word: str = DEFAULT.name) -> dict[str, Any]:
 
     The error offers the nearest name, or the paper that has such a preset.
     """
-    known = _module(word, "presets").PRESETS
+    known: dict[str, dict[str, Any]] = _module(word, "presets").PRESETS
     homes = [entry.name for entry in PAPERS if name in preset_names(entry.name)]
     if name not in known and homes:
         raise ValueError(f"preset {name}: expected one of {paper(word).name} "
@@ -216,7 +216,7 @@ def chosen(what: "str | Config", word: str | None, changes: Mapping[str, Any]) -
     """Return the settings of :func:`simulate`: a preset's or given ones, with changes."""
     if isinstance(what, str):
         homes = [entry.name for entry in PAPERS if what in preset_names(entry.name)]
-        return config_of(preset(what, word or (homes or [DEFAULT.name])[0]) | changes)
+        return config_of({**preset(what, word or (homes or [DEFAULT.name])[0]), **changes})
     if not hasattr(what, "with_"):
         raise TypeError(f"simulate: expected the name of a preset or settings, got {what!r}")
     return what.with_(**changes)

@@ -86,8 +86,8 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
         return CriticalRadius(0.0, 0.0)
     search = _Search(0.0, float("inf"), adversary.ball.radius or 0.1, 0, broken)
     if saved is not None:
-        search = _Search(*(float(end) for end in saved["ends"]), int(saved["tried"]),
-                         saved["broken"].copy())
+        low, high, middle = (float(end) for end in saved["ends"])
+        search = _Search(low, high, middle, int(saved["tried"]), saved["broken"].copy())
     while not search.is_over(tolerance, limit):
         alive = np.flatnonzero(~search.broken)
         found = worst_case(network, batch[alive], adversary.at(search.next), key=search.tried)

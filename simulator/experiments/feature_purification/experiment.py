@@ -93,8 +93,9 @@ class PurificationExperiment:
     @cached_property
     def test_set(self) -> Batch:
         """The samples of every reported accuracy."""
-        return self.data.sample(self.config.test_samples,
-                                stream(self.config.seed, Role.EVALUATION_DATA), self.dtype)
+        samples: Batch = self.data.sample(
+            self.config.test_samples, stream(self.config.seed, Role.EVALUATION_DATA), self.dtype)
+        return samples
 
     @cached_property
     def certified_set(self) -> Batch:

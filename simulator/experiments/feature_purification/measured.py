@@ -25,7 +25,7 @@ SHOWN_PERTURBATIONS = 64
 
 def neurons_of(experiment: PurificationExperiment, network: Any) -> Decomposition | None:
     """Return the parts of the network's neurons, or None where there are none to speak of."""
-    shape = np.shape(getattr(network, "weights", None))
+    shape = network.weights.shape
     if not experiment.has_features or len(shape) != 2 or shape[1] != len(
             experiment.data.signs):
         return None

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from simulator.checks import require_int
-from simulator.runs.config import Config
+from simulator.experiments.settings import SparseCodingSettings
 
 if TYPE_CHECKING:
     from simulator.experiments.ntk_evolution.experiment import NTKExperiment
@@ -14,20 +13,14 @@ __all__ = ["CONFIG", "NTKConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NTKConfig(Config):
+class NTKConfig(SparseCodingSettings):
     """Settings of a kernel run.
+
+    Beside the settings of :class:`~simulator.experiments.settings.SparseCodingSettings`, with the
+    identity for the dictionary and w* all ones (everything here turns with the dictionary):
 
     Attributes
     ----------
-    name : str
-        Label of the run folder; presets use their own name.
-    seed : int
-        Seed of every random stream.
-    d, k, m : int
-        Dimension, sparsity, neurons.
-    c_strong, c_weak, weak_low, weak_high, noise, label_margin : float
-        The data; see :class:`simulator.data.sparse_coding.SparseCoding`. The dictionary is the
-        identity and w* all ones: everything here turns with the dictionary.
     bias : float
         b, the same throughout.
     init_scale : float
@@ -65,17 +58,6 @@ class NTKConfig(Config):
         BLAS and Numba threads (the last bit of a product depends on it).
     """
 
-    name: str
-    seed: int
-    d: int
-    k: int
-    m: int
-    c_strong: float
-    c_weak: float
-    weak_low: float
-    weak_high: float
-    noise: float
-    label_margin: float
     bias: float
     init_scale: float
     learning_rate: float
@@ -104,17 +86,10 @@ class NTKConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_int("k", self.k, high=self.d,
-                    why="a code has no more entries than there are features")
         for name in ("freeze_every", "record_every"):
             if self.steps % getattr(self, name):
                 raise ValueError(f"{name}: expected a divisor of steps = {self.steps}, got "
                                  f"{getattr(self, name)}: the last step is one of them")
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """d and k."""
-        return self.d, self.k
 
     @property
     def freeze_times(self) -> tuple[int, ...]:

@@ -59,7 +59,7 @@ class NTKExperiment:
         self.given = require_kind("network", network, SymmetricReLU,
                                   "its kernel is known in closed form")
         self.data = require_kind("data", data, SparseCoding, "the pure kernel needs the codes of "
-                                 "the samples") or SparseCoding.of(config)
+                                 "the samples") or config.sparse_coding()
         self.config = config
         self.dtype = np.dtype(config.dtype)
         self.ball = L2Ball(config.tau)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from simulator.checks import require_int
-from simulator.runs.config import Config
+from simulator.experiments.settings import SparseCodingSettings
 
 if TYPE_CHECKING:
     from simulator.experiments.winning_tickets.experiment import TicketExperiment
@@ -21,20 +21,14 @@ RULES = {"none": ("none",), "weights": ("weights",), "outputs": ("outputs",),
 
 
 @dataclass(frozen=True, kw_only=True)
-class TicketConfig(Config):
+class TicketConfig(SparseCodingSettings):
     """Settings of a ticket run.
+
+    Beside the settings of :class:`~simulator.experiments.settings.SparseCodingSettings`, with the
+    identity for the dictionary and w* all ones:
 
     Attributes
     ----------
-    name : str
-        Label of the run folder; presets use their own name.
-    seed : int
-        Seed of every random stream.
-    d, k, m : int
-        Dimension, sparsity, neurons.
-    c_strong, c_weak, weak_low, weak_high, noise, label_margin : float
-        The data; see :class:`simulator.data.sparse_coding.SparseCoding`. The dictionary is the
-        identity and w* all ones.
     init_scale, bias : float
         sigma_0 and the constant threshold b.
     keep_percents : str
@@ -67,17 +61,6 @@ class TicketConfig(Config):
     threads : int
     """
 
-    name: str
-    seed: int
-    d: int
-    k: int
-    m: int
-    c_strong: float
-    c_weak: float
-    weak_low: float
-    weak_high: float
-    noise: float
-    label_margin: float
     init_scale: float
     bias: float
     keep_percents: str
@@ -108,8 +91,6 @@ class TicketConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_int("k", self.k, high=self.d,
-                    why="a code has no more entries than there are features")
         require_int("record_every", self.record_every, high=self.steps,
                     why="a trajectory needs a recorded step")
         if len(set(self.percents)) < len(self.percents):

@@ -81,7 +81,7 @@ class TicketExperiment:
         self.given = require_kind("network", network, SymmetricReLU,
                                   "masks are of its hidden weights")
         self.data = require_kind("data", data, SparseCoding, "it is attacked along its dense "
-                                 "direction") or SparseCoding.of(config)
+                                 "direction") or config.sparse_coding()
         self.config = config
         self.bias = config.bias if self.given is None else self.given.bias
         self.attack: Attack = attack or FGM()
