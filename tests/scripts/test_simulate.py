@@ -364,10 +364,9 @@ def test_an_interrupt_leaves_a_run_that_resumes(tmp_path, number):
     assert status["state"] == "interrupted" and status["step"] > 0
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "Qt4Agg"])
-def test_the_backend_of_a_notebook_does_not_matter(tmp_path, backend):
+def test_the_backend_of_a_notebook_does_not_matter(tmp_path):
     process = start(*small_flags(clean_steps=3, adversarial_steps=2, test_samples=5),
-                    "--out", str(tmp_path), MPLBACKEND=backend)
+                    "--out", str(tmp_path), MPLBACKEND="module://no_such_backend")
     out, error = process.communicate()
     assert process.returncode == 0 and "clean accuracy" in out
     assert "no figures" not in error
