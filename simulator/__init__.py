@@ -74,7 +74,7 @@ __all__ = [
     "empirical_ntk", "kernel_distance",
     "simulate", "sweep", "load", "presets",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PLACES = {
     "data.sparse_coding": "SparseCoding", "data.patches": "PatchData", "protocols": "Batch",

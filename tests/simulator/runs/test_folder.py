@@ -275,3 +275,12 @@ def test_a_changed_checkpoint_gives_way_to_the_one_before(folder, config, caplog
     stored(folder, config, weights=None)
     assert int(folder.load_checkpoint(config)["step"]) == 1
     assert "continuing from the previous checkpoint, step 1" in caplog.text
+
+
+def test_an_unfinished_run_of_the_version_before_is_refused_in_one_line(tmp_path):
+    """Its checkpoint has another format, and no version would end with its bits."""
+    config = small_config()
+    folder = RunFolder.create(tmp_path, config)
+    folder.write_json("env.json", folder.read_json("env.json") | {"version": "0.1.0"})
+    with pytest.raises(RunError, match=r"begun by version 0\.1\.0, this is (?!0\.1\.)"):
+        RunFolder.create(tmp_path, config, resume=True)
