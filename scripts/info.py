@@ -57,8 +57,8 @@ def _kernel_cache() -> str:
 
 
 def _figure_cache() -> str:
-    import matplotlib
-    return str(matplotlib.get_cachedir())
+    from theory.drawing.style import cache_folder
+    return cache_folder()
 
 
 def _words(value: Any) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from theory.claim import (Claim, Measurement, Theorem, accepted_range, conclude, confront_all,
                           outside)
-from theory.drawing.claims import draw_findings, png
+from theory.drawing.claims import draw_findings, draw_panel, png
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.feature_purification import dense_mixtures, purification
 from theory.report import html_report, number, written
@@ -152,3 +152,24 @@ def test_a_claim_of_ones_own_needs_no_change_here(runs):
     part = Measurement("x", 2.0, 1.5, 2.5, (1.0, math.inf), 0.01)
     page = html_report([conclude(claim, [part], runs)], runs, "x", {})
     assert 'id="Z1"' in page and "at least 1" in page
+
+
+def test_bars_stay_on_a_logarithmic_axis():
+    """Mean and interval are those of the logarithms: none is below zero, zeros are left out."""
+    values = np.array([[1e-4, 0.0], [1e-2, 1.0], [1.0, 100.0]])
+    panel = Panel("x", "y", (Series("a", np.array([1.0, 2.0]), values, joined=True),), log="y")
+    figure = draw_panel(panel)
+    drawn, *_ = figure.axes[0].get_lines()
+    np.testing.assert_allclose(drawn.get_ydata(), [1e-2, 10.0])
+    band, = figure.axes[0].collections
+    assert (band.get_paths()[0].vertices[:, 1] > 0.0).all()
+
+
+def test_the_dots_of_the_seeds_lie_beside_their_bar():
+    panel = Panel("x", "y", (Series("a", np.array([0.0]), np.array([[1.0], [2.0], [3.0]])),),
+                  ticks=("1",))
+    figure = draw_panel(panel)
+    axes = figure.axes[0]
+    dots = next(drawn for drawn in axes.get_lines() if drawn.get_marker() == ".")
+    moved = dots.get_transform().transform((0.0, 2.0)) - axes.transData.transform((0.0, 2.0))
+    assert moved[0] > 3.0 and moved[1] == pytest.approx(0.0)

@@ -90,7 +90,7 @@ def draw_panel(panel: Panel, ax: "Axes | None" = None, crowded: bool = False,
     spread = np.linspace(-1.0, 1.0, len(panel.series)) if len(panel.series) > 1 else [0.0]
     for offset, series in zip(spread, panel.series):
         # beside each other where x only counts: bars must not hide each other
-        _draw_series(axes, series, 0.16 * float(offset) if panel.ticks else 0.0)
+        _draw_series(axes, series, 0.16 * float(offset) if panel.ticks else 0.0, "y" in panel.log)
     axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
     _scale(axes, panel)
     if panel.ticks:
@@ -117,29 +117,38 @@ def _scale(axes: "Axes", panel: Panel) -> None:
         axes.set_ylim(panel.ylim)
 
 
-def _draw_series(axes: "Axes", series: Series, shift: float) -> None:
-    """Mean over seeds with the 95 % t-interval as band or bar; beside it a dot for each seed."""
+def _draw_series(axes: "Axes", series: Series, shift: float, logarithms: bool) -> None:
+    """Mean over seeds with the 95 % t-interval as band or bar; beside it a dot for each seed.
+
+    On a logarithmic axis mean and interval are those of the logarithms: they stay on it.
+    """
     colour, x = COLOURS[series.role], np.asarray(series.x, float) + shift
-    seeds = np.sum(np.isfinite(series.values), axis=0)
+    values = np.asarray(series.values, float)
+    if logarithms:
+        values = np.log(np.where(values > 0.0, values, np.nan))
+    seeds = np.sum(np.isfinite(values), axis=0)
     shown = np.flatnonzero(seeds > 0)
     if len(shown) == 0:
         return
-    x, values, seeds = x[shown], series.values[:, shown], seeds[shown]
+    x, values, seeds = x[shown], values[:, shown], seeds[shown]
     mean = np.nanmean(values, axis=0)
     half = np.zeros(len(x))
     several = np.flatnonzero(seeds > 1)
     spread = np.nanstd(values[:, several], axis=0, ddof=1) / np.sqrt(seeds[several])
     half[several] = stats.t.ppf(0.5 + LEVEL / 2, seeds[several] - 1) * spread
+    low, high = mean - half, mean + half
+    if logarithms:
+        mean, low, high, values = np.exp(mean), np.exp(low), np.exp(high), np.exp(values)
     if series.joined:
         axes.plot(x, mean, color=colour, label=series.label, zorder=3)
-        axes.fill_between(x, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
+        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
         for of_seed in values:
             axes.plot(x, of_seed, color=colour, linewidth=0.4, alpha=0.35, zorder=2)
         return
-    axes.errorbar(x, mean, yerr=half, fmt=MARKERS[series.role], color=colour,
+    axes.errorbar(x, mean, yerr=(mean - low, high - mean), fmt=MARKERS[series.role], color=colour,
                   markersize=3.5, elinewidth=0.9, capsize=2, label=series.label, zorder=3)
     axes.plot(np.broadcast_to(x, values.shape).ravel(), values.ravel(), ".", color=colour,
-              markersize=3.0, alpha=0.45, markeredgewidth=0, zorder=2, transform=_beside(axes))
+              markersize=4.0, alpha=0.5, markeredgewidth=0, zorder=2, transform=_beside(axes))
 
 
 def _beside(axes: "Axes") -> Any:

@@ -8,7 +8,7 @@ set is as before afterwards. Matplotlib is loaded when the first figure is drawn
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["ADVERSARIAL", "CLEAN", "COLOURS", "COLUMN", "GUIDE", "LINEAR", "NAMES", "OTHER",
-           "PAGE", "SHADES", "STYLE", "DrawingError", "area", "draw_all", "house_style", "line",
-           "new_figure", "one_panel", "plain_numbers", "save_figures"]
+__all__ = ["ADVERSARIAL", "CLEAN", "COLOURS", "COLUMN", "GUIDE", "LINEAR", "NAMES", "OTHER", "PAGE",
+           "SHADES", "STYLE", "DrawingError", "area", "cache_folder", "draw_all", "house_style",
+           "line", "new_figure", "one_panel", "plain_numbers", "save_figures"]
 
 COLUMN, PAGE = 3.3, 6.9  # inches: one column, the page
 # Okabe & Ito, told apart by every eye: one colour for one thing in all figures.
@@ -34,6 +34,7 @@ COLOURS = {"clean": CLEAN, "adversarial": ADVERSARIAL}
 NAMES = {"clean": "after clean training", "adversarial": "after adversarial training"}
 # For things that are neither clean nor adversarial, such as sizes.
 SHADES = ("#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#999999")
+MANY_DECADES = 2.5  # on one axis, from which on powers of ten are labels enough
 GUIDE: dict[str, Any] = {"color": "0.75", "linewidth": 0.6, "zorder": 0}  # a line to read off at
 STYLE: dict[str, Any] = {
     "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7,
@@ -52,7 +53,7 @@ def house_style() -> Iterator[None]:
     """Draw in the house style, whatever the user has set, and set nothing for good."""
     _load_matplotlib()
     from matplotlib import style
-    with style.context(["default", STYLE]):  # type: ignore[list-item]
+    with style.context(["default", STYLE]):
         yield
 
 
@@ -74,6 +75,13 @@ def _load_matplotlib() -> None:
             matplotlib.rcParams["backend"] = wanted
         except ValueError:
             pass  # no figure here needs a backend
+
+
+def cache_folder() -> str:
+    """Return where Matplotlib keeps its fonts."""
+    _load_matplotlib()
+    import matplotlib
+    return str(matplotlib.get_cachedir())
 
 
 def new_figure(rows: int = 1, columns: int = 1, *, size: tuple[float, float],
@@ -114,10 +122,12 @@ def area(label: str, **look: Any) -> "Artist":
     return Rectangle((0.0, 0.0), 1.0, 1.0, label=label, linewidth=0, **look)
 
 
-def plain_numbers(axis: "Axis", steps: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
-    """Write 1, 2, 5, 10 on a logarithmic axis, also within one decade."""
+def plain_numbers(axis: "Axis") -> None:
+    """Write 1, 2, 5, 10 on a logarithmic axis, also within one decade; powers over many."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-    axis.set_major_locator(LogLocator(10.0, steps))
+    low, high = axis.get_view_interval()
+    wide = low > 0.0 and high > 10.0**MANY_DECADES * low
+    axis.set_major_locator(LogLocator(10.0, (1.0,) if wide else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
