@@ -119,7 +119,7 @@ def line(label: str, **look: Any) -> "Artist":
 def area(label: str, **look: Any) -> "Artist":
     """Return an entry of a legend that looks like a filled area."""
     from matplotlib.patches import Rectangle
-    return Rectangle((0.0, 0.0), 1.0, 1.0, label=label, linewidth=0, **look)
+    return Rectangle((0.0, 0.0), 1.0, 1.0, label=label, **({"linewidth": 0} | look))
 
 
 def plain_numbers(axis: "Axis") -> None:

@@ -141,8 +141,7 @@ def coefficients_figure(run: Run) -> "Figure":
     handles = [area("its own feature: 1", color="black")]
     if any(np.isnan(rows).all(axis=1).any() for rows in shown.values()):
         handles.append(area("row left white: no neuron has the feature", facecolor="white",
-                            edgecolor="0.6"))
-        handles[-1].set_linewidth(0.5)
+                            edgecolor="0.6", linewidth=0.5))
     if _second_features(shown["adversarial"]):
         handles.append(area("dark and alone: a second feature of the same neuron",
                             color="#67001F"))

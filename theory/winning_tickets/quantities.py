@@ -33,7 +33,7 @@ def value(run: Run, mask: str, quantity: str, percent: int) -> float:
 
 def percents(group: Sequence[Run]) -> tuple[int, ...]:
     """Return the percentages kept, the largest first."""
-    return tuple(sorted(group[0].config.percents, reverse=True))  # type: ignore[attr-defined]
+    return tuple(sorted(group[0].config.percents, reverse=True))
 
 
 def always(name: str) -> Callable[[Run, int], str]:

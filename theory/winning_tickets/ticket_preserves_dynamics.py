@@ -36,6 +36,7 @@ CLAIM = Claim(
         "p < .01 after Holm's correction over all of them",
     expected=0.0)
 RUNS = MASKS
+Comparison = tuple[Size, str, str, int]  # size, error, other mask, percent kept
 
 
 def confront(runs: Sequence[Run]) -> Finding:
@@ -74,8 +75,8 @@ def _p_value(values: np.ndarray) -> float:
     return outside_probability(values, (0.0, math.inf)) if np.isfinite(values).all() else 1.0
 
 
-def _closest(quantity: str, found: Mapping[tuple, np.ndarray],
-             p_values: Mapping[tuple, float]) -> Measurement:
+def _closest(quantity: str, found: Mapping[Comparison, np.ndarray],
+             p_values: Mapping[Comparison, float]) -> Measurement:
     """The comparison that speaks least for the ticket."""
     size, _, other, percent = key = max((key for key in found if key[1] == quantity),
                                         key=lambda key: p_values[key])
