@@ -1,0 +1,34 @@
+"""The examples are short, run in seconds, and end with what a reader learns from them."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from scripts.cli import main
+
+FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "examples"
+EXAMPLES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
+
+
+def test_there_are_seven_examples_of_at_most_40_lines():
+    assert len(EXAMPLES) == 7
+    for name in EXAMPLES:
+        lines = (FOLDER / f"{name}.py").read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= 40, name
+
+
+@pytest.mark.parametrize("name, learned", [
+    ("train_by_hand", "removed the dense mixtures"), ("certify_a_sample", "no attack can do"),
+    ("own_network", "resist where lines break"), ("own_attack", "does nearly all"),
+    ("own_data", r"with the best one"), ("own_theorem", "X1  holds"),
+    ("compare_masks", "what random ones lose")])
+def test_an_example_runs_and_says_what_is_learned(name, learned, capsys):
+    importlib.import_module(f"scripts.examples.{name}").main()
+    assert learned in capsys.readouterr().out
+
+
+def test_the_example_of_a_theorem_is_what_verify_takes(capsys):
+    assert main(["verify", "--claims-from", str(FOLDER / "own_theorem.py"), "--preset", "smoke",
+                 "--dry-run"]) == 0
+    assert "3" in capsys.readouterr().out
