@@ -5,12 +5,10 @@ initialisation does not. Network A's strongest perturbations of its test set are
 B of other seeds (other initialisation, other samples, the same dictionary and labels).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from simulator.attacks.worst_case import worst_case
-from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.jit import fixed_threads
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
@@ -41,45 +39,34 @@ CLAIM = Claim(
     expected=1.0)
 RUNS = PERTURBATIONS
 
-Perturb = Callable[[Run, PurificationExperiment], np.ndarray]
+
+def confront(runs: Sequence[Run]) -> Finding:
+    """Confront the claim with runs."""
+    return confronted(CLAIM, runs, _measure)
 
 
-def strongest(run: Run, simulation: PurificationExperiment) -> np.ndarray:
-    """Return the strongest perturbations of the clean network on its test set, shape (n, d).
+def strongest(run: Run) -> np.ndarray:
+    """Return what the run's adversary finds against its clean network's test set, shape (n, d).
 
-    They are those of the run's own attacked accuracy, found again from the same random stream.
+    They are the perturbations of the run's own attacked accuracy, found again from the same
+    random stream.
     """
-    test, arrays = simulation.test_set, run.arrays
-    network = simulation.network(arrays["weights_clean"], float(arrays["bias"]))
-    return worst_case(network, test, simulation.adversary).delta
+    found = run.adversary.worst_case(run.network("clean"), run.test_set)
+    return found.delta  # type: ignore[no-any-return]
 
 
-def confront(runs: Sequence[Run], perturb: Perturb = strongest) -> Finding:
-    """Confront the claim with runs.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-    perturb : callable
-        Makes the perturbations of a run's test set; another one is a control.
-    """
-    return confronted(CLAIM, runs, lambda groups: _measure(groups, perturb))
-
-
-def _transfer(group: Sequence[Run], perturb: Perturb) -> tuple[np.ndarray, np.ndarray]:
+def _transfer(group: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:
     """Return (seeds,) drops of the others, and of each network itself, over A."""
     others, own = [], []
     for run in group:
-        simulation = PurificationExperiment(run.config)
-        test = simulation.test_set
+        test = run.test_set
         with fixed_threads(run.config.threads):
-            moved = test.X + perturb(run, simulation)
+            moved = test.X + strongest(run)
             drops = []
             for other in group:
                 if other is run:
                     continue
-                arrays = other.arrays
-                network = simulation.network(arrays["weights_clean"], float(arrays["bias"]))
+                network = other.network("clean")
                 right = network.margins(test.X, test.y) > 0.0
                 still = network.margins(moved, test.y) > 0.0
                 drops.append(float(right.mean() - still.mean()))
@@ -88,8 +75,8 @@ def _transfer(group: Sequence[Run], perturb: Perturb) -> tuple[np.ndarray, np.nd
     return np.array(others), np.array(own)
 
 
-def _measure(groups: dict[Size, list[Run]], perturb: Perturb) -> Evidence:
-    drops = {size: _transfer(group, perturb) for size, group in groups.items()}
+def _measure(groups: dict[Size, list[Run]]) -> Evidence:
+    drops = {size: _transfer(group) for size, group in groups.items()}
     ratio = {size: others / own for size, (others, own) in drops.items()}
     order = list(groups)
     picture = Picture(

@@ -1,24 +1,26 @@
 """A5: planted networks share their direction; noise of equal length does not transfer."""
 
-import math
-
 import numpy as np
 
+from simulator.attacks.adversary import Adversary
+from simulator.protocols import Perturbation
+from simulator.runs.run import Run
 from theory.claim import FAILS, HOLDS
-from theory.feature_purification.perturbation_transfers import confront
+from theory.feature_purification.perturbation_transfers import confront, strongest
 
 
-def isotropic(like, seed=0):
-    """Random directions of the same lengths."""
-    rng = np.random.default_rng(seed)
-    random = rng.standard_normal(like.shape)
-    lengths = np.linalg.norm(like, axis=1, keepdims=True)
-    return random * lengths / np.linalg.norm(random, axis=1, keepdims=True)
+class Isotropic:
+    """An attack that goes in a random direction, as far as the ball allows."""
+
+    def perturb(self, network, X, y, ball, rng):
+        return Perturbation(ball.steepest(rng.standard_normal(X.shape)), 0)
 
 
-def isotropic_of(run, simulation):
-    X = simulation.test_set.X
-    return isotropic(np.full(X.shape, run.config.tau / math.sqrt(X.shape[1])), run.config.seed)
+def under_noise(run):
+    """The run with an adversary that only adds noise."""
+    experiment = run.config.experiment()
+    experiment.adversary = Adversary(experiment.ball, Isotropic(), seed=run.config.seed)
+    return Run(run.config, run.summary, run.history, run.arrays, experiment=experiment)
 
 
 def test_a5_holds_between_networks_with_the_same_dense_direction(planted):
@@ -27,6 +29,13 @@ def test_a5_holds_between_networks_with_the_same_dense_direction(planted):
 
 
 def test_a5_fails_for_isotropic_perturbations(planted):
-    finding = confront(planted, isotropic_of)
+    finding = confront([under_noise(run) for run in planted])
     assert finding.verdict == FAILS
     assert abs(finding.measured) < 0.1
+
+
+def test_the_perturbations_are_those_of_the_attacked_accuracy(planted):
+    run = planted[0]
+    test, network = run.test_set, run.network("clean")
+    margins = network.margins(test.X + strongest(run), test.y)
+    assert np.mean(margins > 0.0) == run.summary["clean"]["attacked_accuracy"]
