@@ -30,9 +30,9 @@ class Cubes:
 def main() -> None:
     test = (data := sim.SparseCoding(d=40, k=3)).sample(500, rng=1)
     contract.check_network(Cubes(40), test.X[:9], test.y[:9])
-    for net in (sim.LinearClassifier(np.zeros(40)), Cubes(40)):
-        sim.train(net, data, learning_rate=2.0, steps=300, batch_size=200)
-        print(f"{net}"[:40], sim.worst_case(net, test, sim.Adversary(sim.L2Ball(.4))).accuracy())
+    for f in (sim.LinearClassifier(np.zeros(40)), Cubes(40)):
+        sim.train(f, data, learning_rate=2.0, steps=300, batch_size=200)
+        print(type(f).__name__, sim.worst_case(f, test, sim.Adversary(sim.L2Ball(.4))).accuracy())
     print("Cubes ignore what is spread over many coordinates: they resist where lines break.")
 
 
