@@ -1,5 +1,7 @@
 """Which weights does a ticket need? Masks of one size against each other, trained alike."""
 
+from typing import Any
+
 import simulator as sim
 from simulator.randomness import Role, stream
 from simulator.tickets.masks import lottery_mask, magnitude_mask, random_mask
@@ -14,7 +16,7 @@ def main() -> None:
     start = sim.SymmetricReLU.initialise(m=160, d=40, scale=0.05, rng=0, bias=BIAS)
     test = data.sample(500, rng=1)
 
-    def trained(network):  # type: ignore[no-untyped-def]
+    def trained(network: Any) -> Any:
         sim.train(network, data, learning_rate=0.5, steps=300, batch_size=200,
                   adversary=sim.Adversary(threat.ball, sim.FGM()))
         return network

@@ -1,6 +1,7 @@
 """A data model of one's own: checked by the contract, and learned like any other."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +18,9 @@ class TwoClouds:
 
     @property
     def mean(self) -> np.ndarray:
-        """mu, of length ``distance``."""
         return np.full(self.d, self.distance / np.sqrt(self.d))
 
-    def sample(self, n: int, rng: np.random.Generator, dtype: type = np.float64) -> sim.Batch:
+    def sample(self, n: int, rng: np.random.Generator, dtype: Any = np.float64) -> sim.Batch:
         y = rng.choice([-1.0, 1.0], n)
         X = y[:, None] * self.mean + rng.standard_normal((n, self.d))
         return sim.Batch(X.astype(dtype), y.astype(dtype))

@@ -22,7 +22,7 @@ class Cubes:
         return losses.logistic_loss(f) + weight_decay / 2 * float(w @ w), slope.astype(w.dtype)
 
     def gradient_step(self, X, y, learning_rate, weight_decay=0.0, rng=None):  # type: ignore
-        loss, slope = self.loss_gradient(X, y, weight_decay)
+        loss, slope = self.loss_gradient(X, y, weight_decay)  # type: ignore
         self.weights -= learning_rate * slope
         return loss
 
