@@ -4,6 +4,7 @@ Rows are recorded as dictionaries, so that no number depends on its place, and s
 for each column, so that a checkpoint holds them.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from simulator.protocols import Network
 
-__all__ = ["Record", "columns_of", "rows_of", "unheard"]
+__all__ = ["Record", "as_text", "columns_of", "from_text", "rows_of", "unheard"]
 
 PREFIX = "row."
 
@@ -53,6 +54,19 @@ class Record:
 
 def unheard(step: int, keep: Callable[[], dict[str, np.ndarray]] | None = None) -> None:
     """The tick of a training that nobody follows; see :class:`simulator.runs.stages.Stage`."""
+
+
+def as_text(content: Any) -> np.ndarray:
+    """Return plain numbers, words and lists of them as an array that a checkpoint can hold.
+
+    Infinities come back as they were: the text is read by :func:`from_text` alone.
+    """
+    return np.array(json.dumps(content))
+
+
+def from_text(array: np.ndarray) -> Any:
+    """Return what :func:`as_text` was given."""
+    return json.loads(str(array))
 
 
 def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

@@ -6,20 +6,18 @@ half of the samples are certified there.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from simulator.attacks.adversary import Adversary
-from simulator.attacks.gradient_masking import gradient_masking
 from simulator.attacks.worst_case import require_adversary, require_samples, worst_case
 from simulator.certificates.margins import certify
 from simulator.checks import require_real
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch, Network
-from simulator.robustness.bracket import Bracket, bracket, in_double
+from simulator.robustness.bracket import Bracket, in_double
 
-__all__ = ["CriticalRadius", "certified_summary", "critical_interval", "critical_radius"]
+__all__ = ["CriticalRadius", "critical_interval", "critical_radius"]
 
 
 @dataclass(frozen=True)
@@ -175,12 +173,19 @@ def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary
     require_adversary(adversary)
     plain, X, y = in_double(network, batch)
     samples, tried = Batch(X, y), 0
+
+    def broken(step: int, keep: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        nonlocal tried
+        tried = step
+        if tick is not None:
+            tick(step, keep)
+
     if saved is not None and "low" in saved:
         low, top, high = float(saved["low"]), float(saved["top"]), float(saved["high"])
         tried = int(saved["tried"])
     else:
         high = critical_radius(plain, samples, adversary, tolerance=tolerance, saved=saved,
-                               tick=tick).high
+                               tick=broken).high
         high = min([high, *(found.radius for found in brackets if found.attacked <= 0.5)])
         low = max([0.0, *(found.radius for found in brackets if found.certified > 0.5)])
         top = min([high, *(found.radius for found in brackets if found.certified <= 0.5)])
@@ -195,32 +200,6 @@ def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary
             kept = {"low": low, "top": top, "high": high, "tried": tried}
             tick(tried, lambda: {name: np.array(value) for name, value in kept.items()})
     return low, high
-
-
-def certified_summary(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
-                      radii: Sequence[float], boxes: int) -> dict[str, Any]:
-    """What a run's summary says about any perturbation; arguments as in :func:`bracket`.
-
-    Returns
-    -------
-    dict
-        ``bracket``: list of :meth:`Bracket.numbers`; ``certified_accuracy``: at the radius of
-        the adversary's ball, if it is one of ``radii``; ``r50_low``, ``r50_high``: see
-        :func:`critical_interval`; ``masking``: signs raised at the radius of the ball, see
-        :mod:`simulator.attacks.gradient_masking`. A smoothed network has no certificate: its
-        bracket is empty and its critical radius has no bounds.
-    """
-    radius = adversary.ball.radius
-    seen = radius > 0.0 and bool((network.margins(batch.X, batch.y) > 0.0).any())
-    signs = list(gradient_masking(network, batch, adversary).raised) if seen else []
-    if network.smoothing > 0.0:
-        return {"bracket": [], "masking": signs}
-    brackets = bracket(network, batch, adversary, radii=radii, boxes=boxes)
-    low, high = critical_interval(network, batch, adversary, brackets=brackets)
-    at_radius = {"certified_accuracy": found.certified for found in brackets
-                 if found.radius == radius}
-    return {"bracket": [found.numbers() for found in brackets], **at_radius, "r50_low": low,
-            "r50_high": high, "masking": signs}
 
 
 def _certifies_half(network: SymmetricReLU, batch: Batch, adversary: Adversary,

@@ -6,7 +6,6 @@ of low complexity. What a run leaves is told in
 :mod:`simulator.experiments.feature_purification.summary`.
 """
 
-import json
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from simulator.experiments.feature_purification.cost import LEARNERS, cost, eval
 from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
 from simulator.experiments.feature_purification.measured import attacked, perturbations, row
 from simulator.experiments.feature_purification.summary import found_run
-from simulator.experiments.records import Record, columns_of
+from simulator.experiments.records import Record, as_text, columns_of, from_text
 from simulator.jit import fixed_threads
 from simulator.low_complexity import Learner, learners_of, measure
 from simulator.networks.symmetric_relu import require_symmetric
@@ -176,7 +175,7 @@ def _attack(experiment: PurificationExperiment, network: Network, done: Mapping[
     """Attack at radius tau, and look at the neurons."""
     numbers = attacked(experiment, network)
     tick(0.9)
-    return {"numbers": np.array(json.dumps(numbers)),
+    return {"numbers": as_text(numbers),
             "perturbation": perturbations(experiment, network)}
 
 
@@ -193,8 +192,7 @@ def _r50(experiment: PurificationExperiment, network: Network, done: Mapping[str
     """The critical radius under attack."""
     radius = critical_radius(network, experiment.test_set, experiment.adversary, saved=saved,
                              tick=lambda step, keep: tick(step / BISECTIONS, keep))
-    return {"numbers": np.array(json.dumps({"r50": radius.value,
-                                            "r50_tolerance": radius.tolerance}))}
+    return {"numbers": as_text({"r50": radius.value, "r50_tolerance": radius.tolerance})}
 
 
 def _masking(experiment: PurificationExperiment, network: Network, done: Mapping[str, Arrays],
@@ -204,7 +202,7 @@ def _masking(experiment: PurificationExperiment, network: Network, done: Mapping
     if experiment.ball.radius > 0.0 and bool((network.margins(few.X, few.y) > 0.0).any()):
         with fixed_threads(1):
             signs = list(gradient_masking(network, few, experiment.adversary).raised)
-    return {"numbers": np.array(json.dumps({"masking": signs}))}
+    return {"numbers": as_text({"masking": signs})}
 
 
 def _bracket(experiment: PurificationExperiment, network: Any, done: Mapping[str, Arrays],
@@ -217,20 +215,19 @@ def _bracket(experiment: PurificationExperiment, network: Any, done: Mapping[str
                         tick=lambda step, keep: tick(step / (PASSES * len(radii)), keep))
     at_tau = {"certified_accuracy": one.certified for one in found
               if one.radius == experiment.ball.radius}
-    return {"numbers": np.array(json.dumps({"bracket": [one.numbers() for one in found],
-                                            **at_tau}))}
+    return {"numbers": as_text({"bracket": [one.numbers() for one in found], **at_tau})}
 
 
 def _interval(experiment: PurificationExperiment, network: Any, done: Mapping[str, Arrays],
               saved: Arrays | None, tick: Tick) -> Arrays:
     """The critical radius from both sides."""
-    rows = json.loads(str(done["bracket"]["numbers"]))["bracket"]
+    rows = from_text(done["bracket"]["numbers"])["bracket"]
     brackets = [Bracket(**one, decided_by=np.zeros(0, str), seconds=0.0) for one in rows]
     with fixed_threads(1):
         low, high = critical_interval(network, experiment.certified_set, experiment.adversary,
                                       brackets=brackets, saved=saved,
                                       tick=lambda step, keep: tick(step / BISECTIONS, keep))
-    return {"numbers": np.array(json.dumps({"r50_low": low, "r50_high": high}))}
+    return {"numbers": as_text({"r50_low": low, "r50_high": high})}
 
 
 def _learn(experiment: PurificationExperiment, name: str, done: Mapping[str, Arrays],
@@ -238,7 +235,7 @@ def _learn(experiment: PurificationExperiment, name: str, done: Mapping[str, Arr
     """Train one learner of low complexity in every way, and attack it."""
     task, data = experiment.learner_task(), experiment.data
     (learner,) = [one for one in _learners(experiment, task, data) if one.name == name]
-    return {"numbers": np.array(json.dumps([vars(found) for found in measure(learner, task)]))}
+    return {"numbers": as_text([vars(found) for found in measure(learner, task)])}
 
 
 def _learners(experiment: PurificationExperiment, task: Any, data: Any) -> list[Learner]:

@@ -5,9 +5,10 @@ The summary has
     p, tau, linear_r50          P(z_j != 0), the radius trained against, the exact r50 of the linear
                                 classifier ``sign <M w*, x>`` on the test samples
     certified_samples, boxes    how many samples are certified, with how many boxes each
-    clean, adversarial          of each network the keys of
-                                :func:`~simulator.experiments.feature_purification.measured.evaluated`;
-                                where it is certified also ``bracket``, a list with radius,
+    clean, adversarial          of each network those shown (ROWS), and ``fgm_accuracy``,
+                                ``zero_gradients``, the share of samples at which FGM was blind, and
+                                ``r50_tolerance``, half the width of r50's interval; where it is
+                                certified also ``bracket``, a list with radius,
                                 certified, attacked, low, high and samples, ``certified_accuracy``
                                 at tau, ``r50_low`` and ``r50_high``, and ``masking``, a list of
                                 signs of masked gradients
@@ -21,7 +22,6 @@ is the identity, ``dictionary`` (d, d). The history has the rows of
 :func:`~simulator.experiments.feature_purification.measured.row`.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +30,7 @@ import numpy as np
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
 from simulator.experiments.feature_purification.measured import SHOWN_PERTURBATIONS, linear_radii
-from simulator.experiments.records import rows_of
+from simulator.experiments.records import from_text, rows_of
 from simulator.runs.run import Run
 from simulator.runs.stages import Arrays
 from simulator.runs.table import Table, by_network
@@ -72,7 +72,7 @@ def _summary(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> 
 
 
 def _numbers(arrays: Arrays, otherwise: Any) -> Any:
-    return json.loads(str(arrays["numbers"])) if "numbers" in arrays else otherwise
+    return from_text(arrays["numbers"]) if "numbers" in arrays else otherwise
 
 
 def _arrays(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> Arrays:

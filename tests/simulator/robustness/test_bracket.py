@@ -12,7 +12,7 @@ from simulator.heartbeat import listening
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch, Perturbation
 from simulator.robustness.bracket import PASSES, bracket
-from simulator.robustness.critical_radius import certified_summary, critical_interval
+from simulator.robustness.critical_radius import critical_interval
 
 BALLS = (L2Ball, LinfBall)
 ATTACKS = {"fgm": FGM(), "pgd": PGD(10, ("zero", "random"))}
@@ -146,25 +146,26 @@ def test_what_is_wrong_at_once_has_the_radius_zero():
                                                                                                0.0)
 
 
-def test_a_smoothed_network_has_an_empty_bracket_and_still_its_signs():
+def test_a_smoothed_network_has_no_bracket():
     network = SymmetricReLU(small_network().weights, 0.5, smoothing=0.2)
-    batch = samples(network)
-    adversary = Adversary(L2Ball(0.1), ATTACKS)
-    assert certified_summary(network, batch, adversary, radii=[0.1], boxes=1) == {
-        "bracket": [], "masking": []}
     with pytest.raises(ValueError, match="expected no smoothing"):
-        bracket(network, batch, adversary, radii=[0.1])
+        bracket(network, samples(network), Adversary(L2Ball(0.1), ATTACKS), radii=[0.1])
 
 
-def test_the_summary_holds_plain_numbers():
+def test_a_bracket_gives_plain_numbers():
     network = small_network()
-    summary = certified_summary(network, samples(network), Adversary(L2Ball(0.15), ATTACKS),
-                                radii=[0.05, 0.15], boxes=10)
-    assert summary["certified_accuracy"] == summary["bracket"][1]["certified"]
-    assert summary["r50_low"] <= summary["r50_high"]
-    for row in summary["bracket"]:
+    for found in run(network, samples(network), L2Ball(0.15), [0.05, 0.15], boxes=10):
+        row = found.numbers()
         assert list(row) == ["radius", "certified", "attacked", "low", "high", "samples"]
         assert all(type(value) in (int, float) for value in row.values())
+
+
+def test_the_radii_of_an_interval_are_counted_on():
+    """Its bar never goes back: what certifies begins where what breaks ended."""
+    network, told = small_network(), []
+    critical_interval(network, samples(network), Adversary(L2Ball(0.15), ATTACKS), brackets=(),
+                      tick=lambda step, keep: told.append(step))
+    assert told == list(range(1, len(told) + 1))
 
 
 @pytest.mark.parametrize("radii, options, message", [
