@@ -83,7 +83,8 @@ def _factor(W: np.ndarray, mu: np.ndarray, lam: np.ndarray) -> tuple | None:
 
 
 @kernel
-def _adam(x, gradient, first, second, step, rate):
+def _adam(x: np.ndarray, gradient: np.ndarray, first: np.ndarray, second: np.ndarray, step: int,
+          rate: float) -> None:
     """One ascent step of Adam, in place.
 
     The mean forgets at .9 and the mean square at .99 a step, faster than Adam's usual .999: a

@@ -348,7 +348,8 @@ def tight_lines(T: np.ndarray, slopes: np.ndarray, reach: np.ndarray,
 
 
 @kernel
-def _piece(t, a, mu, low, high, b, piece):
+def _piece(t: float, a: float, mu: float, low: float, high: float, b: float,
+           piece: int) -> tuple[float, float]:
     """Minimum of ``S_b(t + s) - a s + mu s^2`` on one piece of [low, high], and where."""
     left = low if piece == 0 else max(low, (-b if piece == 1 else b) - t)
     right = high if piece == 2 else min(high, (-b if piece == 0 else b) - t)
@@ -364,7 +365,7 @@ def _piece(t, a, mu, low, high, b, piece):
 
 
 @kernel
-def _inner(t, a, mu, low, high, b):
+def _inner(t: float, a: float, mu: float, low: float, high: float, b: float) -> tuple[float, float]:
     value, s = _piece(t, a, mu, low, high, b, 0)
     for piece in range(1, 3):
         other, at = _piece(t, a, mu, low, high, b, piece)
@@ -374,7 +375,8 @@ def _inner(t, a, mu, low, high, b):
 
 
 @kernel
-def _inner_minima(t, a, mu, low, high, b, s):
+def _inner_minima(t: np.ndarray, a: np.ndarray, mu: np.ndarray, low: np.ndarray, high: np.ndarray,
+                  b: float, s: np.ndarray) -> float:
     total = 0.0
     for i in range(len(t)):
         value, s[i] = _inner(t[i], a[i], mu[i], low[i], high[i], b)
@@ -383,7 +385,8 @@ def _inner_minima(t, a, mu, low, high, b, s):
 
 
 @kernel
-def _inner_gaps(t, a, mu, low, high, b, point, gaps):
+def _inner_gaps(t: np.ndarray, a: np.ndarray, mu: np.ndarray, low: np.ndarray, high: np.ndarray,
+                b: float, point: np.ndarray, gaps: np.ndarray) -> None:
     for i in range(len(t)):
         least, _ = _inner(t[i], a[i], mu[i], low[i], high[i], b)
         reached, _ = _inner(t[i], a[i], mu[i], point[i], point[i], b)
@@ -391,14 +394,16 @@ def _inner_gaps(t, a, mu, low, high, b, point, gaps):
 
 
 @kernel
-def _lines(T, A, reach, b, S, values):
+def _lines(T: np.ndarray, A: np.ndarray, reach: np.ndarray, b: float, S: np.ndarray,
+           values: np.ndarray) -> None:
     for row in range(T.shape[0]):
         for i in range(T.shape[1]):
             values[row, i], S[row, i] = _inner(T[row, i], A[row, i], 0.0, -reach[i], reach[i], b)
 
 
 @kernel
-def _needed_curvature(t, s, low, high, b, need):
+def _needed_curvature(t: np.ndarray, s: np.ndarray, low: np.ndarray, high: np.ndarray, b: float,
+                      need: np.ndarray) -> None:
     """Least mu_i that keeps s_i the minimiser over the piece on the other side of -b.
 
     At distance g from the kink the other piece gains x - g against mu x^2 over a move x.

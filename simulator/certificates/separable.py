@@ -77,7 +77,8 @@ def separable_bounds(inputs: SignedInputs, ball: L2Ball | LinfBall,
 
 
 @kernel
-def _bound(t, peaks, slack, live, groups, b, radius, is_l2):
+def _bound(t: np.ndarray, peaks: np.ndarray, slack: np.ndarray, live: np.ndarray,
+           groups: np.ndarray, b: float, radius: float, is_l2: bool) -> float:
     """Separable bound of one sample: break points of every H_j, then the best lam."""
     m, d = len(t), len(groups) - 1
     points, values = np.empty(2 * m + 2 * d), np.empty(2 * m + 2 * d)
@@ -98,7 +99,9 @@ def _bound(t, peaks, slack, live, groups, b, radius, is_l2):
 
 
 @kernel
-def _break_points(t, peaks, slack, live, group, b, radius, points, start):
+def _break_points(t: np.ndarray, peaks: np.ndarray, slack: np.ndarray, live: np.ndarray,
+                  group: np.ndarray, b: float, radius: float, points: np.ndarray,
+                  start: int) -> tuple[float, int]:
     """Write the break points of H_j in [-radius, radius] from ``start`` on, ascending.
 
     Returns the largest slope that H_j can have, and where the points end.
@@ -118,7 +121,8 @@ def _break_points(t, peaks, slack, live, group, b, radius, points, start):
 
 
 @kernel
-def _feature_value(t, peaks, slack, live, b, first, last, s):
+def _feature_value(t: np.ndarray, peaks: np.ndarray, slack: np.ndarray, live: np.ndarray, b: float,
+                   first: int, last: int, s: float) -> float:
     """H_j(s), over the neurons first..last of one feature."""
     total = 0.0
     for i in range(first, last):
@@ -132,7 +136,8 @@ def _feature_value(t, peaks, slack, live, b, first, last, s):
 
 
 @kernel
-def _best_lam(points, values, pieces, radius, high):
+def _best_lam(points: np.ndarray, values: np.ndarray, pieces: np.ndarray, radius: float,
+              high: float) -> float:
     """Bisect lam in [0, high]: concave, with derivative ``||s||^2 - radius^2``."""
     low, lam, best = 0.0, 0.0, -np.inf
     for _ in range(HALVINGS):
@@ -151,7 +156,8 @@ def _best_lam(points, values, pieces, radius, high):
 
 
 @kernel
-def _dual_value(points, values, pieces, radius, lam):
+def _dual_value(points: np.ndarray, values: np.ndarray, pieces: np.ndarray, radius: float,
+                lam: float) -> tuple[float, float]:
     """``sum_j min_s [H_j(s) + lam s^2] - lam radius^2``, and ``sum_j s_j^2`` at the minimum."""
     total, square = -lam * radius * radius, 0.0
     for j in range(len(pieces) - 1):

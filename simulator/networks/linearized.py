@@ -207,7 +207,7 @@ class LinearizedReLU:
 
 
 @kernel
-def _open_gates(U, b):
+def _open_gates(U: np.ndarray, b: float) -> int:
     count = 0
     for row in range(len(U)):
         for u in U[row]:
@@ -216,7 +216,7 @@ def _open_gates(U, b):
 
 
 @kernel
-def _to_gates(U, b, signs):
+def _to_gates(U: np.ndarray, b: float, signs: np.ndarray) -> None:
     """U becomes the gates; signs_n is the sum of sign(u_i) over the open ones."""
     n, m = U.shape
     zero, one = U.dtype.type(0.0), U.dtype.type(1.0)
@@ -233,7 +233,8 @@ def _to_gates(U, b, signs):
 
 
 @kernel
-def _plain(U, X, A, b, centred, f, slopes):
+def _plain(U: np.ndarray, X: np.ndarray, A: np.ndarray, b: float, centred: bool, f: np.ndarray,
+           slopes: np.ndarray) -> None:
     """f_n and ``sum_i g_i a_i``; ``f = <slope, x>``, uncentred less b for each open gate's sign."""
     n, m = U.shape
     d = X.shape[1]
@@ -255,7 +256,7 @@ def _plain(U, X, A, b, centred, f, slopes):
 
 
 @kernel
-def _rise(t):
+def _rise(t: float) -> tuple[float, float, float]:
     """R(t), its derivative and its integral from -1: a step, spread over [-1, 1]."""
     if t <= -1.0:
         return 0.0, 0.0, 0.0
@@ -267,7 +268,7 @@ def _rise(t):
 
 
 @kernel
-def _smooth_gate(u, b, s):
+def _smooth_gate(u: float, b: float, s: float) -> tuple[float, float, float]:
     """``dS/du``, its derivative, and S itself, the soft threshold with smoothed kinks."""
     if s <= b:  # one kink at a time
         gate, bend, area = _rise((abs(u) - b) / s)
@@ -278,7 +279,7 @@ def _smooth_gate(u, b, s):
 
 
 @kernel
-def _smooth(U, V, b, s, centred, f):
+def _smooth(U: np.ndarray, V: np.ndarray, b: float, s: float, centred: bool, f: np.ndarray) -> None:
     """f_n from u and v = <dw_i, x>; U becomes the gates g_i, V their bends g_i' v_i."""
     n, m = U.shape
     for row in range(n):
@@ -295,7 +296,7 @@ def _smooth(U, V, b, s, centred, f):
 
 
 @kernel
-def _replace_by_gates(U, b, s):
+def _replace_by_gates(U: np.ndarray, b: float, s: float) -> None:
     n, m = U.shape
     for row in range(n):
         for i in range(m):
@@ -307,7 +308,8 @@ def _replace_by_gates(U, b, s):
 
 
 @kernel
-def _weight_gradient(U, X, residual, b, G):
+def _weight_gradient(U: np.ndarray, X: np.ndarray, residual: np.ndarray, b: float,
+                     G: np.ndarray) -> None:
     """``sum_n residual_n g_ni x_n``."""
     n, m = U.shape
     d = X.shape[1]

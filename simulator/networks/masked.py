@@ -211,7 +211,7 @@ class MaskedPasses:
 
 
 @kernel
-def _cut(W, mask):
+def _cut(W: np.ndarray, mask: np.ndarray) -> None:
     """Zero what the mask does not keep: a step of descent on the whole matrix made whole."""
     m, d = W.shape
     zero = W.dtype.type(0.0)
@@ -222,7 +222,8 @@ def _cut(W, mask):
 
 
 @kernel
-def _forward(kept, columns, rows, XT, b, f, starts, samples, norms):
+def _forward(kept: np.ndarray, columns: np.ndarray, rows: np.ndarray, XT: np.ndarray, b: float,
+             f: np.ndarray, starts: np.ndarray, samples: np.ndarray, norms: np.ndarray) -> None:
     """One neuron after the other, for all samples at once: u = sum_j w_j XT[j]."""
     n = XT.shape[1]
     u = np.empty(n, XT.dtype)
@@ -259,7 +260,8 @@ def _forward(kept, columns, rows, XT, b, f, starts, samples, norms):
 
 
 @kernel
-def _input_gradient(kept, columns, rows, starts, samples, G):
+def _input_gradient(kept: np.ndarray, columns: np.ndarray, rows: np.ndarray, starts: np.ndarray,
+                    samples: np.ndarray, G: np.ndarray) -> None:
     for i in range(len(rows) - 1):
         for p in range(starts[i], starts[i + 1]):
             g = G[samples[p]]
@@ -268,7 +270,8 @@ def _input_gradient(kept, columns, rows, starts, samples, G):
 
 
 @kernel
-def _weight_gradient(columns, rows, starts, samples, scale, X, G):
+def _weight_gradient(columns: np.ndarray, rows: np.ndarray, starts: np.ndarray, samples: np.ndarray,
+                     scale: np.ndarray, X: np.ndarray, G: np.ndarray) -> None:
     for i in range(len(rows) - 1):
         for p in range(starts[i], starts[i + 1]):
             x = X[samples[p]]

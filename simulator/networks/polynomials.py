@@ -217,7 +217,7 @@ def _products_of(X: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _products(X, Q):
+def _products(X: np.ndarray, Q: np.ndarray) -> None:
     n, d = X.shape
     root = X.dtype.type(ROOT_TWO)
     for row in range(n):
@@ -232,7 +232,7 @@ def _products(X, Q):
 
 
 @kernel
-def _add_product_gradient(X, B, G):
+def _add_product_gradient(X: np.ndarray, B: np.ndarray, G: np.ndarray) -> None:
     """Add ``sum_p B_np dq_p/dx`` to G."""
     n, d = X.shape
     root = X.dtype.type(ROOT_TWO)

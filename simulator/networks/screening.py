@@ -108,7 +108,7 @@ def survey(W: np.ndarray, b: float, X: np.ndarray, buffers: Buffers) -> Survey:
 
 
 @kernel
-def _square_sum(x, start, stop):
+def _square_sum(x: np.ndarray, start: int, stop: int) -> float:
     """Four sums, so that one addition need not wait for the last."""
     a0 = a1 = a2 = a3 = 0.0
     whole = stop - (stop - start) % 4
@@ -123,7 +123,7 @@ def _square_sum(x, start, stop):
 
 
 @kernel
-def _square_sum_and_largest(w):
+def _square_sum_and_largest(w: np.ndarray) -> tuple[float, float]:
     """Largest |w_j| ignores NaN, which the sum of squares keeps."""
     a0 = a1 = a2 = a3 = 0.0
     m0 = m1 = m2 = m3 = w.dtype.type(0.0)
@@ -146,7 +146,8 @@ def _square_sum_and_largest(w):
 
 
 @kernel
-def _split_rows(X, columns, values, counts, rest, norms):
+def _split_rows(X: np.ndarray, columns: np.ndarray, values: np.ndarray, counts: np.ndarray,
+                rest: np.ndarray, norms: np.ndarray) -> int:
     """Return how many nonzero coordinates are outside the supports."""
     n, d = X.shape
     cap = columns.shape[1]
@@ -174,7 +175,8 @@ def _split_rows(X, columns, values, counts, rest, norms):
 
 
 @kernel
-def _survey(W, columns, values, counts, rest, b, norms, hits):
+def _survey(W: np.ndarray, columns: np.ndarray, values: np.ndarray, counts: np.ndarray,
+            rest: np.ndarray, b: float, norms: np.ndarray, hits: np.ndarray) -> None:
     """norms_i = ||w_i||; hits_i = 0 if |<w_i, s_n>| + ||w_i|| rest_n <= b for all n.
 
     First by Hoelder, ``|<w_i, s_n>| <= max_j |w_ij| ||s_n||_1``, then by the products

@@ -316,7 +316,7 @@ def _cross_entropy(F: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 @kernel
-def _activate(Z, q, rho, slopes, A):
+def _activate(Z: np.ndarray, q: int, rho: float, slopes: bool, A: np.ndarray) -> None:
     """A_npi = sum_r sigma(Z_npir); Z becomes sigma'(Z) if the slopes are wanted."""
     n, P, K, m = Z.shape
     end = Z.dtype.type(rho)
@@ -345,7 +345,7 @@ def _activate(Z, q, rho, slopes, A):
 
 
 @kernel
-def _scale(Z, scale):
+def _scale(Z: np.ndarray, scale: np.ndarray) -> None:
     """Z_npir *= scale_ni."""
     n, P, K, m = Z.shape
     for row in range(n):

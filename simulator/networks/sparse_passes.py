@@ -175,7 +175,7 @@ def _at_most(value: float, dtype: np.dtype) -> Any:
 
 
 @kernel
-def _transpose(W, first, here, T):
+def _transpose(W: np.ndarray, first: int, here: int, T: np.ndarray) -> None:
     """T[:, i] = W[first + i] in strips that stay in the first-level cache."""
     d = W.shape[1]
     for left in range(0, d, 16):
@@ -187,7 +187,8 @@ def _transpose(W, first, here, T):
 
 
 @kernel
-def _sparse_products(W, columns, values, counts, U):
+def _sparse_products(W: np.ndarray, columns: np.ndarray, values: np.ndarray, counts: np.ndarray,
+                     U: np.ndarray) -> None:
     """U = S W^T for samples that are their support."""
     m, d = W.shape
     width = 64
@@ -207,7 +208,8 @@ def _sparse_products(W, columns, values, counts, U):
 
 
 @kernel
-def _open_gates(U, lists, threshold, b, f, counts):
+def _open_gates(U: np.ndarray, lists: np.ndarray, threshold: float, b: float, f: np.ndarray,
+                counts: np.ndarray) -> None:
     """f_n, and the open gates of n over row n of U (``lists`` is the same memory)."""
     n, m = U.shape
     for row in range(n):
@@ -224,7 +226,7 @@ def _open_gates(U, lists, threshold, b, f, counts):
 
 
 @kernel
-def _expand(U, lists, counts, scale):
+def _expand(U: np.ndarray, lists: np.ndarray, counts: np.ndarray, scale: np.ndarray) -> None:
     """Lists back to gates times scale_n. From the end: entry q lies at or after place q."""
     n, m = U.shape
     zero = U.dtype.type(0.0)
@@ -241,7 +243,8 @@ def _expand(U, lists, counts, scale):
 
 
 @kernel
-def _input_gradient(lists, counts, W, y, G):
+def _input_gradient(lists: np.ndarray, counts: np.ndarray, W: np.ndarray, y: np.ndarray,
+                    G: np.ndarray) -> None:
     n, d = G.shape
     for row in range(n):
         g = G[row]
@@ -256,7 +259,8 @@ def _input_gradient(lists, counts, W, y, G):
 
 
 @kernel
-def _by_neuron(lists, counts, starts, samples):
+def _by_neuron(lists: np.ndarray, counts: np.ndarray, starts: np.ndarray,
+               samples: np.ndarray) -> None:
     """Counting sort: neuron i is open for samples[starts[i]:starts[i + 1]]."""
     for row in range(len(counts)):
         for q in range(counts[row]):
@@ -271,7 +275,8 @@ def _by_neuron(lists, counts, starts, samples):
 
 
 @kernel
-def _weight_gradient(starts, samples, residual, X, G):
+def _weight_gradient(starts: np.ndarray, samples: np.ndarray, residual: np.ndarray, X: np.ndarray,
+                     G: np.ndarray) -> None:
     m, d = G.shape
     for i in range(m):
         g = G[i]
@@ -285,7 +290,8 @@ def _weight_gradient(starts, samples, residual, X, G):
 
 
 @kernel
-def _descend_rows(W, G, position, decay, eta):
+def _descend_rows(W: np.ndarray, G: np.ndarray, position: np.ndarray, decay: np.ndarray,
+                  eta: float) -> None:
     m, d = W.shape
     for i in range(m):
         w = W[i]

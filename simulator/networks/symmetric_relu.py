@@ -314,7 +314,7 @@ def require_symmetric(name: str, network: Any, why: str = "", plain: bool = Fals
 
 
 @kernel
-def _outputs(U, b, f):
+def _outputs(U: np.ndarray, b: float, f: np.ndarray) -> None:
     n, m = U.shape
     for row in range(n):
         total = 0.0
@@ -326,7 +326,7 @@ def _outputs(U, b, f):
 
 
 @kernel
-def _gates(U, b, scale):
+def _gates(U: np.ndarray, b: float, scale: np.ndarray) -> None:
     n, m = U.shape
     zero = U.dtype.type(0.0)
     for row in range(n):
@@ -336,19 +336,19 @@ def _gates(U, b, scale):
 
 
 @kernel
-def _normal_cdf(t):
+def _normal_cdf(t: float) -> float:
     return 0.5 * math.erfc(-t * ROOT_HALF)
 
 
 @kernel
-def _smoothed_relu(t, s):
+def _smoothed_relu(t: float, s: float) -> float:
     """``E relu(t + rho)`` for rho ~ N(0, s^2)."""
     a = t / s
     return t * _normal_cdf(a) + s * NORMAL_PEAK * math.exp(-0.5 * a * a)
 
 
 @kernel
-def _smooth_outputs(U, b, s, f):
+def _smooth_outputs(U: np.ndarray, b: float, s: float, f: np.ndarray) -> None:
     n, m = U.shape
     for row in range(n):
         total = 0.0
@@ -359,7 +359,7 @@ def _smooth_outputs(U, b, s, f):
 
 
 @kernel
-def _smooth_gates(U, b, s, scale):
+def _smooth_gates(U: np.ndarray, b: float, s: float, scale: np.ndarray) -> None:
     n, m = U.shape
     for row in range(n):
         for i in range(m):
@@ -368,7 +368,7 @@ def _smooth_gates(U, b, s, scale):
 
 
 @kernel
-def _noisy_outputs(U, R, b, f):
+def _noisy_outputs(U: np.ndarray, R: np.ndarray, b: float, f: np.ndarray) -> None:
     n, m = U.shape
     for row in range(n):
         total = 0.0
@@ -383,7 +383,7 @@ def _noisy_outputs(U, R, b, f):
 
 
 @kernel
-def _noisy_gates(U, R, b, scale):
+def _noisy_gates(U: np.ndarray, R: np.ndarray, b: float, scale: np.ndarray) -> None:
     n, m = U.shape
     for row in range(n):
         for i in range(m):
@@ -393,7 +393,7 @@ def _noisy_gates(U, R, b, scale):
 
 
 @kernel
-def _logistic_loss(f, y, residual):
+def _logistic_loss(f: np.ndarray, y: np.ndarray, residual: np.ndarray) -> float:
     """Return ``mean log(1 + exp(-y f))``; residual receives dL/df = -y sigmoid(-y f) / n."""
     n = len(f)
     total = 0.0
@@ -412,7 +412,7 @@ def _logistic_loss(f, y, residual):
 
 
 @kernel
-def _add_weight_decay(W, lam, G):
+def _add_weight_decay(W: np.ndarray, lam: float, G: np.ndarray) -> float:
     """Add ``lam (1 + ||w_i||) w_i`` to G; return ``lam sum_i (||w_i||^2/2 + ||w_i||^3/3)``."""
     m, d = W.shape
     penalty = 0.0
@@ -429,7 +429,7 @@ def _add_weight_decay(W, lam, G):
 
 
 @kernel
-def _descend(W, G, eta):
+def _descend(W: np.ndarray, G: np.ndarray, eta: float) -> None:
     m, d = W.shape
     rate = W.dtype.type(eta)
     for i in range(m):

@@ -122,7 +122,7 @@ def _shared_gates(network: SymmetricReLU, X: np.ndarray, other: np.ndarray | Non
 
 
 @kernel
-def _count_shared(G, H, symmetric, total):
+def _count_shared(G: np.ndarray, H: np.ndarray, symmetric: bool, total: np.ndarray) -> None:
     """Add 1 for each neuron (a row of G and of H) that is open for both samples."""
     columns = np.empty(H.shape[1], np.int64)
     for i in range(len(G)):
@@ -142,7 +142,7 @@ def _count_shared(G, H, symmetric, total):
 
 
 @kernel
-def _mirror(K):
+def _mirror(K: np.ndarray) -> None:
     for row in range(len(K)):
         for column in range(row):
             K[row, column] = K[column, row]

@@ -64,7 +64,7 @@ def _gradients(weights: np.ndarray, network: SmoothedReLUCNN, X: np.ndarray) -> 
 
 
 @kernel
-def _mirror(K):
+def _mirror(K: np.ndarray) -> None:
     for row in range(len(K)):
         for column in range(row):
             K[row, column] = K[column, row]

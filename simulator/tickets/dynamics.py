@@ -143,7 +143,8 @@ class Dynamics:
 
 
 @kernel
-def _kernel(columns, rows, starts, samples, X, K):
+def _kernel(columns: np.ndarray, rows: np.ndarray, starts: np.ndarray, samples: np.ndarray,
+            X: np.ndarray, K: np.ndarray) -> None:
     """K += sum_i g_i g'_i <mask_i o x, mask_i o x'>: the open samples of a neuron in pairs."""
     n = len(X)
     Z, sums = np.empty((X.shape[1], n), X.dtype), np.empty(n, X.dtype)
@@ -169,7 +170,8 @@ def _kernel(columns, rows, starts, samples, X, K):
 
 
 @kernel
-def _gradient(W, starts, samples, X, e, E, G):
+def _gradient(W: np.ndarray, starts: np.ndarray, samples: np.ndarray, X: np.ndarray, e: np.ndarray,
+              E: np.ndarray, G: np.ndarray) -> None:
     """G_ij = sum over open n of e_n w_ij x_nj + sum over open n, n' of E_nn' x_nj x_n'j."""
     m, d = W.shape
     mixed = np.empty(d, X.dtype)

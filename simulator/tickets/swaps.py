@@ -118,7 +118,8 @@ def greedy_swaps(dynamics: Dynamics, mask: np.ndarray, swaps: np.ndarray, scale:
 
 
 @kernel
-def _swap(W, mask, swaps, X, b, errors, factors):
+def _swap(W: np.ndarray, mask: np.ndarray, swaps: np.ndarray, X: np.ndarray, b: float,
+          errors: np.ndarray, factors: np.ndarray) -> int:
     """Try swaps in order, in place; return how many were kept."""
     n, d = X.shape
     room, opened = np.empty((d + 1, n), X.dtype), np.empty(n, np.int64)
@@ -135,7 +136,9 @@ def _swap(W, mask, swaps, X, b, errors, factors):
 
 
 @kernel
-def _exchange(W, mask, swap, X, b, room, opened, errors, factors):
+def _exchange(W: np.ndarray, mask: np.ndarray, swap: np.ndarray, X: np.ndarray, b: float,
+              room: np.ndarray, opened: np.ndarray, errors: np.ndarray,
+              factors: np.ndarray) -> float:
     """Exchange two entries of the mask, or two neurons, and return the change of J."""
     i, j, k, l = swap
     change = _put(W, mask, i, X, b, -1.0, room, opened, errors, factors)
@@ -153,7 +156,8 @@ def _exchange(W, mask, swap, X, b, room, opened, errors, factors):
 
 
 @kernel
-def _put(W, mask, i, X, b, sign, room, opened, errors, factors):
+def _put(W: np.ndarray, mask: np.ndarray, i: int, X: np.ndarray, b: float, sign: float,
+         room: np.ndarray, opened: np.ndarray, errors: np.ndarray, factors: np.ndarray) -> float:
     """Add (sign 1) or take away (-1) neuron i in the errors; return the change of J."""
     n, d = X.shape
     u = room[d]
@@ -174,7 +178,7 @@ def _put(W, mask, i, X, b, sign, room, opened, errors, factors):
 
 
 @kernel
-def _pre_activations(w, kept, X, u):
+def _pre_activations(w: np.ndarray, kept: np.ndarray, X: np.ndarray, u: np.ndarray) -> bool:
     """``u_n = <kept o w, x_n>``; False if no weight is kept."""
     some = False
     for j in range(len(w)):
@@ -189,7 +193,8 @@ def _pre_activations(w, kept, X, u):
 
 
 @kernel
-def _put_kernel(kept, X, sign, room, opened, errors, factor, change):
+def _put_kernel(kept: np.ndarray, X: np.ndarray, sign: float, room: np.ndarray, opened: np.ndarray,
+                errors: np.ndarray, factor: float, change: float) -> float:
     """Add the pairs of samples that open a neuron to K_mask - K, and to the change of J."""
     d, count, size = X.shape[1], len(opened), 0
     for j in range(d):
@@ -214,7 +219,7 @@ def _put_kernel(kept, X, sign, room, opened, errors, factor, change):
 
 
 @kernel
-def _keeps(mask, i, j):
+def _keeps(mask: np.ndarray, i: int, j: int) -> bool:
     """Whether a weight is kept; for j = -1 whether any of the neuron is."""
     if j >= 0:
         return mask[i, j]

@@ -154,7 +154,7 @@ def _tighten(problem: PatchProblem, boxes: Boxes, c: int, target: float, steps: 
 
 
 @kernel
-def _sigma(z, q, rho):
+def _sigma(z: float, q: float, rho: float) -> float:
     if z <= 0.0:
         return 0.0
     if z >= rho:
@@ -163,14 +163,14 @@ def _sigma(z, q, rho):
 
 
 @kernel
-def _slope(z, q, rho):
+def _slope(z: float, q: float, rho: float) -> float:
     if z <= 0.0:
         return 0.0
     return 1.0 if z >= rho else (z / rho) ** (q - 1.0)
 
 
 @kernel
-def _gram_product(G, a, out):
+def _gram_product(G: np.ndarray, a: np.ndarray, out: np.ndarray) -> None:
     out[:] = 0.0
     for j in range(len(a)):
         if a[j] != 0.0:
@@ -182,7 +182,7 @@ def _gram_product(G, a, out):
 
 
 @kernel
-def _patch_value(m, t, moved, q, rho):
+def _patch_value(m: int, t: np.ndarray, moved: np.ndarray, q: float, rho: float) -> float:
     total = 0.0
     for k in range(len(t)):
         z = _sigma(t[k] + moved[k], q, rho)
@@ -191,7 +191,7 @@ def _patch_value(m, t, moved, q, rho):
 
 
 @kernel
-def _project(b, moved, radius):
+def _project(b: np.ndarray, moved: np.ndarray, radius: float) -> None:
     """Shrink ``delta = W^T b`` into the ball, in place, and ``moved = W delta`` with it."""
     square = 0.0
     for k in range(len(b)):
@@ -203,7 +203,8 @@ def _project(b, moved, radius):
 
 
 @kernel
-def _descend(G, m, t, q, rho, radius, b, steps):
+def _descend(G: np.ndarray, m: int, t: np.ndarray, q: float, rho: float, radius: float,
+             b: np.ndarray, steps: int) -> float:
     """Projected gradient descent of ``phi`` from ``delta = W^T b``, in place; returns phi."""
     r = len(t)
     moved, gradient, pull = np.empty(r), np.empty(r), np.empty(r)
@@ -244,7 +245,8 @@ def _descend(G, m, t, q, rho, radius, b, steps):
 
 
 @kernel
-def _true_minimum(t, a, low, high, q, rho):
+def _true_minimum(t: float, a: float, low: float, high: float, q: float,
+                  rho: float) -> tuple[float, float]:
     """Minimum of ``sigma(t + s) - a s`` on [low, high], and where: it is convex."""
     if a <= 0.0:
         s = low
@@ -256,12 +258,13 @@ def _true_minimum(t, a, low, high, q, rho):
 
 
 @kernel
-def _rival_term(t, a, mu, s, q, rho):
+def _rival_term(t: float, a: float, mu: float, s: float, q: float, rho: float) -> float:
     return -_sigma(t + s, q, rho) - a * s + mu * s * s
 
 
 @kernel
-def _rival_minimum(t, a, mu, low, high, q, rho):
+def _rival_minimum(t: float, a: float, mu: float, low: float, high: float, q: float,
+                   rho: float) -> tuple[float, float]:
     """Lower bound of ``-sigma(t + s) - a s + mu s^2`` on [low, high], and where it is reached.
 
     Three pieces; on the outer two it is a convex parabola. On the middle one it is convex up
@@ -295,7 +298,8 @@ def _rival_minimum(t, a, mu, low, high, q, rho):
 
 
 @kernel
-def _stationary(t, a, mu, left, right, q, rho):
+def _stationary(t: float, a: float, mu: float, left: float, right: float, q: float,
+                rho: float) -> tuple[float, float]:
     """Lower bound of the convex part of the middle piece: Newton's method from the left.
 
     The tangent at the point reached bounds the convex part, converged or not. Infinite where
@@ -325,7 +329,8 @@ def _stationary(t, a, mu, left, right, q, rho):
 
 
 @kernel
-def _inner_minima(m, q, rho, box, a, mu, s):
+def _inner_minima(m: int, q: float, rho: float, box: np.ndarray, a: np.ndarray, mu: np.ndarray,
+                  s: np.ndarray) -> float:
     """Sum of the inner minima at multipliers a and mu; s becomes where they are reached."""
     total = 0.0
     t, low, high = box[ACTIVATION], box[LOW], box[HIGH]
@@ -342,7 +347,7 @@ def _inner_minima(m, q, rho, box, a, mu, s):
 
 
 @kernel
-def _cholesky(G, m, mu, lam, L):
+def _cholesky(G: np.ndarray, m: int, mu: np.ndarray, lam: float, L: np.ndarray) -> bool:
     """Factor ``(1 - GUARD) I - D G D``, ``D = (mu / lam)^1/2``; False if it is indefinite."""
     p = len(mu) - m
     for i in range(p):
@@ -362,7 +367,7 @@ def _cholesky(G, m, mu, lam, L):
 
 
 @kernel
-def _cholesky_solve(L, v):
+def _cholesky_solve(L: np.ndarray, v: np.ndarray) -> None:
     """Solve ``L L^T x = v`` in place."""
     p = len(v)
     for i in range(p):
@@ -378,7 +383,8 @@ def _cholesky_solve(L, v):
 
 
 @kernel
-def _minimiser(G, m, a, mu, lam, L, b, moved):
+def _minimiser(G: np.ndarray, m: int, a: np.ndarray, mu: np.ndarray, lam: float, L: np.ndarray,
+               b: np.ndarray, moved: np.ndarray) -> None:
     """Coefficients b of ``delta = W^T b = -P^{-1} c / 2`` and ``moved = W delta``."""
     _gram_product(G, a, moved)
     for k in range(m, len(mu)):
@@ -395,7 +401,8 @@ def _minimiser(G, m, a, mu, lam, L, b, moved):
 
 
 @kernel
-def _natural_scales(G, m, q, rho, box, scale, unit):
+def _natural_scales(G: np.ndarray, m: int, q: float, rho: float, box: np.ndarray, scale: np.ndarray,
+                    unit: np.ndarray) -> None:
     """Units of the multipliers: largest slopes, and curvatures at which P stays semidefinite.
 
     With ``mu = lam unit`` diagonal dominance of G makes P positive semidefinite.
@@ -407,7 +414,7 @@ def _natural_scales(G, m, q, rho, box, scale, unit):
 
 
 @kernel
-def _adam(x, gradient, moments, step, rate):
+def _adam(x: np.ndarray, gradient: np.ndarray, moments: np.ndarray, step: int, rate: float) -> None:
     """One ascent step of Adam, in place; twin: dual_ascent._adam.
 
     Without its guard ``+ 1e-8``: gradients of patches may be smaller than that. Coordinates that
@@ -423,7 +430,8 @@ def _adam(x, gradient, moments, step, rate):
 
 
 @kernel
-def _ascend(G, m, q, rho, radius, box, log_lam, steps, target, curved):
+def _ascend(G: np.ndarray, m: int, q: float, rho: float, radius: float, box: np.ndarray,
+            log_lam: float, steps: int, target: float, curved: bool) -> float:
     """Climb the dual from the multipliers of the box and leave the best point met in it.
 
     Adam on ``x = (a / scale, mu / (lam unit), log lam)``. Returns log_lam; COEFFICIENT becomes
@@ -480,7 +488,8 @@ def _ascend(G, m, q, rho, radius, box, log_lam, steps, target, curved):
 
 
 @kernel
-def _evaluated(W, m, q, rho, radius, box, log_lam):
+def _evaluated(W: np.ndarray, m: int, q: float, rho: float, radius: float, box: np.ndarray,
+               log_lam: float) -> float:
     """The bound at the multipliers of a box, on the weights, with rounding on the safe side."""
     r, d = W.shape
     a, mu, s = box[SLOPE], box[CURVATURE], np.empty(r)
@@ -498,7 +507,7 @@ def _evaluated(W, m, q, rho, radius, box, log_lam):
 
 
 @kernel
-def _flat_rest(W, a, radius):
+def _flat_rest(W: np.ndarray, a: np.ndarray, radius: float) -> float:
     """``radius ||c||``, ``c = W^T a``: the ball term without curvatures."""
     c = np.zeros(W.shape[1])
     for k in range(len(a)):
@@ -511,7 +520,8 @@ def _flat_rest(W, a, radius):
 
 
 @kernel
-def _curved_ball(W, m, box, lam, radius):
+def _curved_ball(W: np.ndarray, m: int, box: np.ndarray, lam: float,
+                 radius: float) -> tuple[float, float, float]:
     """``delta^T P delta + lam radius^2``, the size of its terms, ``radius ||2 P delta + c||``."""
     r, d = W.shape
     a, mu, b = box[SLOPE], box[CURVATURE], box[COEFFICIENT]
@@ -539,7 +549,7 @@ def _curved_ball(W, m, box, lam, radius):
 
 
 @kernel
-def _measure_gaps(G, m, q, rho, box):
+def _measure_gaps(G: np.ndarray, m: int, q: float, rho: float, box: np.ndarray) -> None:
     """Write into GAP what each rival neuron loses where the relaxation puts the adversary."""
     r = box.shape[1]
     moved = np.empty(r)

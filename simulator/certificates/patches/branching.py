@@ -165,7 +165,8 @@ def _lowest(tree: Boxes, count: int, patch: int) -> int:
 
 
 @kernel
-def _halve(G, radius, neurons, cuts, lows, highs):
+def _halve(G: np.ndarray, radius: float, neurons: np.ndarray, cuts: np.ndarray, lows: np.ndarray,
+           highs: np.ndarray) -> None:
     """Boxes c get ``<w_k, delta> <= v``, boxes c + count ``>=``; the others' intervals shrink."""
     count = len(neurons)
     for c in range(2 * count):
@@ -181,7 +182,8 @@ def _halve(G, radius, neurons, cuts, lows, highs):
 
 
 @kernel
-def _reached(G, k, j, side_j, side_k, v, radius):
+def _reached(G: np.ndarray, k: int, j: int, side_j: float, side_k: float, v: float,
+             radius: float) -> float:
     """Upper bound of ``side_j <w_j, delta>`` in the ball with ``side_k <w_k, delta> <= v``."""
     square, cross = G[k, k], side_j * side_k * G[k, j]
     along = cross / square
