@@ -210,7 +210,7 @@ def participation_ratio(vectors: np.ndarray) -> np.ndarray:
     largest = rows.max(axis=1, keepdims=True, initial=0.0)
     # in units of the largest entry, so that no fourth power underflows
     squares = np.divide(rows, largest, out=np.full_like(rows, np.nan), where=largest > 0.0) ** 2
-    return squares.sum(axis=1) ** 2 / (squares**2).sum(axis=1)  # type: ignore[no-any-return]
+    return squares.sum(axis=1) ** 2 / (squares**2).sum(axis=1)
 
 
 def purification(clean: np.ndarray, adversarial: np.ndarray,

@@ -32,7 +32,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         with suppress(RuntimeError), _absolute_cache_home():  # "no locator": nowhere to write
             dispatcher.enable_caching()
             dispatcher._cache = _SturdyCache(function)
-    return dispatcher  # type: ignore[no-any-return]
+    return dispatcher
 
 
 @contextmanager

@@ -75,7 +75,9 @@ class Stages:
     def bias(self, step: int) -> float:
         """Return the bias of a step; it stays in the adversarial phase."""
         unused = SymmetricReLU(np.zeros((1, self.config.d)), 0.0)
-        return self.simulation.schedule.bias(min(step, self.config.clean_steps), unused)
+        schedule = self.simulation.schedule
+        assert schedule is not None  # no network was given
+        return schedule.bias(min(step, self.config.clean_steps), unused)
 
     def train(self, progress: Callable[[int, int], None]) -> None:
         """Train and store the weights; ``progress`` is told (steps done, steps in all).

@@ -72,7 +72,7 @@ def is_definite(W: np.ndarray, mu: np.ndarray, lam: np.ndarray) -> bool:
     return _factor(W, mu, lam) is not None
 
 
-def _factor(W: np.ndarray, mu: np.ndarray, lam: np.ndarray) -> tuple | None:
+def _factor(W: np.ndarray, mu: np.ndarray, lam: np.ndarray) -> tuple[np.ndarray, bool] | None:
     """Cholesky factor of ``diag(lam) - W^T diag(mu) W - ridge``, or None."""
     P = -(W.T * mu) @ W
     P.flat[::len(P) + 1] += lam - RIDGE * lam.max()

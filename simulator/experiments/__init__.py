@@ -101,7 +101,7 @@ def config_class(settings: Mapping[str, Any]) -> "type[Config]":
     """Return the class of settings; those that name no model are of a purification run."""
     model = require_known("model", settings.get("model", DEFAULT.model),
                           (entry.model for entry in PAPERS))
-    return _module(model, "config").CONFIG  # type: ignore[no-any-return]
+    return _module(model, "config").CONFIG
 
 
 def config_of(settings: Mapping[str, Any]) -> "Config":
@@ -208,8 +208,8 @@ def simulate(what: "str | Config" = "desk", *, paper: str | None = None,
         return stored(place.path)
     if isinstance(progress, bool):
         with bar() if progress else nullcontext(silent) as shown:
-            return module.simulate(config, place, shown, **parts)  # type: ignore[no-any-return]
-    return module.simulate(config, place, progress, **parts)  # type: ignore[no-any-return]
+            return module.simulate(config, place, shown, **parts)
+    return module.simulate(config, place, progress, **parts)
 
 
 def chosen(what: "str | Config", word: str | None, changes: Mapping[str, Any]) -> "Config":

@@ -119,12 +119,12 @@ class Run:
     @property
     def data(self) -> "DataModel":
         """The data model."""
-        return self.experiment.data  # type: ignore[no-any-return]
+        return self.experiment.data
 
     @property
     def test_set(self) -> "Batch":
         """The samples of every reported accuracy."""
-        return self.experiment.test_set  # type: ignore[no-any-return]
+        return self.experiment.test_set
 
     @property
     def adversary(self) -> Any:
@@ -133,7 +133,7 @@ class Run:
 
     def network(self, phase: str) -> "Network":
         """Return a network of the run as it was trained; the phases are those of the summary."""
-        return self.experiment.network_of(phase, self.arrays)  # type: ignore[no-any-return]
+        return self.experiment.network_of(phase, self.arrays)
 
     def parts(self, phase: str) -> Any:
         """Return what a network of the run is made of: its weights beside the features."""

@@ -52,7 +52,7 @@ def strongest(run: Run) -> np.ndarray:
     random stream.
     """
     found = run.adversary.worst_case(run.network("clean"), run.test_set)
-    return found.delta  # type: ignore[no-any-return]
+    return found.delta
 
 
 def _transfer(group: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:
