@@ -7,8 +7,7 @@ from simulator import contract, losses
 
 
 class Cubes:
-    def __init__(self, d: int) -> None:
-        self.weights = np.full(d, 0.1)
+    def __init__(self, d: int) -> None: self.weights = np.full(d, 0.1)
 
     def margins(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
         return y.astype(self.weights.dtype) * (X.astype(self.weights.dtype)**3 @ self.weights)
@@ -16,15 +15,16 @@ class Cubes:
     def margin_gradient(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (y[:, None] * 3.0 * X**2 * self.weights).astype(self.weights.dtype)
 
-    def loss_gradient(self, X, y, weight_decay=0.0, rng=None):  # type: ignore
+    def loss_gradient(self, X: np.ndarray, y: np.ndarray, weight_decay: float = 0.0,
+                      rng: object = None) -> tuple[float, np.ndarray]:
         f, w = self.margins(X, y), self.weights
         slope = -(X**3).T @ (y * losses.logistic_residual(f)) / len(X) + weight_decay * w
         return losses.logistic_loss(f) + weight_decay / 2 * float(w @ w), slope.astype(w.dtype)
 
-    def gradient_step(self, X, y, learning_rate, weight_decay=0.0, rng=None):  # type: ignore
-        loss, slope = self.loss_gradient(X, y, weight_decay)  # type: ignore
-        self.weights -= learning_rate * slope
-        return loss
+    def gradient_step(self, X: np.ndarray, y: np.ndarray, learning_rate: float,
+                      weight_decay: float = 0.0, rng: object = None) -> float:
+        self.weights -= learning_rate * (found := self.loss_gradient(X, y, weight_decay))[1]
+        return found[0]
 
 
 def main() -> None:
