@@ -69,7 +69,7 @@ def ready() -> None:
     import simulator.runs.stages  # noqa: F401  (NumPy, Numba and SciPy with it)
     if signal.getsignal(signal.SIGINT) is _leave:
         for number in SIGNALS:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, _interrupt)
 
 
 def show(text: str) -> None:
@@ -152,6 +152,18 @@ def _take_process() -> None:
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
             signal.signal(number, _leave)
+
+
+class _Interrupted(KeyboardInterrupt):
+    """An interrupt that ends in an exit code.
+
+    Of a KeyboardInterrupt itself that left an ``exec`` of text, as in a namedtuple, Python kills
+    the process by the signal at its end, although it was answered.
+    """
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise _Interrupted
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import threading
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -35,6 +36,7 @@ __all__ = ["Outcome", "here", "left_to_do", "merge", "processes", "record_failur
 CHANGED = "finished, but its files have changed since"
 GUARD = "PURIFY_SWEEP_GUARD"  # environment of a worker: see _main_guard
 KILLED = "its process was killed, perhaps for lack of memory"
+Warned = list[tuple[str, type[Warning]]]
 
 
 @dataclass(frozen=True)
@@ -293,7 +295,7 @@ def _pool(waiting: deque[Config], root: Path, workers: int,
     """Take runs from ``waiting`` until it is empty; return those on when a worker was killed."""
     context = multiprocessing.get_context("spawn")  # a forked child dies with OpenMP threads
     stopped = context.Event()
-    running: dict[Future[tuple[str, str]], Config] = {}
+    running: dict[Future[tuple[str, str, Warned]], Config] = {}
     lost: list[Config] = []
     with ProcessPoolExecutor(workers, context, _begin_worker, (stopped,)) as pool:
         try:
@@ -304,9 +306,13 @@ def _pool(waiting: deque[Config], root: Path, workers: int,
                 for future in wait(running, 0.2, FIRST_COMPLETED).done:
                     config = running.pop(future)
                     try:
-                        yield Outcome(config, *future.result())
+                        state, error, warned = future.result()
                     except BrokenProcessPool:
                         lost.append(config)
+                        continue
+                    for text, category in warned:
+                        warnings.warn(text, category, stacklevel=2)
+                    yield Outcome(config, state, error)
                 if stop():
                     stopped.set()
                 if stopped.is_set() and not running:
@@ -353,9 +359,17 @@ def _die_with_parent() -> None:
         os._exit(1)  # like a kill: the folder stays as it is, and its lock is free
 
 
-def _work(settings: dict[str, Any], root: str) -> tuple[str, str]:
-    outcome = run_one(config_of(settings), Path(root), _stopped.is_set)
-    return outcome.state, outcome.error
+def _work(settings: dict[str, Any], root: str) -> tuple[str, str, Warned]:
+    """Do a run; return how it stands, and every warning once, which the parent shows its way.
+
+    A run that diverged says so better than NumPy's warnings of the overflow.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        outcome = run_one(config_of(settings), Path(root), _stopped.is_set)
+    warned = dict.fromkeys((str(one.message), one.category) for one in caught
+                           if outcome.state != "diverged" or one.category is not RuntimeWarning)
+    return outcome.state, outcome.error, list(warned)
 
 
 def merge(place: Path) -> tuple[Path, list[Outcome]]:

@@ -176,6 +176,20 @@ def test_once_it_is_ready_an_interrupt_can_be_cleaned_up_after():
         130, "cleaned up\n", "purify x: interrupted\n")
 
 
+def test_an_interrupt_inside_generated_code_is_an_exit_code_too(tmp_path):
+    """As ``python -m``: only there Python looks at its end whether such an interrupt came."""
+    (tmp_path / "interrupted.py").write_text(
+        "import sys; from scripts.command import *\n"
+        "def work():\n"
+        "    ready()\n"
+        "    exec('import os, signal; os.kill(os.getpid(), signal.SIGINT)')\n"
+        "sys.exit(guarded('purify x', work, own=True))")
+    process = subprocess.run(
+        [sys.executable, "-m", "interrupted"], capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"})
+    assert (process.returncode, process.stderr) == (130, "purify x: interrupted\n")
+
+
 def test_a_command_in_this_process_leaves_its_signals_alone():
     before = signal.getsignal(signal.SIGINT)
     guarded("purify x", lambda: 0, own=False)

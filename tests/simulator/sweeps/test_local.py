@@ -172,6 +172,35 @@ def test_a_script_that_cannot_be_imported_is_one_line():
     assert done.stdout.count("\n") == 1 and done.stderr == ""
 
 
+WARNING = """
+import numpy as np
+from pathlib import Path
+from scripts.command import guarded
+from simulator.sweeps import local
+from small import small_config
+
+def overflow(config, root, stop):
+    np.array([1e300]) * 1e300
+    np.array([1.0]) / 0.0
+    return local.Outcome(config, "diverged" if config.seed == 2 else "done")
+
+local.run_one = overflow
+if __name__ == "__main__":
+    configs = [small_config(seed=seed) for seed in range(3)]
+    guarded("sweep", lambda: [*local.processes(configs, Path("."), 2)] and 0, own=False)
+"""
+
+
+def test_what_numpy_warns_of_in_workers_is_one_line(tmp_path):
+    (tmp_path / "script.py").write_text(WARNING)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, text=True,
+                          capture_output=True, env=os.environ | {
+                              "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"})
+    assert done.returncode == 0
+    assert done.stderr == ("warning: overflow encountered in multiply; "
+                           "divide by zero encountered in divide\n")
+
+
 def test_an_unexpected_error_is_recorded_and_can_be_tried_again(tmp_path, monkeypatch):
     config = small_config(**TINY)
 
