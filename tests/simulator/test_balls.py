@@ -5,16 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.balls import L2Ball, LinfBall, ball_of
+from simulator.balls import L2Ball, LinfBall, PatchL2Ball, ball_of
+
+from references import patches as naive
 
 BALLS = (L2Ball, LinfBall)
 EPS = np.finfo(float).eps
-
 shapes = st.one_of(st.tuples(st.integers(1, 5), st.integers(1, 6)),
                    st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 4)))
 radii = st.sampled_from([1e-12, 0.3, 1.0, 7.0, 1e9])
 seeds = st.integers(0, 10**6)
 kinds = st.sampled_from(BALLS)
+patch_shapes = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5))
+patch_radii = st.sampled_from([1e-9, 0.3, 1.0, 1e9])
 
 
 def normal(seed, shape):
@@ -206,3 +209,49 @@ def test_a_radius_is_a_finite_number_of_at_least_zero(kind, radius, error, messa
 def test_an_unknown_norm_is_named():
     with pytest.raises(ValueError, match="norm: expected one of l2, linf, got 'l1'"):
         ball_of("l1", 1.0)
+
+
+# --- the ball of patches ----------------------------------------------------------------------
+
+
+@given(shape=patch_shapes, radius=patch_radii, seed=seeds)
+def test_the_ball_of_patches_is_that_of_the_loops(shape, radius, seed):
+    ball, D = PatchL2Ball(radius), radius * normal(seed, shape)
+    assert np.allclose(ball.norm(D), naive.norms(D).max(axis=1), rtol=1e-13)
+    assert np.allclose(ball.dual_norm(D), naive.norms(D).sum(axis=1), rtol=1e-13)
+    assert np.allclose(ball.steepest(D), naive.steepest(D, radius), rtol=1e-13)
+    assert np.allclose(ball.project(D), naive.project(D, radius), rtol=1e-13)
+
+
+@given(shape=patch_shapes, radius=patch_radii, seed=seeds)
+def test_the_steepest_point_attains_the_dual_norm(shape, radius, seed):
+    ball, G = PatchL2Ball(radius), normal(seed, shape)
+    attained = np.einsum("npd,npd->n", G, ball.steepest(G))
+    assert np.allclose(attained, radius * ball.dual_norm(G), rtol=1e-13)
+    other = ball.draw(np.random.default_rng(seed), shape)
+    assert np.all(np.einsum("npd,npd->n", G, other) <= attained * (1.0 + 1e-12))
+    assert np.allclose(naive.norms(other), radius, rtol=1e-13)
+
+
+def test_patches_inside_come_back_bit_for_bit_while_others_are_cut(rng):
+    D = rng.standard_normal((2, 3, 4))
+    D[0, 1] *= 100.0
+    D[D != D[0, 1]] *= 0.01
+    projected = PatchL2Ball(1.0).project(D)
+    assert np.linalg.norm(projected[0, 1]) == pytest.approx(1.0, rel=1e-14)
+    D[0, 1] = projected[0, 1]
+    assert np.array_equal(projected, D)
+
+
+def test_with_one_patch_it_is_the_l2_ball_and_with_several_a_smaller_threat(rng):
+    D = rng.standard_normal((5, 1, 4))
+    one, patches = L2Ball(0.8), PatchL2Ball(0.8)
+    assert np.array_equal(one.project(D), patches.project(D))
+    assert np.array_equal(one.steepest(D), patches.steepest(D))
+    wide = rng.standard_normal((5, 3, 4))
+    assert np.allclose(one.norm(patches.steepest(wide)), 0.8 * 3**0.5, rtol=1e-13)
+
+
+def test_vectors_are_no_patches():
+    with pytest.raises(ValueError, match=r"expected shape \(n, P, d\), got \(3, 4\)"):
+        PatchL2Ball(1.0).project(np.ones((3, 4)))

@@ -1,72 +1,34 @@
-"""The strong attacks: feasible, never weaker where they must not be, right in known cases."""
+"""Random search and the greedy attack: feasible, and right where the answer is known."""
 
 import numpy as np
 import pytest
 
 from simulator.attacks.adversary import Adversary
-from simulator.attacks.gradient import FGM, PGD, AdaptivePGD
-from simulator.attacks.search import FeatureGreedy
-from simulator.attacks.suites import strong_attacks
+from simulator.attacks.gradient import FGM, AdaptivePGD
+from simulator.attacks.search import FeatureGreedy, RandomSearch
 from simulator.attacks.worst_case import worst_case
-from simulator.balls import L2Ball, LinfBall
-from simulator.networks.linear import LinearClassifier
+from simulator.balls import L2Ball
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
 
-D, N = 8, 25
-BALLS = (L2Ball, LinfBall)
+from planted.attacks import NETWORKS, D, both_balls, fresh, labelled, random_network, right, samples
+
 ATTACKS = {"adaptive": AdaptivePGD(15, ("zero", "random", "universal"), 2, np.ones(D)),
            "features": FeatureGreedy(features=3, candidates=4)}
-both_balls = pytest.mark.parametrize("kind", BALLS)
 every_attack = pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-
-
-def network(bias=0.8, m=24, seed=0):
-    return SymmetricReLU(0.5 * np.random.default_rng(seed).standard_normal((m, D)), bias)
-
-
-def labelled(net, n=N):
-    X = np.random.default_rng(1).standard_normal((n, D))
-    return X, np.where(net.margins(X, np.ones(n)) >= 0.0, 1.0, -1.0)
-
-
-def fresh():
-    return np.random.default_rng(5)
 
 
 @every_attack
 @both_balls
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_perturbation_is_feasible_and_never_worse_than_none(attack, kind, dtype):
-    net = SymmetricReLU(network().weights.astype(dtype), 0.8)
+    net = SymmetricReLU(random_network().weights.astype(dtype), 0.8)
     X, y = (part.astype(dtype) for part in labelled(net))
     for radius in (0.0, 1e-6, 0.3, 100.0):
         delta = attack.perturb(net, X, y, kind(radius), fresh()).delta
         assert delta.dtype == dtype and delta.shape == X.shape
         assert np.all(kind(radius).norm(delta) <= radius * (1.0 + 8 * np.finfo(dtype).eps))
         assert np.all(net.margins(X + delta, y) <= net.margins(X, y))
-
-
-@both_balls
-def test_on_a_linear_classifier_the_adaptive_attack_is_exact(kind):
-    net = LinearClassifier(np.linspace(-1.0, 2.0, D))
-    X, y = labelled(net)
-    found = worst_case(net, Batch(X, y), Adversary(kind(0.3), {"adaptive": AdaptivePGD(30)}))
-    exact = net.margins(X, y) - 0.3 * kind(1.0).dual_norm(net.margin_gradient(X, y))
-    # a step of twice the radius reaches the optimum at once for l_inf, by halving for l2
-    np.testing.assert_allclose(found.margins, exact, atol=1e-6)
-
-
-@both_balls
-def test_the_adaptive_attack_is_about_as_strong_as_pgd_with_many_more_steps(kind):
-    """Sample by sample neither contains the other; together they agree."""
-    net = network()
-    X, y = labelled(net, 100)
-    found = worst_case(net, Batch(X, y), Adversary(kind(0.4), {
-        "fgm": FGM(), "adaptive": AdaptivePGD(100), "pgd": PGD(200, ("zero", "random"))}))
-    of = {name: margins.mean() for name, margins in found.margins_of.items()}
-    assert of["adaptive"] < of["fgm"]
-    assert of["adaptive"] <= of["pgd"] + 0.01 * (of["clean"] - of["pgd"])
 
 
 def test_on_pure_features_the_greedy_attack_comes_close_to_the_best_pair():
@@ -103,15 +65,6 @@ def test_a_budget_that_opens_one_feature_only_is_found_by_the_greedy_attack():
     assert found.margins_of["features"][0] < -0.35
 
 
-def test_the_suite_contains_its_parts():
-    net = network()
-    X, y = labelled(net)
-    suite = strong_attacks(np.ones(D), None, steps=5, restarts=1)
-    found = worst_case(net, Batch(X, y), Adversary(L2Ball(0.3), suite))
-    assert set(suite) == {"pgd-long", "adaptive", "features", "random-long"}
-    assert np.all(found.margins <= np.min([found.margins_of[name] for name in suite], axis=0))
-
-
 @pytest.mark.parametrize("make, message", [
     (lambda: AdaptivePGD(0), "steps: expected at least 1"),
     (lambda: AdaptivePGD(5, ()), "starts: expected at least one"),
@@ -120,9 +73,57 @@ def test_the_suite_contains_its_parts():
     (lambda: FeatureGreedy(features=0), "features: expected at least 1"),
     (lambda: FeatureGreedy(candidates=0), "candidates: expected at least 1"),
     (lambda: FeatureGreedy(descents=-1), "descents: expected at least 0"),
-    (lambda: FeatureGreedy(np.eye(3)).perturb(network(), *labelled(network()), L2Ball(1.0),
-                                              fresh()), "dictionary: expected shape"),
+    (lambda: FeatureGreedy(np.eye(3)).perturb(random_network(), *labelled(random_network()),
+                                              L2Ball(1.0), fresh()), "dictionary: expected shape"),
 ])
 def test_bad_settings_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@both_balls
+def test_random_search_stays_above_the_exact_answer(kind):
+    network, X = NETWORKS["linear"], samples()
+    y = right(network, X)
+    ball = kind(0.3)
+    found = RandomSearch(60).perturb(network, X, y, ball, fresh())
+    fall = network.margins(X, y) - network.margins(X + found.delta, y)
+    exact = 0.3 * ball.dual_norm(network.weights[None])[0]
+    assert np.all(fall <= exact * (1.0 + 1e-12))
+    assert fall.mean() > 0.4 * exact  # 60 trials in 8 dimensions find a fair share
+
+
+class MarginsOnly:
+    """A network that cannot be differentiated."""
+
+    def __init__(self, network):
+        self.network = network
+
+    def margins(self, X, y):
+        return self.network.margins(X, y)
+
+
+@both_balls
+def test_random_search_needs_no_gradient_and_improves_with_trials(kind):
+    network, X = NETWORKS["plain"], samples()
+    y = right(network, X)
+    margins = [network.margins(X + RandomSearch(trials).perturb(
+        MarginsOnly(network), X, y, kind(0.5), fresh()).delta, y) for trials in (1, 5, 40)]
+    assert np.all(margins[0] <= network.margins(X, y))
+    assert margins[2].mean() < margins[1].mean() < margins[0].mean()
+
+
+@both_balls
+def test_random_search_alternates_fresh_points_and_shrinking_steps_from_the_best(kind):
+    network, X = NETWORKS["plain"], samples(5)
+    y, ball, rng = right(network, X), kind(0.5), fresh()
+    best, least = np.zeros_like(X), network.margins(X, y)
+    for trial in range(12):
+        points = ball.draw(rng, X.shape)
+        if trial % 2:
+            points = ball.project(best + 10.0 ** (-trial / 12) * points)
+        for row, margin in enumerate(network.margins(X + points, y)):
+            if margin < least[row]:
+                best[row], least[row] = points[row], margin
+    found = RandomSearch(12).perturb(network, X, y, ball, fresh())
+    assert np.array_equal(found.delta, best)

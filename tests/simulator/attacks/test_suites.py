@@ -9,8 +9,22 @@ from simulator.attacks.gradient import FGM, PGD, AdaptivePGD
 from simulator.attacks.search import FeatureGreedy, RandomSearch
 from simulator.attacks.suites import (gradient_attacks, patch_attacks, quick_attacks,
                                       standard_attacks, strong_attacks)
+from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball
 from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Batch
+
+from planted.attacks import D, labelled, random_network
+
+
+def test_the_suite_contains_its_parts():
+    net = random_network()
+    X, y = labelled(net)
+    suite = strong_attacks(np.ones(D), None, steps=5, restarts=1)
+    found = worst_case(net, Batch(X, y), Adversary(L2Ball(0.3), suite))
+    assert set(suite) == {"pgd-long", "adaptive", "features", "random-long"}
+    assert np.all(found.margins <= np.min([found.margins_of[name] for name in suite], axis=0))
+
 
 LONG = np.linspace(0.1, 1.0, 2000)
 SUITES = {"gradient": gradient_attacks(), "quick": quick_attacks(LONG),

@@ -1,19 +1,199 @@
-"""The smallest network of one's own is attacked; slips are one line; every step is heard."""
+"""The worst case: no attack is believed; any network is attacked; slips are one line."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulator.attacks.adversary import Adversary
+from simulator.attacks.directions import Universal
 from simulator.attacks.gradient import FGM, PGD, AdaptivePGD
 from simulator.attacks.search import FeatureGreedy, RandomSearch
+from simulator.attacks.suites import standard_attacks
 from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball
 from simulator.data.sparse_coding import SparseCoding
 from simulator.heartbeat import listening
-from simulator.protocols import Batch
+from simulator.networks.linear import LinearClassifier
+from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Batch, Perturbation
 from simulator.robustness.accuracy import accuracy, accuracy_curves
 from simulator.robustness.critical_radius import critical_radius
 from simulator.training import train
+
+from planted.attacks import (ATTACKS, BALLS, NETWORKS, D, N, both_balls, feature_network, fresh,
+                             right, samples)
+
+# --- brute force --------------------------------------------------------------------------
+
+
+def test_a_large_radius_breaks_every_sample():
+    network, X = feature_network(), samples()
+    y = right(network, X)
+    X = X[network.margins(X, y) > 0.0]
+    y = right(network, X)
+    assert len(X) > 10
+    for kind in BALLS:
+        found = worst_case(network, Batch(X, y), Adversary(kind(1e3),
+                                                           standard_attacks(np.ones(D), 10)))
+        assert found.accuracy("clean") == 1.0
+        assert found.accuracy() == 0.0
+
+
+# --- the worst case -----------------------------------------------------------------------
+
+
+class Fixed:
+    """An attack that returns what it was told to."""
+
+    def __init__(self, delta, zero_gradients=0):
+        self.delta, self.zero_gradients = delta, zero_gradients
+
+    def perturb(self, network, X, y, ball, rng):
+        return Perturbation(self.delta[:len(X)], self.zero_gradients)
+
+
+@both_balls
+def test_a_lying_attack_is_projected_and_scored_again(kind):
+    network, X = NETWORKS["plain"], samples()
+    y = right(network, X)
+    ball = kind(0.1)
+    lie = 1e3 * FGM().perturb(network, X, y, ball, fresh()).delta
+    found = worst_case(network, Batch(X, y), Adversary(ball, {"lie": Fixed(lie, 3)}))
+    assert np.all(ball.norm(found.delta) <= 0.1 * (1.0 + 1e-12))
+    assert np.array_equal(found.margins_of["lie"], network.margins(X + ball.project(lie), y))
+    assert found.zero_gradients == {"lie": 3}
+    assert np.any(found.margins < found.margins_of["clean"])
+
+
+@both_balls
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_an_attack_cannot_win_by_an_infinite_perturbation(kind, bad):
+    network, X = NETWORKS["linear"], samples()
+    y = right(network, X)
+    ball = kind(0.1)
+    lie = np.zeros((N, D))
+    lie[:, 0] = bad
+    found = worst_case(network, Batch(X, y), Adversary(ball, {"lie": Fixed(lie)}))
+    assert np.all(ball.norm(found.delta) <= 0.1 * (1.0 + 1e-12))
+    exact = network.margins(X, y) - 0.1 * ball.dual_norm(network.weights[None])[0]
+    assert np.all(found.margins >= exact - 1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_margin_that_becomes_nan_under_attack_counts_as_broken():
+    class Fragile:
+        """Right on the clean inputs, NaN as soon as one of them is moved."""
+
+        def margins(self, X, y):
+            return np.where(np.all(X == 1.0, axis=1), 1.0, np.nan)
+
+    X = np.ones((4, 2))
+    found = worst_case(Fragile(), Batch(X, np.ones(4)), Adversary(L2Ball(0.5),
+                                                                  {"move": Fixed(0.1 * X)}))
+    assert found.accuracy("move") == 0.0
+    assert found.accuracy() == 0.0  # the worst of all is never better than one attack
+
+
+@both_balls
+def test_the_worst_case_is_the_least_margin_of_all_attacks(kind):
+    network, X = NETWORKS["smooth"], samples()
+    y = right(network, X)
+    found = worst_case(network, Batch(X, y), Adversary(kind(0.3), ATTACKS))
+    assert list(found.margins_of) == ["clean", *ATTACKS]
+    assert np.array_equal(found.margins, np.min(list(found.margins_of.values()), axis=0))
+    # the stored perturbation gives the stored margin (same rows, so the same bits)
+    assert np.array_equal(network.margins(X + found.delta, y), found.margins)
+    for name, margins in found.margins_of.items():
+        assert found.accuracy(name) == np.mean(margins > 0.0)
+        assert found.accuracy() <= found.accuracy(name)
+
+
+def test_an_attack_that_helps_the_network_is_ignored():
+    network, X = NETWORKS["linear"], samples()
+    y = right(network, X)
+    help_ = -FGM().perturb(network, X, y, L2Ball(0.1), fresh()).delta
+    found = worst_case(network, Batch(X, y), Adversary(L2Ball(0.1), {"help": Fixed(help_)}))
+    assert np.all(found.margins_of["help"] > found.margins)
+    assert np.array_equal(found.margins, network.margins(X, y))
+    assert np.array_equal(found.delta, np.zeros((N, D)))
+
+
+def test_a_margin_of_zero_is_not_right():
+    found = worst_case(LinearClassifier(np.zeros(2)), Batch(np.ones((3, 2)), np.ones(3)),
+                       Adversary(L2Ball(1.0), {}))
+    assert found.accuracy() == found.accuracy("clean") == 0.0
+
+
+@given(chunk=st.integers(1, 40))
+def test_chunks_are_attacked_one_after_another(chunk):
+    network, X = NETWORKS["plain"], samples(17)
+    y = right(network, X)
+    attacks = {"fgm": FGM(), "pgd": PGD(3)}
+    whole = worst_case(network, Batch(X, y), Adversary(L2Ball(0.3), attacks))
+    parts = worst_case(network, Batch(X, y), Adversary(L2Ball(0.3), attacks, chunk=chunk))
+    # the last bits of a product depend on its rows; three steps keep that below 1e-12
+    assert np.allclose(parts.margins, whole.margins, rtol=0.0, atol=1e-12)
+    assert np.allclose(parts.delta, whole.delta, rtol=0.0, atol=1e-12)
+    assert parts.zero_gradients == whole.zero_gradients
+    assert parts.margins_of.keys() == whole.margins_of.keys()
+
+
+def test_zero_gradients_add_up_over_chunks():
+    network, X = SymmetricReLU(np.eye(D), 100.0), samples(10)
+    found = worst_case(network, Batch(X, np.ones(10)), Adversary(L2Ball(0.3), {"fgm": FGM()},
+                                                                 chunk=3))
+    assert found.zero_gradients == {"fgm": 10}
+
+
+class LinearOnPatches:
+    """``f(x) = <w, x>`` on inputs of shape (P, d)."""
+
+    def __init__(self, weights):
+        self.weights = weights
+
+    def margins(self, X, y):
+        return y * np.einsum("npd,pd->n", X, self.weights)
+
+    def margin_gradient(self, X, y):
+        return y[:, None, None] * np.broadcast_to(self.weights, X.shape)
+
+
+@both_balls
+def test_inputs_of_several_patches_are_attacked_together(kind):
+    rng = np.random.default_rng(0)
+    w, X = rng.standard_normal((3, 4)), rng.standard_normal((5, 3, 4))
+    network, y, ball = LinearOnPatches(w), np.array([1.0, -1.0, 1.0, 1.0, -1.0]), kind(0.2)
+    attacks = {"universal": Universal(w), "fgm": FGM(), "pgd": PGD(4), "random": RandomSearch(5)}
+    found = worst_case(network, Batch(X, y), Adversary(ball, attacks))
+    exact = network.margins(X, y) - 0.2 * ball.dual_norm(w[None])[0]
+    assert found.delta.shape == X.shape
+    for name in ("universal", "fgm", "pgd"):
+        assert np.allclose(found.margins_of[name], exact, rtol=0.0, atol=1e-13)
+    assert np.all(found.margins_of["random"] >= exact - 1e-13)
+
+
+# --- bad input ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(chunk=0), "chunk: expected at least 1"),
+    (dict(attacks={"clean": FGM()}), 'attacks: expected other names, got "clean"'),
+    (dict(X=np.ones((0, 2)), y=np.ones(0)), "batch: expected at least one sample"),
+    (dict(y=np.ones(3)), r"y: expected shape \(4,\), got \(3,\): one label per sample"),
+    (dict(y=np.zeros(4)), r"y: expected labels -1 and \+1"),
+    (dict(X=np.ones((4, 3))), r"X: expected shape \(any, 2\), got \(4, 3\)"),
+    (dict(attacks={"bad": Fixed(np.ones((4, 3)))}),
+     r"perturbation of bad: expected shape \(4, 2\), got \(4, 3\)"),
+    (dict(attacks={"off": Universal(np.ones(3))}),
+     r"direction: expected shape \(2,\), got \(3,\): the shape of one input"),
+])
+def test_bad_input_of_the_worst_case_is_named(change, message):
+    given = dict(X=np.ones((4, 2)), y=np.ones(4), attacks={}, chunk=1000) | change
+    with pytest.raises(ValueError, match=message):
+        worst_case(LinearClassifier(np.ones(2)), Batch(given["X"], given["y"]),
+                   Adversary(L2Ball(1.0), given["attacks"], chunk=given["chunk"]))
 
 
 class Smallest:

@@ -6,31 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.attacks.adversary import Adversary
-from simulator.attacks.gradient import FGM, PGD
+from simulator.attacks.gradient import FGM
 from simulator.attacks.through import ThroughSmoothedGates
-from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches, TrainingSet
 from simulator.data.sparse_coding import SparseCoding, random_dictionary
 from simulator.errors import Diverged
 from simulator.networks import linearized
-from simulator.networks.linear import LinearClassifier
 from simulator.networks.linearized import LinearizedReLU
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.protocols import Batch
 from simulator.training import train
 
+from planted.linearized import case
 from references import ntk as naive
 
 H = 1e-5  # step of the central differences: truncation and rounding errors are both ~ 1e-10
-
-
-def case(centred=False, s=0.0, n=4, m=6, d=3, seed=0, b=0.7):
-    """(network, X, y): random weights and changes, about half of the gates open."""
-    rng = np.random.default_rng(seed)
-    origin = SymmetricReLU(rng.standard_normal((m, d)), b)
-    network = LinearizedReLU(origin, centred, rng.standard_normal((m, d)), s)
-    return network, rng.standard_normal((n, d)), rng.choice([-1.0, 1.0], n)
 
 
 def away_from_gates(centred, s):
@@ -260,42 +250,6 @@ def test_smoothed_networks_share_the_trained_weights():
     assert seen.weights is network.weights
     assert np.abs(seen.margins(X, y) - before).max() > 1e-3
     assert network.smoothing == 0.0
-
-
-def masked_network():
-    """``f = x_1``, less 3 x_1 once the gate of a neuron opens that x does not excite.
-
-    The gradient is (1, 0) and knows nothing of the gate.
-    """
-    origin = SymmetricReLU(np.array([[3.0, 0.0], [0.0, 1.0]]), 0.5)
-    return LinearizedReLU(origin, True, np.array([[1.0, 0.0], [-3.0, 0.0]]))
-
-
-def test_plain_pgd_is_masked_and_smoothed_gates_unmask_it():
-    network, X, y = masked_network(), np.array([[1.0, 0.1]]), np.ones(1)
-    ball = L2Ball(0.6)
-    plain = PGD(20)
-    through = ThroughSmoothedGates(plain, (0.0, 1.0))
-    found = worst_case(network, Batch(X, y), Adversary(ball, {"plain": plain, "through": through}))
-    assert found.margins_of["plain"][0] == pytest.approx(0.4, abs=1e-9)  # it only walks along x_1
-    assert found.margins_of["through"][0] < -1.0
-    assert found.zero_gradients == {"plain": 0, "through": 0}
-
-
-def test_looking_through_smoothed_gates_too_is_never_weaker():
-    network, X, y = case(n=30, m=20, d=5)
-    ball = L2Ball(0.3)
-    attacks = {"plain": FGM(), "through": ThroughSmoothedGates(FGM(), (0.0, 0.3))}
-    found = worst_case(network, Batch(X, y), Adversary(ball, attacks))
-    assert (found.margins_of["through"] <= found.margins_of["plain"]).all()
-    assert (found.margins_of["through"] < found.margins_of["plain"]).any()
-
-
-def test_other_networks_are_attacked_plainly(rng):
-    linear = LinearClassifier(rng.standard_normal(4))
-    X, y, ball = rng.standard_normal((6, 4)), np.ones(6), L2Ball(0.3)
-    found = ThroughSmoothedGates(FGM()).perturb(linear, X, y, ball, rng)
-    assert np.array_equal(found.delta, FGM().perturb(linear, X, y, ball, rng).delta)
 
 
 # --- bad input ------------------------------------------------------------------------------
