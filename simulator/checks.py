@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from simulator.protocols import Batch
+
 __all__ = [
     "require_array",
     "require_choice",
@@ -102,6 +104,9 @@ def require_array(name: str, value: Any, shape: tuple[int | None, ...], why: str
     and anything else becomes float64. ``writable`` copies an array that may not be written to
     (a memory map, another library's), for what changes it in place.
     """
+    if isinstance(value, Batch):
+        raise TypeError(f"{name}: expected an array, got a Batch: pass "
+                        f"batch.{'y' if name == 'y' else 'X'}")
     array = np.asarray(value)
     if array.dtype == object or array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected an array of numbers, got dtype {array.dtype}")

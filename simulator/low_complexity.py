@@ -196,7 +196,7 @@ def measure_all(learners: Sequence[Learner], task: LearnerTask,
     table = []
     for learner in learners:
         progress(f"training a {learner.name} model")
-        table += [vars(found) for found in measure(learner, task)]
+        table += [vars(row) for row in measure(learner, task)]
     return {"radii": task.radii, "table": table}
 
 
@@ -250,7 +250,7 @@ def _best(learner: Learner, training: str, named: Sequence[tuple[str, Network]],
     quick: dict[str, Attack] = {name: attack for name, attack in learner.attacks.items()
                                 if isinstance(attack, Universal)}
     quick["pgd"] = PGD(10)
-    found = Found(learner.name, training, [], [], [])
+    learned = Found(learner.name, training, [], [], [])
     for index, radius in enumerate(task.radii):
         adversary = Adversary(task.ball.with_radius(radius), learner.attacks, seed=task.seed,
                               chunk=task.chunk)
@@ -260,7 +260,7 @@ def _best(learner: Learner, training: str, named: Sequence[tuple[str, Network]],
         words, network = named[int(np.argmax(scores))]
         result = worst_case(network, task.test, adversary, key=index)
         clean, attacked = result.accuracy("clean"), result.accuracy()
-        found.accuracy.append(clean)
-        found.attacked.append(attacked)
-        found.best.append(words)
-    return found
+        learned.accuracy.append(clean)
+        learned.attacked.append(attacked)
+        learned.best.append(words)
+    return learned

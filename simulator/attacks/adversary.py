@@ -55,6 +55,11 @@ class Adversary:
         for name, value in settings.items():  # frozen from here on
             object.__setattr__(self, name, value)
 
+    def __repr__(self) -> str:
+        strong = f", strong: {', '.join(self.strong)}" if self.strong else ""
+        return (f"Adversary({self.ball!r}, attacks: {', '.join(self.attacks)}{strong}, "
+                f"seed={self.seed}, chunk={self.chunk})")
+
     def at(self, radius: float) -> "Adversary":
         """Return the same adversary in the ball of another radius."""
         return replace(self, ball=self.ball.with_radius(radius))

@@ -32,6 +32,10 @@ class FreshBatches:
         _require_data(self.data)
         require_int("batch_size", self.batch_size, low=1)
 
+    def __repr__(self) -> str:
+        return (f"FreshBatches({self.data!r}, batch_size={self.batch_size}, seed={self.seed}, "
+                f"{np.dtype(self.dtype)})")
+
     def batch(self, step: int) -> Batch:
         """Return the samples of one step."""
         return self.data.sample(self.batch_size, stream(self.seed, Role.TRAINING_DATA, step),
@@ -55,6 +59,10 @@ class TrainingSet:
         _require_data(self.data)
         require_int("size", self.size, low=1)
         require_int("batch_size", self.batch_size, low=1)
+
+    def __repr__(self) -> str:
+        return (f"TrainingSet({self.data!r}, size={self.size}, batch_size={self.batch_size}, "
+                f"seed={self.seed}, {np.dtype(self.dtype)})")
 
     @cached_property
     def samples(self) -> Batch:

@@ -124,13 +124,13 @@ def robust_linear(batch: Batch, ball: L2Ball | LinfBall) -> LinearClassifier:
         return LinearClassifier(np.zeros(d))
     if isinstance(ball, L2Ball):
         # zero, the only kink of the risk, is not the minimiser, and not the start
-        found = minimize(_l2_risk, mean, (signed, ball.radius), "L-BFGS-B", jac=True,
-                         options=_PRECISE)
-        return LinearClassifier(found.x)
+        minimum = minimize(_l2_risk, mean, (signed, ball.radius), "L-BFGS-B", jac=True,
+                           options=_PRECISE)
+        return LinearClassifier(minimum.x)
     start = np.concatenate([np.maximum(mean, 0.0), np.maximum(-mean, 0.0)])
-    found = minimize(_linf_risk, start, (signed, ball.radius), "L-BFGS-B", jac=True,
-                     bounds=[(0.0, None)] * (2 * d), options=_PRECISE)
-    return LinearClassifier(found.x[:d] - found.x[d:])
+    minimum = minimize(_linf_risk, start, (signed, ball.radius), "L-BFGS-B", jac=True,
+                       bounds=[(0.0, None)] * (2 * d), options=_PRECISE)
+    return LinearClassifier(minimum.x[:d] - minimum.x[d:])
 
 
 _PRECISE = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-14, "gtol": 1e-9}

@@ -227,7 +227,7 @@ def _forward(kept: np.ndarray, columns: np.ndarray, rows: np.ndarray, XT: np.nda
     """One neuron after the other, for all samples at once: u = sum_j w_j XT[j]."""
     n = XT.shape[1]
     u = np.empty(n, XT.dtype)
-    found = 0
+    opened = 0
     for i in range(len(rows) - 1):
         first, last = rows[i], rows[i + 1]
         if last > first:
@@ -251,12 +251,12 @@ def _forward(kept: np.ndarray, columns: np.ndarray, rows: np.ndarray, XT: np.nda
                 square += kept[q] * kept[q]
             norms[i] = math.sqrt(square)
             for row in range(n):
-                here = u[row]
-                if not abs(here) <= b:  # written so that NaN opens the gate and reaches the loss
-                    f[row] += here - b if here > 0.0 else here + b
-                    samples[found] = row
-                    found += 1
-        starts[i + 1] = found
+                u_n = u[row]
+                if not abs(u_n) <= b:  # written so that NaN opens the gate and reaches the loss
+                    f[row] += u_n - b if u_n > 0.0 else u_n + b
+                    samples[opened] = row
+                    opened += 1
+        starts[i + 1] = opened
 
 
 @kernel

@@ -156,19 +156,19 @@ def _split_rows(X: np.ndarray, columns: np.ndarray, values: np.ndarray, counts: 
         x = X[row]
         square = _square_sum(x, 0, d)
         cut = math.sqrt(square / d)
-        found = 0
+        large = 0
         others = 0.0
         start = 0
         for j in range(d):
-            if abs(x[j]) > cut and found < cap:
-                columns[row, found] = j
-                values[row, found] = x[j]
-                found += 1
+            if abs(x[j]) > cut and large < cap:
+                columns[row, large] = j
+                values[row, large] = x[j]
+                large += 1
                 others += _square_sum(x, start, j)  # not square - large: that would cancel
                 start = j + 1
             elif x[j] != 0.0:
                 left += 1
-        counts[row] = found
+        counts[row] = large
         rest[row] = math.sqrt(others + _square_sum(x, start, d))
         norms[row] = math.sqrt(square)
     return left
@@ -202,20 +202,20 @@ def _survey(W: np.ndarray, columns: np.ndarray, values: np.ndarray, counts: np.n
         if math.isnan(total + rest[row]):
             longest = widest = math.inf
             break
-    found = 0
+    filled = 0
     for i in range(m):
         square, largest = _square_sum_and_largest(W[i])
         norms[i] = math.sqrt(square)
         hits[i] = zero
         if not (longest * largest + widest * norms[i]) * (1.0 + 2e-6) <= b:
-            picked[found] = i
-            length[found] = norms[i] * (1.0 + 2e-6)
-            found += 1
-        if found < width and i < m - 1:
+            picked[filled] = i
+            length[filled] = norms[i] * (1.0 + 2e-6)
+            filled += 1
+        if filled < width and i < m - 1:
             continue
         for left in range(0, d, 16):  # strips that stay in the first-level cache
             right = min(left + 16, d)
-            for p in range(found):
+            for p in range(filled):
                 w = W[picked[p]]
                 for j in range(left, right):
                     T[j, p] = w[j]
@@ -230,6 +230,6 @@ def _survey(W: np.ndarray, columns: np.ndarray, values: np.ndarray, counts: np.n
             r = rest[row]
             for p in range(width):
                 hit[p] += zero if abs(u[p]) + r * length[p] <= b else one
-        for p in range(found):
+        for p in range(filled):
             hits[picked[p]] = hit[p]
-        found = 0
+        filled = 0

@@ -175,12 +175,12 @@ def _at_most(value: float, dtype: np.dtype) -> Any:
 
 
 @kernel
-def _transpose(W: np.ndarray, first: int, here: int, T: np.ndarray) -> None:
+def _transpose(W: np.ndarray, first: int, neurons: int, T: np.ndarray) -> None:
     """T[:, i] = W[first + i] in strips that stay in the first-level cache."""
     d = W.shape[1]
     for left in range(0, d, 16):
         right = min(left + 16, d)
-        for i in range(here):
+        for i in range(neurons):
             w = W[first + i]
             for j in range(left, right):
                 T[j, i] = w[j]
@@ -195,8 +195,8 @@ def _sparse_products(W: np.ndarray, columns: np.ndarray, values: np.ndarray, cou
     T = np.zeros((d, width), W.dtype)
     u = np.empty(width, W.dtype)
     for first in range(0, m, width):
-        here = min(width, m - first)
-        _transpose(W, first, here, T)
+        neurons = min(width, m - first)
+        _transpose(W, first, neurons, T)
         for row in range(len(counts)):
             u[:] = 0.0
             for q in range(counts[row]):
@@ -204,7 +204,7 @@ def _sparse_products(W: np.ndarray, columns: np.ndarray, values: np.ndarray, cou
                 s = values[row, q]
                 for i in range(width):
                     u[i] += s * t[i]
-            U[row, first:first + here] = u[:here]
+            U[row, first:first + neurons] = u[:neurons]
 
 
 @kernel

@@ -27,7 +27,7 @@ from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.margins import certify
 from simulator.checks import require_array, require_int, require_labels, require_radii, require_real
 from simulator.heartbeat import beat
-from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 from simulator.protocols import Batch
 
 __all__ = ["PASSES", "Bracket", "Tick", "bracket", "in_double"]
@@ -153,12 +153,8 @@ def bracket(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
 def in_double(network: SymmetricReLU,
               batch: Batch) -> tuple[SymmetricReLU, np.ndarray, np.ndarray]:
     """Return network, X and y in float64, or raise where no certificate applies."""
-    if not isinstance(network, SymmetricReLU):
-        raise TypeError(f"network: expected a SymmetricReLU, got a {type(network).__name__}: the "
-                        "certificates bound its soft threshold")
-    if network.smoothing > 0.0:
-        raise ValueError(f"network: expected no smoothing, got {network.smoothing}: "
-                         "the certificates are for the plain soft threshold")
+    require_symmetric("network", network, "the certificates bound its plain soft threshold",
+                      plain=True)
     X = require_array("X", batch.X, (None, network.weights.shape[1]), dtype=FLOAT)
     if len(X) == 0:
         raise ValueError("batch: expected at least one sample, got none: accuracy is a mean")

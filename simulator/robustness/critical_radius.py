@@ -88,8 +88,8 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
         search = _Search(low, high, middle, int(saved["tried"]), saved["broken"].copy())
     while not search.is_over(tolerance, limit):
         alive = np.flatnonzero(~search.broken)
-        found = worst_case(network, batch[alive], adversary.at(search.next), key=search.tried)
-        search.told(alive[~(found.margins > 0.0)])
+        worst = worst_case(network, batch[alive], adversary.at(search.next), key=search.tried)
+        search.told(alive[~(worst.margins > 0.0)])
         if tick is not None:
             tick(search.tried, search.arrays)
     return CriticalRadius(search.low, search.high)
@@ -186,9 +186,9 @@ def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary
     else:
         high = critical_radius(plain, samples, adversary, tolerance=tolerance, saved=saved,
                                tick=broken).high
-        high = min([high, *(found.radius for found in brackets if found.attacked <= 0.5)])
-        low = max([0.0, *(found.radius for found in brackets if found.certified > 0.5)])
-        top = min([high, *(found.radius for found in brackets if found.certified <= 0.5)])
+        high = min([high, *(point.radius for point in brackets if point.attacked <= 0.5)])
+        low = max([0.0, *(point.radius for point in brackets if point.certified > 0.5)])
+        top = min([high, *(point.radius for point in brackets if point.certified <= 0.5)])
     while top < np.inf and top - low > tolerance * high:
         middle = 0.5 * (low + top)
         if _certifies_half(plain, samples, adversary.at(middle), steps):
@@ -205,15 +205,15 @@ def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary
 def _certifies_half(network: SymmetricReLU, batch: Batch, adversary: Adversary,
                     steps: int) -> bool:
     """Whether the dual certifies more than half, asked of the safest samples first."""
-    found = worst_case(network, batch, adversary)
-    order = np.argsort(-found.margins, kind="stable")
-    order = order[found.margins[order] > 0.0]
+    worst = worst_case(network, batch, adversary)
+    order = np.argsort(-worst.margins, kind="stable")
+    order = order[worst.margins[order] > 0.0]
     needed, certified = len(batch) // 2 + 1, 0
     for tried, row in enumerate(order):
         if certified + len(order) - tried < needed:
             return False
         one = slice(row, row + 1)
-        bound = certify(network, batch[one], adversary, start=found.delta[one],
+        bound = certify(network, batch[one], adversary, start=worst.delta[one],
                         methods=("quadratic",), steps=steps)
         certified += int(bound.margins[0] > 0.0)
         if certified >= needed:

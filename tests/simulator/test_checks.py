@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simulator import checks
+from simulator.protocols import Batch
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -91,6 +92,14 @@ def test_a_wrong_shape_is_named():
 def test_an_array_holds_real_numbers(value):
     with pytest.raises(TypeError, match="X: expected an array of numbers"):
         checks.require_array("X", value, (None,))
+
+
+def test_a_batch_is_not_an_array():
+    batch = Batch(np.ones((2, 3)), np.ones(2))
+    with pytest.raises(TypeError, match=r"^X: expected an array, got a Batch: pass batch\.X$"):
+        checks.require_array("X", batch, (None, 3))
+    with pytest.raises(TypeError, match=r"^y: expected an array, got a Batch: pass batch\.y$"):
+        checks.require_labels("y", batch, 2, F64)
 
 
 def test_nan_and_infinity_are_counted():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import simulator as sim
@@ -46,3 +47,28 @@ def test_the_door_alone_loads_neither_numpy_nor_numba():
     done = subprocess.run([sys.executable, "-c", report], cwd=ROOT, capture_output=True, text=True,
                           timeout=60)
     assert done.stdout.strip() == "[] True False", done.stderr
+
+
+def _shown():
+    """One object of every public class, by its name."""
+    net, W = sim.SymmetricReLU(np.ones((300, 200)), 0.1), np.ones((300, 200))
+    data = sim.SparseCoding(d=200, k=4, dictionary=np.eye(200))
+    ball, attack = sim.L2Ball(0.1), sim.FGM()
+    return [
+        data, sim.PatchData(200, np.ones(30), np.ones(40)), data.sample(100, 0),
+        sim.FreshBatches(data, 10, 0), sim.TrainingSet(data, 12, 6, 0), net,
+        sim.SmoothedReLUCNN(np.ones((3, 20, 200))), sim.LinearizedReLU(net),
+        sim.MaskedReLU(W, W > 0.0, 0.1), sim.LinearClassifier(W[0]), sim.Polynomial(30, 2),
+        sim.SymmetricCubic(np.ones(200)), ball, sim.LinfBall(0.1), sim.PatchL2Ball(0.1),
+        sim.Adversary(ball, sim.strong_attacks(W[0])), attack,
+        sim.PGD(20), sim.AdaptivePGD(20), sim.Universal(W[0]), sim.RandomSearch(20),
+        sim.FeatureGreedy(np.eye(200)), sim.PatchSearch(np.eye(200)),
+        sim.LinearThenConstant(0.1, 0.0, 0.2), sim.TrackingNorm(1.0),
+        sim.Diverged(3, np.nan)]
+
+
+def test_every_public_object_is_shown_in_one_short_line():
+    shown = {type(value).__name__: repr(value) for value in _shown()}
+    assert set(shown) == {name for name in sim.__all__ if isinstance(getattr(sim, name), type)}
+    for name, line in shown.items():
+        assert line.startswith(name) and "\n" not in line and len(line) < 200, line

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from simulator.randomness import Role, stream
+from simulator.randomness import Role, require_generator, stream
 
 
 def test_a_stream_is_rebuilt_from_its_three_integers():
@@ -41,3 +41,23 @@ def test_negative_seeds_and_steps_are_refused(seed, step, message):
 def test_a_seed_is_an_integer():
     with pytest.raises(TypeError, match="seed: expected an integer"):
         stream(0.5, Role.LABELER)
+
+
+def test_a_generator_goes_through_and_a_seed_is_that_of_numpy():
+    rng = np.random.default_rng(3)
+    assert require_generator("rng", rng) is rng
+    for seed in (3, np.int64(3)):
+        again = require_generator("rng", seed)
+        assert np.array_equal(again.random(5), np.random.default_rng(3).random(5))
+
+
+@pytest.mark.parametrize("slip", [None, True, 0.5, "0", np.random, np.random.RandomState(0),
+                                  np.random.SeedSequence(0), [0]], ids=str)
+def test_what_is_no_generator_is_told(slip):
+    with pytest.raises(TypeError, match="^rng: expected a seed or a numpy Generator, got "):
+        require_generator("rng", slip)
+
+
+def test_a_negative_seed_of_a_generator_is_told():
+    with pytest.raises(ValueError, match="^rng: expected at least 0, got -1$"):
+        require_generator("rng", -1)

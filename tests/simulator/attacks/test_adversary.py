@@ -23,6 +23,12 @@ def test_none_takes_fgm_and_pgd_which_are_too_many_to_train_against():
         adversary.attack
 
 
+def test_it_shows_its_attacks_by_name():
+    adversary = Adversary(L2Ball(0.1), strong={"long": PGD(100)}, seed=3)
+    assert repr(adversary) == ("Adversary(L2Ball(radius=0.1), attacks: fgm, pgd, strong: long, "
+                               "seed=3, chunk=1000)")
+
+
 def test_another_radius_changes_the_ball_alone():
     adversary = Adversary(L2Ball(0.1), FGM(), seed=3, chunk=7)
     assert adversary.at(0.5) == Adversary(L2Ball(0.5), FGM(), seed=3, chunk=7)

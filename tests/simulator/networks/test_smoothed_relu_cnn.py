@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN, require_classes
+from simulator.networks.smoothed_relu_cnn import (SmoothedReLUCNN, _activate, require_classes,
+                                                  smoothed_relu, smoothed_relu_slope)
 
 from references import patches as naive
 
@@ -119,6 +120,20 @@ def test_the_activation_is_continuous_and_convex_at_both_ends(q):
     assert at(5.0) == pytest.approx(5.0 - (1.0 - 1.0 / q) * rho, rel=1e-15)
     line = [at(z) for z in np.linspace(-1.0, 2.0, 400)]
     assert np.diff(line, 2).min() > -1e-15
+
+
+@given(z=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=8), q=st.integers(2, 6),
+       rho=st.floats(0.1, 3.0))
+def test_the_activation_and_its_slope_are_those_of_the_kernel(z, q, rho):
+    Z = np.array(z)
+    slopes, values = Z.reshape(-1, 1, 1, 1).copy(), np.empty((len(Z), 1, 1))
+    _activate(slopes, q, rho, True, values)
+    # q - 1 rounded products against a rounded power, and a sum of two terms of one sign
+    close = dict(rtol=(q + 4) * np.finfo(float).eps, atol=1e-300)
+    np.testing.assert_allclose(slopes[:, 0, 0, 0], smoothed_relu_slope(Z, q, rho), **close)
+    np.testing.assert_allclose(values[:, 0, 0], smoothed_relu(Z, q, rho), **close)
+    outside = (Z <= 0.0) | (Z >= rho)  # no power is rounded there
+    assert np.array_equal(slopes[outside, 0, 0, 0], smoothed_relu_slope(Z[outside], q, rho))
 
 
 # --- against two automatic gradients ---------------------------------------------------------

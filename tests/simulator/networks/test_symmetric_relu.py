@@ -10,7 +10,8 @@ from simulator.attacks.gradient import FGM
 from simulator.balls import L2Ball
 from simulator.bias_schedules import LinearThenConstant
 from simulator.data.sparse_coding import SparseCoding, random_dictionary
-from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.networks import symmetric_relu
+from simulator.networks.symmetric_relu import SymmetricReLU, soft_threshold
 from simulator.protocols import Batch
 from simulator.training import train
 
@@ -211,6 +212,17 @@ def test_without_bias_the_plain_network_is_linear():
     net = SymmetricReLU(case.W, 0.0)
     # S_0(u) = u: eight-term sums, a few rounding errors
     assert np.allclose(net.forward(case.X), case.X @ case.W.sum(axis=0), atol=1e-14)
+
+
+@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=8), st.floats(0.0, 1e300))
+def test_the_soft_threshold_is_the_network_of_one_neuron(u, b):
+    U = np.array(u)[:, None]
+    net = SymmetricReLU(np.ones((1, 1)), b, screening=False)
+    # |u| - b and u - b (u + b) are the same subtraction but for the sign, which is exact
+    assert np.array_equal(net.forward(U), soft_threshold(U, b)[:, 0])
+    dense = np.empty(len(U))
+    symmetric_relu._outputs(U, b, dense)
+    assert np.array_equal(dense, soft_threshold(U, b)[:, 0])
 
 
 # --- symmetries ---------------------------------------------------------------------------
