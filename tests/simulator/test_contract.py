@@ -44,6 +44,7 @@ NETWORKS = {
     "sampled": SymmetricReLU(W, 0.7, 0.3, sampled_smoothing=True),
     "uncentred": LinearizedReLU(PLAIN, weights=DW),
     "centred": LinearizedReLU(PLAIN, centred=True, weights=DW),
+    "uncentred smoothed gates": LinearizedReLU(PLAIN, weights=DW, smoothing=1.5),
     "smoothed gates": LinearizedReLU(PLAIN, centred=True, weights=DW, smoothing=0.4),
     "linear": LinearClassifier(W[0]),
     "degree 2": Polynomial(D, 2, drawn(coefficients(D, 2))),

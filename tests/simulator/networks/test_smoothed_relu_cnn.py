@@ -9,8 +9,7 @@ from simulator.networks.smoothed_relu_cnn import (SmoothedReLUCNN, _activate, re
                                                   smoothed_relu, smoothed_relu_slope)
 
 from references import patches as naive
-
-H = 1e-5  # step of the central differences: truncation and rounding errors are both ~ 1e-10
+from references.differences import difference, relative_error
 
 cases = st.tuples(st.integers(0, 10**6), st.integers(2, 4), st.integers(2, 4))
 
@@ -28,50 +27,33 @@ class Case:
         self.F = naive.forward(self.W, q, rho, self.X)
 
 
-def difference(function, point):
-    """Central difference of a number by every entry."""
-    slope = np.empty(point.shape)
-    for index in np.ndindex(point.shape):
-        here = point[index]
-        point[index] = here + H
-        up = function(point)
-        point[index] = here - H
-        slope[index] = (up - function(point)) / (2.0 * H)
-        point[index] = here
-    return slope
-
-
-def relative_error(got, wanted):
-    return np.linalg.norm(got - wanted) / np.linalg.norm(wanted)
-
-
 # --- gradients against central differences -----------------------------------
+# Expected error 1e-10, asserted 1e-7. The contract asks the same of two classes; with more, the
+# gradient is that of the soft margin, which the contract does not know.
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.7])
-@pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("q", [3, 5])
-def test_weight_gradient_is_the_derivative_of_the_loss(q, classes, weight_decay):
-    case = Case(classes=classes, q=q)
+def test_of_three_classes_the_weight_gradient_is_the_derivative_of_the_loss(q, weight_decay):
+    case = Case(classes=3, q=q)
     gradient = case.net.loss_gradient(case.X, case.y, weight_decay)[1]
 
     def loss(W):
         return SmoothedReLUCNN(W, q, case.rho).loss_gradient(case.X, case.y, weight_decay)[0]
 
-    assert relative_error(gradient, difference(loss, case.W.copy())) < 1e-7
+    assert relative_error(gradient, difference(loss, case.W)) < 1e-7
 
 
-@pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("q", [3, 5])
-def test_margin_gradient_is_the_derivative_of_the_soft_margin(q, classes):
-    case = Case(classes=classes, q=q)
+def test_of_three_classes_the_margin_gradient_is_the_derivative_of_the_soft_margin(q):
+    case = Case(classes=3, q=q)
     gradient = case.net.margin_gradient(case.X, case.y)
 
     def total(X):  # of the samples' soft margins: sample n moves only its own
         F = case.net.forward(X)
         return sum(naive.soft_margin(f, label) for f, label in zip(F, case.y))
 
-    assert relative_error(gradient, difference(total, case.X.copy())) < 1e-7
+    assert relative_error(gradient, difference(total, case.X)) < 1e-7
 
 
 def test_with_two_classes_the_soft_margin_is_the_margin():
