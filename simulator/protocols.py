@@ -8,10 +8,13 @@ patches, written ``(n, ...)`` for a batch. Every array of a run has one dtype.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = ["Attack", "Ball", "Batch", "Batches", "BiasSchedule", "DataModel", "Forward", "Network",
            "Passes", "Perturbation"]
@@ -34,7 +37,7 @@ class Batch:
 
     X: np.ndarray
     y: np.ndarray
-    codes: Any = None
+    codes: "csr_array | None" = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -133,7 +136,8 @@ class Ball(Protocol):
         """Return the norm of each perturbation, shape (n,)."""
         ...
 
-    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...],
+             dtype: DTypeLike) -> np.ndarray:
         """Draw perturbations on the surface (l2) or at the corners (l_inf)."""
         ...
 

@@ -6,7 +6,7 @@ the sign of a linear function of the code, with Gaussian input noise ``xi``.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -15,6 +15,9 @@ from scipy.sparse import csr_array
 from simulator.checks import require_array, require_int, require_orthonormal, require_real
 from simulator.protocols import Batch
 from simulator.randomness import Rng, require_generator
+
+if TYPE_CHECKING:
+    from simulator.experiments.settings import SparseCodingSettings
 
 __all__ = ["SparseCoding", "random_dictionary", "random_signs"]
 
@@ -87,7 +90,7 @@ class SparseCoding:
     labeler: np.ndarray | None = None
 
     @classmethod
-    def of(cls, config: Any, dictionary: np.ndarray | None = None,
+    def of(cls, config: "SparseCodingSettings", dictionary: np.ndarray | None = None,
            labeler: np.ndarray | None = None) -> "SparseCoding":
         """Return the data of a run; ``config`` has the numbers above as settings."""
         return cls(config.d, config.k, config.c_strong, config.c_weak, config.weak_low,

@@ -11,7 +11,6 @@ is convex and explicit: :func:`robust_linear` minimises it. Polynomials are in
 :mod:`simulator.networks.linearized`.
 """
 
-from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -19,7 +18,7 @@ from scipy.optimize import minimize
 from simulator.balls import L2Ball, LinfBall
 from simulator.checks import require_array, require_labels, require_real
 from simulator.losses import logistic_loss, logistic_residual
-from simulator.protocols import Ball, Batch
+from simulator.protocols import Batch
 
 __all__ = ["LinearClassifier", "robust_linear"]
 
@@ -78,11 +77,12 @@ class LinearClassifier:
         self.descend(gradient, learning_rate)
         return loss
 
-    def robust_accuracy(self, X: np.ndarray, y: np.ndarray, ball: Ball) -> float:
+    def robust_accuracy(self, X: np.ndarray, y: np.ndarray,
+                        ball: L2Ball | LinfBall) -> float:
         """Exact accuracy under the worst perturbation of the ball."""
         return float(np.mean(self.critical_radii(X, y, ball) > ball.radius))
 
-    def critical_radii(self, X: np.ndarray, y: np.ndarray, ball: Any) -> np.ndarray:
+    def critical_radii(self, X: np.ndarray, y: np.ndarray, ball: L2Ball | LinfBall) -> np.ndarray:
         """Exact distance of each sample to the decision boundary, shape (n,).
 
         In the norm of ``ball`` (its radius is not used); not positive where the classifier

@@ -24,9 +24,9 @@ polynomials.)
 """
 
 import math
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from simulator.checks import (require_array, require_int, require_labels, require_orthonormal,
                               require_real)
@@ -121,7 +121,7 @@ class Polynomial(_LinearInWeights):
     """
 
     def __init__(self, d: int, degree: int, weights: np.ndarray | None = None,
-                 dtype: Any = np.float64) -> None:
+                 dtype: DTypeLike = np.float64) -> None:
         count = coefficients(d, degree)
         self.d, self.degree = d, degree
         self.weights = (np.zeros(count, dtype) if weights is None
@@ -179,7 +179,7 @@ class SymmetricCubic(_LinearInWeights):
     """
 
     def __init__(self, labeler: np.ndarray, dictionary: np.ndarray | None = None,
-                 weights: np.ndarray | None = None, dtype: Any = np.float64) -> None:
+                 weights: np.ndarray | None = None, dtype: DTypeLike = np.float64) -> None:
         self.d = len(labeler)
         self.weights = (np.zeros(4, dtype) if weights is None
                         else require_array("weights", weights, (4,)).copy())

@@ -15,12 +15,15 @@ one feature.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import eigh
 
 from simulator.checks import require_array, require_choice, require_labels
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = ["alignment", "centred_alignment", "distance", "distances", "effective_rank",
            "eigenvectors_on_features", "linear_kernel", "pure_kernel", "spectrum", "velocities"]
@@ -126,7 +129,7 @@ def linear_kernel(X: np.ndarray) -> np.ndarray:
     return X @ X.T
 
 
-def pure_kernel(X: np.ndarray, codes: Any) -> np.ndarray:
+def pure_kernel(X: np.ndarray, codes: "csr_array") -> np.ndarray:
     """Return ``(B B^T) o (X X^T)``: entry times the number of features two samples share.
 
     Parameters

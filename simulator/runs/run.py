@@ -14,6 +14,7 @@ from simulator.runs.config import Config, config_hash
 from simulator.runs.files import with_nan
 
 if TYPE_CHECKING:
+    from simulator.attacks.adversary import Adversary
     from simulator.protocols import Batch, DataModel, Network
     from simulator.runs.folder import RunFolder
 
@@ -127,7 +128,7 @@ class Run:
         return self.experiment.test_set
 
     @property
-    def adversary(self) -> Any:
+    def adversary(self) -> "Adversary":
         """The :class:`~simulator.attacks.adversary.Adversary` of every attacked accuracy."""
         return self.experiment.adversary
 

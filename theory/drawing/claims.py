@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -19,6 +19,7 @@ from theory.scaling import LEVEL
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
 
 __all__ = ["draw", "draw_findings", "draw_panel", "png"]
 
@@ -151,7 +152,7 @@ def _draw_series(axes: "Axes", series: Series, shift: float, logarithms: bool) -
               markersize=4.0, alpha=0.5, markeredgewidth=0, zorder=2, transform=_beside(axes))
 
 
-def _beside(axes: "Axes") -> Any:
+def _beside(axes: "Axes") -> "Transform":
     """Data coordinates, a little to the right on paper."""
     from matplotlib.transforms import ScaledTranslation
     figure = axes.get_figure(root=True)

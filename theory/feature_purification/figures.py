@@ -1,5 +1,6 @@
 """Figures of a purification run, one message each, drawn from what the run stored."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ PANEL = (PAGE * 0.5, 2.8)  # inches
 MOST_SHOWN = 150  # features in the coefficient figure; more cannot be told apart on paper
 
 
-def figures(run: Run) -> dict[str, Any]:
+def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
     """Return the functions that draw the run, by the name of the figure."""
     return {"accuracy": accuracy_figure, "coefficients": coefficients_figure,
             "history": history_figure, "perturbation": perturbation_figure}

@@ -1,5 +1,6 @@
 """Figures of one kernel run, drawn from what it stored."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ DATA_WORDS = {"benign": "benign phase 2", "adversarial": "adversarial phase 2",
 PANEL = (PAGE * 0.5, 2.7)  # inches
 
 
-def figures(run: Run) -> dict[str, Any]:
+def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
     """Return the functions that draw the run, by the name of the figure."""
     return {"movement": movement_figure, "distances": distances_figure, "frozen": frozen_figure,
             "spectrum": spectrum_figure, "eigenvectors": eigenvectors_figure}

@@ -1,7 +1,7 @@
 """Figures of a patch run: what was learned, what withstands what, and how it is attacked."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -34,7 +34,7 @@ PARTS = ("$-u_y$", "$+u_j$", "$-v_y$", "$+v_j$", "rest")
 PART_COLOURS = (ROBUST, SKY, NONROBUST, ORANGE, REST)
 
 
-def figures(run: Run) -> dict[str, Any]:
+def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
     """Return the functions that draw the run, by the name of the figure."""
     if run.config.races:
         return {"transition": transition_figure}

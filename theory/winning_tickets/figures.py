@@ -3,7 +3,8 @@
 Bands over seeds are in the figures of the claims (:mod:`theory.winning_tickets`).
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -34,7 +35,7 @@ ERRORS = {"kernel_error": "kernel error at initialisation",
 ACCURACIES = {"accuracy": "clean accuracy", "attacked_accuracy": r"attacked accuracy at $\tau$"}
 
 
-def figures(run: Run) -> dict[str, Any]:
+def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
     """Return the functions that draw the run, by the name of the figure."""
     return {"errors": errors_figure, "accuracy": accuracy_figure, "where": where_figure,
             "flow": flow_figure}

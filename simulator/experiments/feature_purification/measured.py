@@ -15,6 +15,7 @@ from simulator.features import (Decomposition, correlations, cosines, feature_me
                                 purification)
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Network
 from simulator.robustness.critical_radius import critical_radius
 
 __all__ = ["attacked", "evaluated", "linear_radii", "neurons_of", "perturbations", "row"]
@@ -23,7 +24,7 @@ CORRELATION_SAMPLES = 200  # enough for a mean over all neurons, and small besid
 SHOWN_PERTURBATIONS = 64
 
 
-def neurons_of(experiment: PurificationExperiment, network: Any) -> Decomposition | None:
+def neurons_of(experiment: PurificationExperiment, network: Network) -> Decomposition | None:
     """Return the parts of the network's neurons, or None where there are none to speak of."""
     shape = network.weights.shape
     if not experiment.has_features or len(shape) != 2 or shape[1] != len(
@@ -32,7 +33,7 @@ def neurons_of(experiment: PurificationExperiment, network: Any) -> Decompositio
     return experiment.parts_of(network)
 
 
-def row(experiment: PurificationExperiment, step: int, loss: float, network: Any,
+def row(experiment: PurificationExperiment, step: int, loss: float, network: Network,
         initial: np.ndarray, clean: np.ndarray | None) -> dict[str, Any]:
     """Return one row of the history: every quantity of the paper at this step.
 
@@ -61,7 +62,7 @@ def row(experiment: PurificationExperiment, step: int, loss: float, network: Any
             **({} if parts is None else _of_neurons(experiment, network, parts, initial, clean))}
 
 
-def _of_neurons(experiment: PurificationExperiment, network: Any, parts: Decomposition,
+def _of_neurons(experiment: PurificationExperiment, network: Network, parts: Decomposition,
                 initial: np.ndarray, clean: np.ndarray | None) -> dict[str, float]:
     test, few = experiment.test_set, slice(CORRELATION_SAMPLES)
     marked = parts.is_feature_neuron
@@ -76,14 +77,14 @@ def _of_neurons(experiment: PurificationExperiment, network: Any, parts: Decompo
             **change}
 
 
-def _gates(experiment: PurificationExperiment, network: Any,
+def _gates(experiment: PurificationExperiment, network: Network,
            parts: Decomposition) -> dict[str, float]:
     if not isinstance(network, SymmetricReLU):
         return {}
     return {"gate_rate": gate_rate(network, experiment.test_set.X, parts.is_feature_neuron)}
 
 
-def attacked(experiment: PurificationExperiment, network: Any) -> dict[str, Any]:
+def attacked(experiment: PurificationExperiment, network: Network) -> dict[str, Any]:
     """Return the accuracies of a network at radius tau, and what its neurons are made of.
 
     ``attacked_accuracy`` is the worst of all attacks; ``zero_gradients`` the share of samples at
@@ -103,7 +104,7 @@ def attacked(experiment: PurificationExperiment, network: Any) -> dict[str, Any]
     return numbers
 
 
-def evaluated(experiment: PurificationExperiment, network: Any) -> dict[str, Any]:
+def evaluated(experiment: PurificationExperiment, network: Network) -> dict[str, Any]:
     """Return :func:`attacked` and the critical radius.
 
     ``r50`` is the middle of its bisection interval, ``r50_tolerance`` half the interval's width.
@@ -113,7 +114,7 @@ def evaluated(experiment: PurificationExperiment, network: Any) -> dict[str, Any
                                             "r50_tolerance": radius.tolerance}
 
 
-def perturbations(experiment: PurificationExperiment, network: Any) -> np.ndarray:
+def perturbations(experiment: PurificationExperiment, network: Network) -> np.ndarray:
     """Return the strongest perturbations at tau of the first samples, in dictionary coordinates.
 
     Returns

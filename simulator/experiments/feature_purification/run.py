@@ -24,7 +24,7 @@ from simulator.experiments.feature_purification.measured import attacked, pertur
 from simulator.experiments.feature_purification.summary import found_run
 from simulator.experiments.records import Record, as_text, columns_of, from_text
 from simulator.jit import fixed_threads
-from simulator.low_complexity import Learner, learners_of, measure
+from simulator.low_complexity import Learner, LearnerTask, learners_of, measure
 from simulator.networks.symmetric_relu import require_symmetric
 from simulator.protocols import Attack, DataModel, Network
 from simulator.robustness.accuracy import accuracy_curves
@@ -238,6 +238,7 @@ def _learn(experiment: PurificationExperiment, name: str, done: Mapping[str, Arr
     return {"numbers": as_text([vars(found) for found in measure(learner, task)])}
 
 
-def _learners(experiment: PurificationExperiment, task: Any, data: Any) -> list[Learner]:
+def _learners(experiment: PurificationExperiment, task: LearnerTask,
+              data: Any) -> list[Learner]:
     return learners_of(experiment.initial_network(), data.signs, data.dictionary,
                        data.dense_direction, task)
