@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from simulator import __version__
-from simulator.errors import Damaged, RunError, Unavailable
+from simulator.errors import Busy, Damaged, RunError, Unavailable
 from simulator.runs.config import Config, config_hash
 from simulator.runs.environment import changes, environment
 from simulator.runs.files import (PART, locked, read_csv, read_json, read_npz, reading, table_bytes,
@@ -67,6 +67,8 @@ class RunFolder:
         RunError
             The folder holds something else, or an unfinished or diverged run without ``resume``.
             Nothing is changed on disk then.
+        Busy
+            Another process begins the same run at the same time.
         """
         with reading(root):
             if (root / "config.json").exists():
@@ -75,24 +77,21 @@ class RunFolder:
             folder = cls.of(root, config)
             in_use = folder._in_use()
         if in_use:
-            folder._check_same(config)
-            if folder.status().get("state") != "done":
-                if not resume:
-                    raise RunError(f"{folder.path}: {folder._unfinished()}")
-                folder._check_version(config)
-            return folder
+            return folder._taken_up(config, resume)
         if resume and (nearest := folder._nearest(root, config)):
             LOG.warning("%s: begun anew: %s", folder.path, nearest)
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise Unavailable(f"{folder.path}: cannot be made: {error.strerror}") from None
-        folder.write_json("config.json", config.to_dict())
-        if config.rules:
-            folder.write_json("rules.json", config.rules)
-        folder.write_json("env.json", environment(config.threads))
-        folder.write_status("running", step=0)
-        return folder
+        with folder.locked():
+            if not folder._in_use():
+                folder._begin(config)
+                return folder
+        if not resume and folder.status().get("state") != "done":
+            raise Busy(f"{folder.path}: another process has just begun this run: wait for it, or "
+                       "choose another --out")
+        return folder._taken_up(config, resume)
 
     @classmethod
     def of(cls, root: Path, config: Config) -> "RunFolder":
@@ -231,6 +230,23 @@ class RunFolder:
                             int(state["step"]))
                 return state
         return _checkpoint(previous, config) if previous.exists() else None
+
+    def _begin(self, config: Config) -> None:
+        """Write what a run begins with."""
+        self.write_json("config.json", config.to_dict())
+        if config.rules:
+            self.write_json("rules.json", config.rules)
+        self.write_json("env.json", environment(config.threads))
+        self.write_status("running", step=0)
+
+    def _taken_up(self, config: Config, resume: bool) -> "RunFolder":
+        """Return this folder if what it holds can be gone on from, or is done."""
+        self._check_same(config)
+        if self.status().get("state") != "done":
+            if not resume:
+                raise RunError(f"{self.path}: {self._unfinished()}")
+            self._check_version(config)
+        return self
 
     def _unfinished(self) -> str:
         """Say what keeps a run from being begun here, and what to do."""

@@ -9,9 +9,10 @@ import stat
 import numpy as np
 import pytest
 
-from simulator.errors import Damaged, Diverged, RunError
+from simulator.errors import Busy, Damaged, Diverged, RunError
 from simulator.experiments import stored_config
 from simulator.runs.config import config_hash
+from simulator.runs.files import locked
 from simulator.runs.folder import RunFolder, environment, read_npz, write_atomic
 
 from small import small_config
@@ -56,6 +57,31 @@ def test_resuming_where_nothing_was_started_starts(tmp_path, config, caplog):
         first = RunFolder.create(tmp_path, config, resume=True)
     assert first.status()["state"] == "running" and caplog.text == ""
     assert RunFolder.create(tmp_path, config, resume=True).path == first.path
+
+
+def test_two_that_begin_the_same_run_do_not_meet_in_its_folder(tmp_path, config, monkeypatch):
+    """Whoever works in a folder clears it of half files: none may be on its way then."""
+    written, write = [], RunFolder.write_json
+
+    def meanwhile(self, name, content):
+        with pytest.raises(Busy), locked(self.path, patience=0.0):
+            pass
+        written.append(name)
+        write(self, name, content)
+
+    monkeypatch.setattr(RunFolder, "write_json", meanwhile)
+    RunFolder.create(tmp_path, config)
+    assert written == ["config.json", "rules.json", "env.json", "status.json"]
+
+
+def test_who_comes_second_at_the_begin_of_a_run_leaves_it_to_the_first(folder, config, tmp_path,
+                                                                       monkeypatch):
+    folder.write_status("running", 5)
+    late = iter([False, True, False, True])
+    monkeypatch.setattr(RunFolder, "_in_use", lambda self: next(late))
+    with pytest.raises(Busy, match="another process has just begun this run"):
+        RunFolder.create(tmp_path, config)
+    assert RunFolder.create(tmp_path, config, resume=True).status()["step"] == 5
 
 
 def test_a_diverged_run_says_so_and_at_which_step(folder, config, tmp_path):
