@@ -24,6 +24,7 @@ import numpy as np
 
 from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.branch_and_bound import search
+from simulator.certificates.certified import Certified
 from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs, starts
 from simulator.certificates.linear import linear_bounds
 from simulator.certificates.relaxation import Relaxation
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "Certificates", "certify"]
 
 
-@dataclass(frozen=True)
-class Certificates:
+@dataclass(frozen=True, repr=False)
+class Certificates(Certified):
     """Lower bounds on the margins of n samples in one ball, and how near they came to the truth.
 
     ``margins > 0`` certifies a sample: no perturbation of the ball makes the network wrong on it.
@@ -70,17 +71,6 @@ class Certificates:
     seconds: np.ndarray
     upper: np.ndarray
     delta: np.ndarray
-
-    def accuracy(self, name: str | None = None) -> float:
-        """Share of samples certified right by method ``name``, or by the best of all."""
-        margins = self.margins if name is None else self.margins_of[name]
-        return float(np.mean(margins > 0.0))
-
-    def __repr__(self) -> str:
-        certified, broken = int(np.sum(self.margins > 0.0)), int(np.sum(self.upper <= 0.0))
-        n = len(self.margins)
-        return (f"Certificates(n={n}: {certified} certified, {broken} broken, "
-                f"{n - certified - broken} open, by {', '.join(self.margins_of)})")
 
 
 @dataclass(frozen=True)

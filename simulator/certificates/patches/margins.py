@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.balls import PatchL2Ball
+from simulator.certificates.certified import Certified
 from simulator.certificates.patches.bounds import attack_patches, tighten
 from simulator.certificates.patches.branching import branch
 from simulator.certificates.patches.problem import Boxes, PatchProblem
@@ -44,8 +45,8 @@ FLOAT = np.dtype(np.float64)
 SLACK = 1e-3  # a margin is closed when its bounds are this near, relative to 1 + |margin|
 
 
-@dataclass(frozen=True)
-class PatchCertificates:
+@dataclass(frozen=True, repr=False)
+class PatchCertificates(Certified):
     """Bounds on the worst margins of n samples, every patch in a ball of one radius.
 
     Attributes
@@ -67,17 +68,6 @@ class PatchCertificates:
     method: np.ndarray
     upper: np.ndarray
     delta: np.ndarray
-
-    def accuracy(self, name: str | None = None) -> float:
-        """Share of samples certified right by method ``name``, or by all of them."""
-        margins = self.margins if name is None else self.margins_of[name]
-        return float(np.mean(margins > 0.0))
-
-    def __repr__(self) -> str:
-        certified, broken = int(np.sum(self.margins > 0.0)), int(np.sum(self.upper <= 0.0))
-        n = len(self.margins)
-        return (f"PatchCertificates(n={n}: {certified} certified, {broken} broken, "
-                f"{n - certified - broken} open, by {', '.join(self.margins_of)})")
 
     @property
     def attacked(self) -> float:
