@@ -1,6 +1,11 @@
 """``purify verify`` as a user types it: findings, files, exit codes, nothing run twice."""
 
+import contextlib
+import io
 import json
+import shutil
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -17,28 +22,53 @@ CLAIMS = theory.claims()
 TINY = {key: value for key, value in SMALL.items() if key not in ("d", "k")}
 
 
-@pytest.fixture(autouse=True)
-def tiny(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def tiny():
     """A plan of three runs of a fraction of a second."""
     family = plans.MACHINERY._replace(sizes=({"d": 20, "k": 3},), changes=TINY)
-    for runs in (plans.NETWORK, plans.PERTURBATIONS, plans.LEARNERS, plans.CURVES):
-        monkeypatch.setitem(runs, "smoke", (family,))
+    with pytest.MonkeyPatch.context() as patch:
+        for runs in (plans.NETWORK, plans.PERTURBATIONS, plans.LEARNERS, plans.CURVES):
+            patch.setitem(runs, "smoke", (family,))
+        yield
 
 
-def test_smoke_runs_confronts_and_reports(tmp_path, capsys):
-    command = [*SMOKE, "--out", str(tmp_path)]
-    code = verify.main(command)
-    shown = capsys.readouterr().out
-    assert all(theorem.claim.title in shown for theorem in CLAIMS)
-    folder = tmp_path / "verify-smoke"
-    content = json.loads((folder / "findings.json").read_text())
+class Verified(NamedTuple):
+    """What one verification of all claims left, said and returned; not to be changed."""
+
+    root: Path
+    out: str
+    code: int
+
+    @property
+    def findings(self):
+        return (self.root / "verify-smoke" / "findings.json").read_text()
+
+
+@pytest.fixture(scope="module")
+def verified(tiny, tmp_path_factory):
+    root, out = tmp_path_factory.mktemp("verified"), io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = verify.main([*SMOKE, "--out", str(root)])
+    return Verified(root, out.getvalue(), code)
+
+
+@pytest.fixture
+def copied(verified, tmp_path):
+    """A copy of the folder of that verification, with the times of its files."""
+    return shutil.copytree(verified.root, tmp_path / "copied")
+
+
+def test_smoke_runs_confronts_and_reports(verified):
+    assert all(theorem.claim.title in verified.out for theorem in CLAIMS)
+    folder = verified.root / "verify-smoke"
+    content = json.loads(verified.findings)
     assert set(content) == {"findings"}
     assert [entry["id"] for entry in content["findings"]] == [
         theorem.claim.id for theorem in CLAIMS]
     assert all(set(entry) == KEYS for entry in content["findings"])
     verdicts = {entry["verdict"] for entry in content["findings"]}
     assert verdicts <= {"holds", "fails", "outside the regime"}
-    assert code == (1 if "fails" in verdicts else 0)
+    assert verified.code == (1 if "fails" in verdicts else 0)
     assert "</html>" in (folder / "report.html").read_text()
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
@@ -53,27 +83,23 @@ def test_json_stands_alone_on_stdout_and_equals_the_file(tmp_path, capsys):
         "outside the regime"] * 2
 
 
-def test_finished_runs_are_found_again_and_unfinished_ones_taken_up(tmp_path, capsys):
-    command = [*SMOKE, "--out", str(tmp_path), "--format", "json"]
-    verify.main(command)
-    first = capsys.readouterr().out
-    folders = sorted(tmp_path.glob("smoke-*"))
+def test_finished_runs_are_found_again_and_unfinished_ones_taken_up(verified, copied, capsys):
+    command = [*SMOKE, "--out", str(copied), "--format", "json"]
+    folders = sorted(copied.glob("smoke-*"))
     assert len(folders) == 3
     stamps = [(folder / "arrays.npz").stat().st_mtime_ns for folder in folders]
     unfinished = RunFolder(folders[0])
     unfinished.write_status("interrupted", step=50)
     verify.main(command)
-    assert capsys.readouterr().out == first
+    assert capsys.readouterr().out == verified.findings
     after = [(folder / "arrays.npz").stat().st_mtime_ns for folder in folders]
     assert after[1:] == stamps[1:] and after[0] != stamps[0]
 
 
-def test_a_finished_run_whose_files_changed_is_refused(tmp_path, capsys):
-    command = [*SMOKE, "--out", str(tmp_path), "--seeds", "1"]
-    verify.main(command)
-    (folder,) = tmp_path.glob("smoke-*")
+def test_a_finished_run_whose_files_changed_is_refused(copied, capsys):
+    folder, *_ = sorted(copied.glob("smoke-*"))
     (folder / "summary.json").write_text("{}")
-    assert verify.main(command) == 2
+    assert verify.main([*SMOKE, "--out", str(copied)]) == 2
     assert "its files have changed since" in capsys.readouterr().err
 
 
@@ -85,26 +111,20 @@ def test_a_claim_that_fails_gives_exit_code_1(tmp_path, monkeypatch):
     assert verify.main([*SMOKE, "--out", str(tmp_path), "--seeds", "1"]) == 1
 
 
-def test_pieces_and_the_whole_give_the_findings_of_one_go(tmp_path, capsys):
-    whole = [*SMOKE, "--format", "json", "--out", str(tmp_path / "whole")]
-    verify.main(whole)
-    expected = capsys.readouterr().out
+def test_pieces_and_the_whole_give_the_findings_of_one_go(verified, tmp_path, capsys):
     pieces = [*SMOKE, "--format", "json", "--out", str(tmp_path / "pieces")]
     for piece in ("0/2", "1/2"):
         assert verify.main([*pieces, "--shard", piece]) == 0
         assert capsys.readouterr().out == ""
     assert not (tmp_path / "pieces" / "verify-smoke").exists()
     verify.main(pieces)
-    assert capsys.readouterr().out == expected
+    assert capsys.readouterr().out == verified.findings
 
 
-def test_processes_give_the_findings_of_one_process(tmp_path, capsys):
-    outputs = []
-    for workers in ("1", "2"):
-        verify.main(["--preset", "smoke", "--workers", workers, "--format", "json",
-                     "--out", str(tmp_path / workers)])
-        outputs.append(capsys.readouterr().out)
-    assert outputs[0] == outputs[1]
+def test_processes_give_the_findings_of_one_process(verified, tmp_path, capsys):
+    verify.main(["--preset", "smoke", "--workers", "2", "--format", "json",
+                 "--out", str(tmp_path)])
+    assert capsys.readouterr().out == verified.findings
 
 
 @pytest.mark.parametrize("flags, message", [
@@ -225,14 +245,13 @@ def test_a_file_that_is_no_theorem_is_one_line(tmp_path, capsys, content, messag
     assert message in error and str(file) in error and error.count("\n") == 1
 
 
-def test_some_claims_leave_the_report_of_all_as_it_was(tmp_path, capsys):
-    command = [*SMOKE, "--out", str(tmp_path)]
-    verify.main(command)
-    files = sorted(path for path in (tmp_path / "verify-smoke").rglob("*") if path.is_file())
+def test_some_claims_leave_the_report_of_all_as_it_was(copied):
+    command = [*SMOKE, "--out", str(copied)]
+    files = sorted(path for path in (copied / "verify-smoke").rglob("*") if path.is_file())
     before = [path.read_bytes() for path in files]
     verify.main([*command, "--claims", "A4"])
     assert [path.read_bytes() for path in files] == before
-    found = json.loads((tmp_path / "verify-smoke-A4" / "findings.json").read_text())["findings"]
+    found = json.loads((copied / "verify-smoke-A4" / "findings.json").read_text())["findings"]
     assert [entry["id"] for entry in found] == ["A4"]
 
 
