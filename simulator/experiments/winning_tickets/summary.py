@@ -123,7 +123,7 @@ def _numbers(masked: Masked, done: Mapping[str, Arrays]) -> dict[str, float | No
                                            _outputs(masked.common, done)),
                 "own_trajectory_error": _error(_outputs(DENSE.own, done),
                                                _outputs(masked.own, done)),
-                "bound_used": float(distance / bound), **_accuracies(done[masked.own])}
+                "bound_used": float(distance / bound) if bound else math.nan, **_accuracies(done[masked.own])}
     return {name: _measured(numbers[name]) for name in ROWS if name in numbers}
 
 

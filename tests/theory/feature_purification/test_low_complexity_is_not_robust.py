@@ -17,8 +17,7 @@ from theory.drawing.claims import draw_findings
 from theory.feature_purification.low_complexity_is_not_robust import (comparison_radius, confront,
                                                                       strong_features_decide)
 
-from planted.feature_purification import planted_weights
-from planted.learners import PURIFIED, WEAK, learner_runs
+from planted.feature_purification import PURIFIED, WEAK, learner_runs, planted_weights
 
 
 def test_a8_holds_where_every_learner_falls_and_the_network_is_certified():

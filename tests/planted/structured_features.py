@@ -1,0 +1,64 @@
+"""Networks of the patch model written down instead of trained, measured by a run's own evaluation.
+
+Races follow a transition that is written down too.
+"""
+
+import numpy as np
+
+from simulator.experiments import config_of, preset
+from simulator.experiments.structured_features.experiment import StructuredExperiment, correlations
+from simulator.experiments.structured_features.races import kappas
+from simulator.experiments.structured_features.summary import accuracies
+from theory.claim import Run
+
+SEEDS = (0, 1, 2, 3)
+SIZE = {"d": 12, "m": 8, "nonrobust_patches": 48, "alpha": 3.5, "rho": 2.0, "noise": 0.1,
+        "test_samples": 100, "evaluation_chunk": 100, "attack_steps": 3, "certified_samples": 0,
+        "multi_start_steps": 1, "pgd_steps": 0, "one_step_steps": 1, "threads": 1}
+
+
+def standard_weights(run):
+    """Each class reads its non-robust feature, and next to nothing of the robust one."""
+    weights = run.initial_network().weights.copy()
+    weights[:, 0] += 0.7 * run.data.nonrobust_features
+    return weights
+
+
+def robust_weights(run):
+    """Each class reads its robust feature, inhibited by the other one's non-robust feature."""
+    V = run.data.nonrobust_features
+    weights = run.initial_network().weights.copy()
+    weights[:, 0] += run.data.robust_features - V[::-1]
+    return weights
+
+
+def planted_run(seed, standard=standard_weights, adversarial=robust_weights, **changes):
+    """A run with written-down weights for each training, measured as always."""
+    config = config_of(preset("smoke", "patches") | SIZE | {"seed": seed} | changes)
+    run = StructuredExperiment(config)
+    start = correlations(run.initial_network(), run.data)
+    summary, arrays = {"kappa": config.kappa, "tau": config.epsilon}, {}
+    for name, weights in (("standard", standard(run)), ("one_step", standard(run)),
+                          ("multi_start", adversarial(run))):
+        network = run.network(weights)
+        found = run.attack(network)
+        arrays[f"parts_{name}"] = found["parts"]
+        summary[name] = correlations(network, run.data) | accuracies(found)
+    history = [{"training": "standard", "step": 0, "loss": 0.7, **start}]
+    return Run(config, summary, history, arrays)
+
+
+def racing_run(seed, midpoint=1.0, width=0.25, noise=0.0, **changes):
+    """Races whose outcomes follow a planted transition; starts to match."""
+    config = config_of(preset("transition", "patches") | {
+        "seed": seed, "races": 20, "name": "transition-a"} | changes)
+    rng = np.random.default_rng(seed)
+    kappa = kappas(config)
+    share = 1.0 / (1.0 + np.exp(-np.log(kappa / midpoint) / width))
+    share = (1.0 - noise) * share + 0.5 * noise
+    wins = rng.random((len(kappa), config.races, 2)) < share[:, None, None]
+    races = np.ones((*wins.shape, 4))
+    races[..., 0] += ~wins
+    races[..., 1] += wins
+    races[..., 3] = np.exp(width * rng.logistic(size=wins.shape))
+    return Run(config, {}, [], {"kappas": kappa, "races": races})
