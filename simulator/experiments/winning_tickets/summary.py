@@ -16,7 +16,8 @@ accuracy,
 attacked_accuracy    after that training; the worst attack at tau
 objective            J at validation samples
 flow_error           of the frozen flow; None where the mask's kernel has no inverse
-bound_used           share of the flow's bound that its distance has used at the end, or None
+bound_used           share of the flow's bound that its distance has used at the end, or None; None
+                     too where the bound is 0
 ==================== ============================================================================
 
 History: mask, keep, step, the relative errors common_error and own_error of the outputs at each
@@ -123,7 +124,8 @@ def _numbers(masked: Masked, done: Mapping[str, Arrays]) -> dict[str, float | No
                                            _outputs(masked.common, done)),
                 "own_trajectory_error": _error(_outputs(DENSE.own, done),
                                                _outputs(masked.own, done)),
-                "bound_used": float(distance / bound) if bound else math.nan, **_accuracies(done[masked.own])}
+                "bound_used": float(distance / bound) if bound else math.nan,
+                **_accuracies(done[masked.own])}
     return {name: _measured(numbers[name]) for name in ROWS if name in numbers}
 
 
