@@ -31,6 +31,12 @@ def test_a_claim_holds_if_the_whole_interval_is_accepted():
     assert finding.seeds == (0, 1) and len(finding.sizes) == 1
 
 
+def test_a_finding_is_shown_in_two_lines():
+    shown = repr(conclude(CLAIM, [part(7, 6, 8)], [run()])).splitlines()
+    assert len(shown) == 2 and shown[0] == "T1  holds: a title"
+    assert "7" in shown[1] and f"accepted {accepted_range(part(7, 6, 8))}" in shown[1]
+
+
 def test_an_interval_that_reaches_out_fails_and_says_that_more_seeds_would_decide():
     finding = conclude(CLAIM, [part(6, 4, 8)], [run()])
     assert finding.verdict == FAILS

@@ -444,3 +444,8 @@ X2, Y2 = np.ones((4, 2)), np.ones(4)
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_network_is_shown_in_a_line():
+    assert repr(SymmetricReLU(np.ones((3, 2)), 0.25)) == "SymmetricReLU(m=3, d=2, bias=0.25)"
+    assert repr(SymmetricReLU(np.ones((3, 2)), 0.25, 0.5)).endswith("bias=0.25, smoothing=0.5)")
