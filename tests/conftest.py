@@ -5,6 +5,8 @@ failure can be repeated by running the test again.
 """
 
 import os
+import signal
+from contextlib import contextmanager
 
 # One BLAS thread: the last bits of a matrix product depend on the thread count, and several
 # tests compare bits. It must be set before NumPy is imported.
@@ -18,6 +20,47 @@ from hypothesis import settings  # noqa: E402
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=40,
                           database=None)
 settings.load_profile("fixed")
+
+
+# Kernels as Python are what coverage can see, and a hundred times as slow: without the compiler a
+# test is left after so many seconds of its process, with the lines seen that it came to.
+PATIENCE = float(os.environ.get("PURIFY_TEST_PATIENCE", "20"))
+INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+
+
+class TooSlow(BaseException):
+    """Raised in a test, or in one of its fixtures, that takes too long without the compiler."""
+
+
+@contextmanager
+def _clock():
+    """Give what is inside its seconds; then the test is skipped."""
+    def ring(number, frame):
+        raise TooSlow
+
+    before = signal.signal(signal.SIGVTALRM, ring)
+    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
+    try:
+        yield
+    except TooSlow:
+        pytest.skip("too slow without the compiler")
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+if INTERPRETED:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(pyfuncitem):
+        """Call the test, but not for ever."""
+        with _clock():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(fixturedef, request):
+        """Make the fixture, but not for ever."""
+        with _clock():
+            return (yield)
 
 
 @pytest.fixture
