@@ -17,7 +17,6 @@ accuracy: an unfair advantage of the learner, not of the network it is held agai
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -38,7 +37,7 @@ from simulator.protocols import Attack, Batch, Batches, Network
 from simulator.training import train
 
 __all__ = ["GRID", "RADII", "TRAINING_RADII", "Found", "Learner", "LearnerTask",
-           "learners_of", "measure", "measure_all"]
+           "learners_of", "measure"]
 
 GRID = ((0.5, 0.0), (2.0, 0.0), (2.0, 0.1))  # learning rate and weight decay, in natural units
 RADII = (1.0, 1.25, 1.5, 1.75, 2.0)  # radii of the attacks, over tau
@@ -182,22 +181,6 @@ def _exact_linear(direction: np.ndarray, task: LearnerTask,
     exact = [robust_linear(whole, task.ball.with_radius(share * task.ball.radius)).weights
              for share in TRAINING_RADII]
     return tuple(LinearClassifier(w.astype(dtype)) for w in (direction, *exact))
-
-
-def measure_all(learners: Sequence[Learner], task: LearnerTask,
-                progress: Callable[[str], None] = lambda what: None) -> dict[str, Any]:
-    """Measure every learner; ``progress`` is told what is being done.
-
-    Returns
-    -------
-    dict
-        ``radii``: list of float; ``table``: list of the fields of :class:`Found`.
-    """
-    table = []
-    for learner in learners:
-        progress(f"training a {learner.name} model")
-        table += [vars(row) for row in measure(learner, task)]
-    return {"radii": task.radii, "table": table}
 
 
 def measure(learner: Learner, task: LearnerTask) -> Iterator[Found]:

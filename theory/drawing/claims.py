@@ -155,6 +155,5 @@ def _draw_series(axes: "Axes", series: Series, shift: float, logarithms: bool) -
 def _beside(axes: "Axes") -> "Transform":
     """Data coordinates, a little to the right on paper."""
     from matplotlib.transforms import ScaledTranslation
-    figure = axes.get_figure(root=True)
-    assert figure is not None
+    figure = axes.figure.figure  # also of axes in a subfigure; a figure is its own
     return axes.transData + ScaledTranslation(BESIDE / 72.0, 0.0, figure.dpi_scale_trans)

@@ -107,7 +107,7 @@ def one_panel(ax: "Axes | None", size: tuple[float, float]) -> "tuple[Figure, Ax
     if ax is None:
         figure, axes = new_figure(size=size)
         return figure, axes[0, 0]
-    return ax.get_figure(root=True), ax  # type: ignore[return-value]
+    return ax.figure.figure, ax
 
 
 def line(label: str, **look: Any) -> "Artist":

@@ -98,7 +98,9 @@ def current(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return a summary in today's words, whenever it was written."""
     brackets = [summary.get(phase, {}).get("bracket") for phase in PHASES]
     samples = brackets[0][0]["samples"] if brackets[0] else 0
-    return {"certified_samples": samples} | dict(summary)
+    today = dict(summary)
+    today.setdefault("certified_samples", samples)
+    return today
 
 
 def tables(config: PurificationConfig, summary: Mapping[str, Any]) -> list[Table]:
