@@ -51,7 +51,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("words", commands())
+@pytest.mark.parametrize("words", list(commands()))
 def test_every_line_that_a_reader_is_told_to_type_is_understood(words, folder, capsys):
     if words[0] in LONG:
         words = [*words, "--help"]

@@ -98,7 +98,7 @@ def test_what_shadows_a_package_of_ours_is_named(capsys, monkeypatch, tmp_path):
 
 def test_a_message_never_fails(monkeypatch):
     class Closed:
-        def write(self, text):
+        def write(self, *text):
             raise BrokenPipeError
         flush = isatty = write
 

@@ -32,14 +32,17 @@ theory.confront("A6", sim.sweep("lottery", d=[64, 128, 256], seeds=3))
 '''
 
 
-@pytest.mark.parametrize("code", [BY_HAND, pytest.param(AS_IT_STANDS, marks=pytest.mark.slow)],
-                         ids=["by hand", "a run and a sweep"])
+@pytest.mark.parametrize("code", [
+    BY_HAND.replace("500", "20"), pytest.param(BY_HAND, marks=pytest.mark.slow),
+    pytest.param(AS_IT_STANDS, marks=pytest.mark.slow)],
+    ids=["by hand, for a moment", "by hand", "a run and a sweep"])
 def test_the_snippets_run_in_a_script_as_they_stand(code):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
                           timeout=7200)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_snippets_run_in_a_notebook(tmp_path):
     nbformat = pytest.importorskip("nbformat", reason="extra test not installed")
     nbclient = pytest.importorskip("nbclient", reason="extra test not installed")

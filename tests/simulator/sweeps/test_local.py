@@ -60,8 +60,8 @@ def test_pieces_merge_to_the_bytes_of_the_serial_sweep(serial, tmp_path, capsys)
 def test_the_table_has_settings_hash_state_and_every_number(serial):
     (table,) = serial.glob("sweep-*/summary.csv")
     lines = table.read_text().splitlines()
-    assert lines[0].startswith("seed,d,learning_rate,weight_decay,run,state,error,p,tau,linear_r50,"
-                               "clean_accuracy,")
+    assert lines[0].startswith("seed,d,learning_rate,weight_decay,run,state,error,p,tau,boxes,"
+                               "certified_samples,linear_r50,clean_accuracy,")
     assert "adversarial_r50" in lines[0] and len(lines) == 5
     assert [line.split(",")[:2] for line in lines[1:]] == [
         ["0", "20"], ["1", "20"], ["0", "24"], ["1", "24"]]

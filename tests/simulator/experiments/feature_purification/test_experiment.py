@@ -272,6 +272,7 @@ def test_test_samples_are_never_training_samples():
     assert not np.isin(simulation.test_set.X, simulation.batches.batch(0).X).any()
 
 
+@pytest.mark.slow
 def test_training_in_a_random_dictionary_gives_the_statistics_of_the_identity():
     """The run is rotation-equivariant in law: accuracies of the two agree up to sampling."""
     plain = simulate(small_config(clean_steps=150, adversarial_steps=0, test_samples=400))
