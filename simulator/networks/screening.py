@@ -113,12 +113,12 @@ def _square_sum(x: np.ndarray, start: int, stop: int) -> float:
     a0 = a1 = a2 = a3 = 0.0
     whole = stop - (stop - start) % 4
     for j in range(start, whole, 4):
-        a0 += float(x[j]) ** 2
-        a1 += float(x[j + 1]) ** 2
-        a2 += float(x[j + 2]) ** 2
-        a3 += float(x[j + 3]) ** 2
+        a0 += float(x[j]) * float(x[j])
+        a1 += float(x[j + 1]) * float(x[j + 1])
+        a2 += float(x[j + 2]) * float(x[j + 2])
+        a3 += float(x[j + 3]) * float(x[j + 3])
     for j in range(whole, stop):
-        a0 += float(x[j]) ** 2
+        a0 += float(x[j]) * float(x[j])
     return (a0 + a1) + (a2 + a3)
 
 
@@ -135,13 +135,13 @@ def _square_sum_and_largest(w: np.ndarray) -> tuple[float, float]:
         m1 = w1 if w1 > m1 else m1
         m2 = w2 if w2 > m2 else m2
         m3 = w3 if w3 > m3 else m3
-        a0 += float(w0) ** 2
-        a1 += float(w1) ** 2
-        a2 += float(w2) ** 2
-        a3 += float(w3) ** 2
+        a0 += float(w0) * float(w0)
+        a1 += float(w1) * float(w1)
+        a2 += float(w2) * float(w2)
+        a3 += float(w3) * float(w3)
     for j in range(whole, d):
         m0 = max(m0, abs(w[j]))
-        a0 += float(w[j]) ** 2
+        a0 += float(w[j]) * float(w[j])
     return (a0 + a1) + (a2 + a3), max(max(m0, m1), max(m2, m3))
 
 
