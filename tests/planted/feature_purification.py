@@ -14,10 +14,11 @@ from simulator.attacks.worst_case import worst_case
 from simulator.experiments import preset
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
-from simulator.experiments.feature_purification.measured import evaluated, linear_radii
+from simulator.experiments.feature_purification.measured import attacked, linear_radii
 from simulator.features import decompose, purification
 from simulator.low_complexity import RADII
 from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.robustness.critical_radius import critical_radius
 from theory.claim import Run
 from theory.feature_purification import phase_picture
 
@@ -26,6 +27,13 @@ SHOWN = 30
 SEEDS = (0, 1, 2)
 WEAK = {"linear": (0.3, 0.2, 0.1, 0.1, 0.0), "degree 3": (0.6, 0.5, 0.4, 0.3, 0.2)}
 PURIFIED = (0.9, 0.8, 0.7, 0.5, 0.4)  # certified: the comparison is at 1.5 tau
+
+
+def evaluated(experiment, network):
+    """What the stages of a run measure of a network without certificates, in one go."""
+    radius = critical_radius(network, experiment.test_set, experiment.adversary)
+    return attacked(experiment, network) | {"r50": radius.value,
+                                            "r50_tolerance": radius.tolerance}
 
 
 def planted_config(d, k, seed, **changes):

@@ -16,9 +16,8 @@ from simulator.features import (Decomposition, correlations, cosines, feature_me
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Network
-from simulator.robustness.critical_radius import critical_radius
 
-__all__ = ["attacked", "evaluated", "linear_radii", "neurons_of", "perturbations", "row"]
+__all__ = ["attacked", "linear_radii", "neurons_of", "perturbations", "row"]
 
 CORRELATION_SAMPLES = 200  # enough for a mean over all neurons, and small beside the weights
 SHOWN_PERTURBATIONS = 64
@@ -102,16 +101,6 @@ def attacked(experiment: PurificationExperiment, network: Network) -> dict[str, 
         numbers |= {name: metrics[name] for name in ("mixture_ratio", "purity", "coverage")}
         numbers |= _gates(experiment, network, parts)
     return numbers
-
-
-def evaluated(experiment: PurificationExperiment, network: Network) -> dict[str, Any]:
-    """Return :func:`attacked` and the critical radius.
-
-    ``r50`` is the middle of its bisection interval, ``r50_tolerance`` half the interval's width.
-    """
-    radius = critical_radius(network, experiment.test_set, experiment.adversary)
-    return attacked(experiment, network) | {"r50": radius.value,
-                                            "r50_tolerance": radius.tolerance}
 
 
 def perturbations(experiment: PurificationExperiment, network: Network) -> np.ndarray:
