@@ -23,7 +23,8 @@ from scipy.optimize import linprog
 from scipy.sparse import block_array, csr_array, eye_array
 
 from simulator.balls import L2Ball, LinfBall
-from simulator.certificates.relaxation import DESCENT_STEPS, Multipliers, Relaxation
+from simulator.certificates.inputs import grain
+from simulator.certificates.relaxation import DESCENT_STEPS, Ascent, Dual, Multipliers, Relaxation
 from simulator.heartbeat import beat
 
 __all__ = ["Search", "search"]
@@ -31,8 +32,10 @@ __all__ = ["Search", "search"]
 BOX_STEPS = 120  # of ascent in a box: more would sharpen a bound that two halves sharpen cheaper
 BOX_RATE = 0.02  # step length in a box: small, for the parent's multipliers are nearly right
 LAST_STEPS = 8  # times as many steps in a box without kinks: it is convex, and never split again
-SOLVED, INFEASIBLE = 0, 2  # scipy's words for the end of a linear program
-WIDENING = 1e-12  # of every interval that a half-space shrinks, relative: covers its rounding
+SOLVED = 0  # scipy's word for the end of a linear program
+
+
+Part = tuple[Relaxation, Dual | int]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class Search:
         Boxes bounded.
     finished : bool
         Decided within the budget, or nothing left to split.
+    parts : tuple of (Relaxation, Dual or int)
+        The boxes that ``lower`` rests on, where they were asked for: each with what bounds it, or
+        with a neuron (of the q) whose interval is empty there.
     """
 
     lower: float
@@ -55,6 +61,7 @@ class Search:
     delta: np.ndarray
     boxes: int
     finished: bool
+    parts: tuple["Part", ...] = ()
 
     def __repr__(self) -> str:
         end = "finished" if self.finished else "stopped"
@@ -63,7 +70,7 @@ class Search:
 
 def search(problem: Relaxation, delta: np.ndarray, boxes: int = 100,
            seconds: float = float("inf"), target: float = 0.0, tolerance: float = 1e-3,
-           root_steps: int = 300, box_steps: int = BOX_STEPS) -> Search:
+           root_steps: int = 300, box_steps: int = BOX_STEPS, keep: bool = False) -> Search:
     """Close in on the worst margin of one sample.
 
     Parameters
@@ -82,6 +89,8 @@ def search(problem: Relaxation, delta: np.ndarray, boxes: int = 100,
     tolerance : float
     root_steps, box_steps : int
         Steps of ascent before branching, and for each box.
+    keep : bool
+        Whether to return the parts of the ball, and what bounds each.
     """
     deadline = time.perf_counter() + seconds
     tree = _Tree(problem, delta, target, tolerance, root_steps)
@@ -90,7 +99,7 @@ def search(problem: Relaxation, delta: np.ndarray, boxes: int = 100,
         tree.split(box_steps)
     lower = min(tree.lowest, tree.settled, tree.upper)
     return Search(float(lower), float(tree.upper), tree.delta, tree.count,
-                  not tree.heap or tree.decided)
+                  not tree.heap or tree.decided, tree.parts() if keep else ())
 
 
 class _Tree:
@@ -98,13 +107,15 @@ class _Tree:
 
     Attributes
     ----------
-    heap : list of (bound, number, box, multipliers, point)
+    heap : list of (bound, number, box, ascent)
     count : int
         Boxes bounded so far.
     upper : float
         Least margin met, at ``delta``.
     settled : float
         Lowest bound of the boxes that cannot be split any more.
+    closed : list of Part
+        These boxes, and those without a point of the ball.
     """
 
     def __init__(self, problem: Relaxation, delta: np.ndarray, target: float, tolerance: float,
@@ -112,9 +123,9 @@ class _Tree:
         self.target, self.tolerance = target, tolerance
         self.upper, self.delta = problem.descend(delta)
         self.settled, self.count = np.inf, 1
-        bound, multipliers, point = problem.maximise(problem.start(self.delta), root_steps,
-                                                     self.goal)
-        self.heap = [(bound, 0, problem, multipliers, point)]
+        self.closed: list[Part] = []
+        root = problem.maximise(problem.start(self.delta), root_steps, self.goal)
+        self.heap: list[tuple[float, int, Relaxation, Ascent]] = [(root.bound, 0, problem, root)]
 
     @property
     def goal(self) -> float:
@@ -132,24 +143,32 @@ class _Tree:
         return (self.upper <= self.target < np.inf
                 or self.lowest > min(self.goal, self.settled))
 
+    def parts(self) -> tuple[Part, ...]:
+        """What the lowest bound rests on: the boxes that are left, and those that are closed."""
+        return (*self.closed, *((box, found.dual) for _, _, box, found in self.heap))
+
     def split(self, steps: int) -> None:
         """Open the box with the lowest bound: attack from it, and bound its halves."""
-        bound, _, box, multipliers, point = heapq.heappop(self.heap)
-        self._attack(box, point)
-        neuron = _neuron_to_split(box, multipliers, point)
+        bound, _, box, found = heapq.heappop(self.heap)
+        self._attack(box, found.point)
+        neuron = _neuron_to_split(box, found.multipliers, found.point)
         if neuron < 0:
             self.settled = min(self.settled, bound)
+            self.closed.append((box, found.dual))
             return
-        kink = box.kink[neuron]
         for side in (1.0, -1.0):
-            half = _halve(box, side * box.W[neuron], side * kink, neuron, side)
-            if half is None:
+            half = _halve(box, neuron, side)
+            empty = int(np.argmax(half.low - half.high))
+            if half.low[empty] > half.high[empty]:
+                self.closed.append((half, empty))
                 continue
             beat()
-            lower, better, point = self._bounded(half, multipliers, steps)
+            better = self._bounded(half, found.multipliers, steps)
             self.count += 1
-            self._attack(half, point, 1)
-            heapq.heappush(self.heap, (max(lower, bound), self.count, half, better, point))
+            self._attack(half, better.point, 1)
+            if better.bound < bound:  # what bounds the whole bounds its half
+                better = better._replace(bound=bound, dual=found.dual)
+            heapq.heappush(self.heap, (better.bound, self.count, half, better))
 
     def _attack(self, box: Relaxation, point: np.ndarray, steps: int = DESCENT_STEPS) -> None:
         """Descend from where a relaxation puts the adversary; keep the least margin."""
@@ -157,8 +176,7 @@ class _Tree:
         if value < self.upper:
             self.upper, self.delta = value, delta
 
-    def _bounded(self, box: Relaxation, start: Multipliers,
-                 steps: int) -> tuple[float, Multipliers, np.ndarray]:
+    def _bounded(self, box: Relaxation, start: Multipliers, steps: int) -> Ascent:
         if box.has_kink.any():
             return box.maximise(start, steps, self.goal, BOX_RATE)
         if isinstance(box.ball, LinfBall):
@@ -166,7 +184,7 @@ class _Tree:
         return box.maximise(start, LAST_STEPS * steps, self.goal, BOX_RATE)
 
 
-def _convex_box(box: Relaxation, start: Multipliers) -> tuple[float, Multipliers, np.ndarray]:
+def _convex_box(box: Relaxation, start: Multipliers) -> Ascent:
     """Bound an l_inf box without kinks through the duals of its linear program.
 
     A neuron below its kink is linear there, one above it is ``p_i = max(t_i + s_i - b, 0)``:
@@ -195,13 +213,12 @@ def _convex_box(box: Relaxation, start: Multipliers) -> tuple[float, Multipliers
         b_ub=box.bias - box.t[above],
         bounds=np.concatenate([np.tile([-r, r], (d, 1)), np.stack([box.low, box.high], 1),
                                np.tile([0.0, np.inf], (k, 1))]))
-    if result.status == INFEASIBLE:  # no point of the ball is in the box
-        return np.inf, start, np.zeros(d)
-    if result.status != SOLVED:
-        return -np.inf, start, np.zeros(d)
+    if result.status != SOLVED:  # "infeasible" is but a solver's word: ascent then has no limit
+        return box.maximise(start, LAST_STEPS * BOX_STEPS, np.inf, BOX_RATE)
     delta = result.x[:d]
     multipliers = Multipliers(-result.eqlin.marginals, np.zeros(q), start.log_lam)
-    return box.bound(multipliers, delta), multipliers, delta
+    bound, dual = box.bound(multipliers, delta)
+    return Ascent(bound, multipliers, delta, dual)
 
 
 def _neuron_to_split(box: Relaxation, multipliers: Multipliers, point: np.ndarray) -> int:
@@ -215,21 +232,25 @@ def _neuron_to_split(box: Relaxation, multipliers: Multipliers, point: np.ndarra
     return int(kinked[np.argmax((V @ V.T) ** 2 @ gaps)])
 
 
-def _halve(box: Relaxation, w: np.ndarray, v: float, neuron: int,
-           side: float) -> Relaxation | None:
-    """Add ``<w, delta> <= v`` with ``w = side w_neuron``; None if nothing is left."""
+def _halve(box: Relaxation, neuron: int, side: float) -> Relaxation:
+    """Return the half on one side of a neuron's kink; an interval in it may be empty."""
+    w, v = side * box.W[neuron], side * box.kink[neuron]
     high = np.minimum(box.high, _reach(box.W, w, v, box.ball))
     low = np.maximum(box.low, -_reach(-box.W, w, v, box.ball))
     if side > 0.0:
         high[neuron] = min(v, box.high[neuron])
     else:
         low[neuron] = max(-v, box.low[neuron])
-    return None if (low > high).any() else box.restricted(low, high)
+    return box.restricted(low, high, (neuron, side, float(v)))
 
 
 def _reach(V: np.ndarray, w: np.ndarray, v: float, ball: L2Ball | LinfBall) -> np.ndarray:
-    """Upper bounds of ``<V_k, delta>`` in the ball with ``<w, delta> <= v``, shape (q,)."""
-    square = w @ w
+    """Upper bounds of ``<V_k, delta>`` in the ball with ``<w, delta> <= v``, shape (q,).
+
+    Any eta is sound; the rounding of ``r ||V_k - eta w||_* + eta v`` is relative to the sizes of
+    V_k, eta w and eta v, which may cancel.
+    """
+    square = max(w @ w, np.finfo(float).tiny)
     along = V @ w / square
     eta = along
     if isinstance(ball, L2Ball):
@@ -239,4 +260,6 @@ def _reach(V: np.ndarray, w: np.ndarray, v: float, ball: L2Ball | LinfBall) -> n
             eta = along - across * cosine / np.sqrt((1.0 - cosine**2) * square)
     eta = np.maximum(eta, 0.0)
     reach = ball.radius * ball.dual_norm(V - eta[:, None] * w) + eta * v
-    return reach + WIDENING * (ball.radius * ball.dual_norm(V) + np.abs(eta * v))
+    size = ball.radius * (ball.dual_norm(V) + eta * ball.dual_norm(w[None])[0]) + eta * abs(v)
+    reach += grain(V.shape[1]) * size
+    return np.where(np.isfinite(reach), reach, np.inf)  # of a neuron too small to have a square

@@ -17,8 +17,10 @@ from simulator.jit import kernel
 
 __all__ = ["ascend", "cosine", "inverse", "is_definite"]
 
-# P - RIDGE max(lam) I must have a Cholesky factor: a larger ridge gives up bound (relative to the
-# lam term), a smaller one lets rounding pass off an indefinite P as definite.
+EPS = float(np.finfo(float).eps)
+
+# P - RIDGE max(lam) I must have a Cholesky factor in the ascent: a larger ridge gives up bound
+# (relative to the lam term), a smaller one ends where rounding decides what is definite.
 RIDGE = 1e-9
 
 
@@ -50,7 +52,7 @@ def inverse(W: np.ndarray, gram: np.ndarray | None, mu: np.ndarray,
     lam : ndarray, shape (1,) or (d,)
     """
     if gram is None:
-        factor = _factor(W, mu, lam)
+        factor = _factor(W, mu, lam, RIDGE * lam.max())
         return None if factor is None else lambda c: cho_solve(factor, c, check_finite=False)
     root, top = np.sqrt(mu), lam[0] * (1.0 - RIDGE)
     small = -(root[:, None] * gram) * root
@@ -68,14 +70,23 @@ def inverse(W: np.ndarray, gram: np.ndarray | None, mu: np.ndarray,
 
 
 def is_definite(W: np.ndarray, mu: np.ndarray, lam: np.ndarray) -> bool:
-    """Whether ``P - ridge`` has a Cholesky factor; shapes as in :func:`inverse`."""
-    return _factor(W, mu, lam) is not None
+    """Whether P is positive semidefinite in real arithmetic; shapes as in :func:`inverse`.
+
+    A Cholesky factorisation that runs to its end proves that the least eigenvalue is above
+    ``-(d + 1) u trace`` (Rump, Verification of positive definiteness, 2006); P itself is off by
+    ``(q + 2) u sum_i mu_i ||w_i||^2``. A ridge of both, doubled, is taken off P first.
+    """
+    q, d = W.shape
+    trace = d * float(lam[0]) if len(lam) == 1 else float(lam.sum())
+    weight = float(mu @ np.einsum("kj,kj->k", W, W))
+    return _factor(W, mu, lam, EPS * ((d + 4) * trace + (q + 4) * weight)) is not None
 
 
-def _factor(W: np.ndarray, mu: np.ndarray, lam: np.ndarray) -> tuple[np.ndarray, bool] | None:
+def _factor(W: np.ndarray, mu: np.ndarray, lam: np.ndarray,
+            ridge: float) -> tuple[np.ndarray, bool] | None:
     """Cholesky factor of ``diag(lam) - W^T diag(mu) W - ridge``, or None."""
     P = -(W.T * mu) @ W
-    P.flat[::len(P) + 1] += lam - RIDGE * lam.max()
+    P.flat[::len(P) + 1] += lam - ridge
     try:
         return cho_factor(P, overwrite_a=True, check_finite=False)
     except np.linalg.LinAlgError:

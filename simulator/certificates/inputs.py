@@ -2,58 +2,143 @@
 
 Every certificate reads ``t_i = y <w_i, x>``: seen from ``y x``, the margin of the symmetric
 network is ``sum_i S_b(t_i + s_i)`` whatever the label, because S_b is odd.
+
+**Units.** Weights are divided by a power of two near their largest entry, inputs and radius by one
+near the radius. That is exact, so a network and inputs in other units (pixels up to 255, weights of
+1e-12) have the very same certificates, and no absolute constant has a meaning of its own.
+
+**Rounding.** "Certified" is a statement about real numbers, and the network's own arithmetic may
+cancel: ``<w_i, x>`` is off by up to ``d u ||w_i|| ||x||``, however small it is itself, and a sum of
+m terms by m u times their magnitudes (u the unit roundoff; Higham, Accuracy and Stability of
+Numerical Algorithms, chapter 3). Since S_b is 1-Lipschitz, errors of all t_i together move a margin
+by no more than their sum: it is taken off every bound, over ALL neurons, open or not.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from simulator.balls import L2Ball, LinfBall
 from simulator.checks import require_array, require_finite, require_labels
-from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
+from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric, soft_threshold
 from simulator.protocols import Batch
 
-__all__ = ["SignedInputs", "require_ball", "signed_inputs", "starts"]
+__all__ = ["SignedInputs", "grain", "require_ball", "require_scale", "signed_inputs", "starts"]
 
 FLOAT = np.dtype(np.float64)
+EPS = float(np.finfo(FLOAT).eps)  # twice the unit roundoff: half of every allowance is to spare
+SMALL_TERMS = 16  # roundings of one term, beside those of the sums it goes through
+SMALLEST, LARGEST = 1e-100, 1e100  # scales at which no product of four can over- or underflow
+UNDERFLOW = 2.0**-1000  # what a product may lose below the smallest normal number, and much more
+NO_SQUARE = 2.0**-500  # a vector shorter than this may have a computed norm of zero
+
+
+def grain(*lengths: int) -> float:
+    """Return how far a sum through which terms go may be off, relative to their magnitudes.
+
+    Parameters
+    ----------
+    lengths : int
+        Of the sums, one within the other.
+    """
+    return (sum(lengths) + SMALL_TERMS) * EPS
 
 
 @dataclass(frozen=True)
 class SignedInputs:
-    """A network and samples as the bounds see them: checked, and in float64.
+    """A network and samples in a ball as the bounds see them: checked, float64, in own units.
 
     Attributes
     ----------
-    network : SymmetricReLU
-        In float64, with the weights as they are.
+    W : ndarray, shape (m, d)
+        Weights in units of ``unit / length``.
+    bias : float
+        In units of ``unit``.
+    norms : ndarray, shape (m,)
+        ``||w_i||_2``, from above.
     X : ndarray, shape (n, d)
+        In units of ``length``, as is the radius of ``ball``.
     y : ndarray, shape (n,)
     T : ndarray, shape (n, m)
-        Signed pre-activations ``y_n <w_i, x_n>``.
-    clean : ndarray, shape (n,)
-        Margins ``y_n f(x_n)``.
+        Signed pre-activations ``y_n <w_i, x_n>``, in units of ``unit``.
+    lengths : ndarray, shape (n,)
+        ``||x_n||_2``.
+    ball : L2Ball or LinfBall
+    length, unit : float
+        Of inputs, and of margins; powers of two.
     """
 
-    network: SymmetricReLU
+    W: np.ndarray
+    bias: float
+    norms: np.ndarray
     X: np.ndarray
     y: np.ndarray
     T: np.ndarray
-    clean: np.ndarray
+    lengths: np.ndarray
+    ball: L2Ball | LinfBall
+    length: float
+    unit: float
 
     def __len__(self) -> int:
         return len(self.X)
 
     def __repr__(self) -> str:
-        return f"SignedInputs(n={len(self)}, {self.network!r})"
+        m, d = self.W.shape
+        return f"SignedInputs(n={len(self)}, m={m}, d={d}, {self.ball!r})"
 
     def __getitem__(self, rows: np.ndarray) -> "SignedInputs":
         """Return the samples of an array of row numbers."""
-        return SignedInputs(self.network, self.X[rows], self.y[rows], self.T[rows],
-                            self.clean[rows])
+        return replace(self, X=self.X[rows], y=self.y[rows], T=self.T[rows],
+                       lengths=self.lengths[rows])
+
+    @property
+    def doubt(self) -> np.ndarray:
+        """What the rounding of all pre-activations can move a margin by, shape (n,)."""
+        m, d = self.W.shape
+        return grain(d) * float(self.norms.sum()) * self.lengths + m * d * UNDERFLOW
+
+    def within(self, ball: L2Ball | LinfBall) -> "SignedInputs":
+        """Return the same samples in another ball, whose radius is in the user's units."""
+        require_scale("radius", ball.radius)
+        length = _power_of_two(ball.radius or float(np.abs(self.X).max(initial=0.0)) * self.length)
+        shrink = self.length / length
+        return replace(self, bias=self.bias * shrink, X=self.X * shrink, T=self.T * shrink,
+                       lengths=self.lengths * shrink + UNDERFLOW,
+                       ball=ball.with_radius(ball.radius / length), length=length,
+                       unit=self.unit / shrink)
+
+    def inside(self, delta: np.ndarray) -> np.ndarray:
+        """Return perturbations (n, d) moved into the ball in real arithmetic, by a few roundings.
+
+        What rounding put outside of it would prove nothing.
+        """
+        radius = self.ball.radius
+        if isinstance(self.ball, LinfBall):
+            return np.clip(delta, -radius, radius)
+        norms = self.ball.norm(delta) * (1.0 + grain(delta.shape[1]))
+        outside = norms > radius
+        shrink = np.ones_like(norms)
+        shrink[outside] = radius / norms[outside] * (1.0 - 4.0 * EPS)
+        return delta * shrink[:, None]
+
+    def margins(self, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the margins at ``x + delta`` and how far they may be off, two arrays (n,).
+
+        A neuron that is closed beyond doubt contributes exactly zero.
+        """
+        m, d = self.W.shape
+        U = self.T + self.y[:, None] * (delta @ self.W.T)
+        lengths = self.lengths + np.linalg.norm(delta, axis=1)
+        off = grain(d) * (lengths[:, None] * self.norms + np.abs(U)) + d * UNDERFLOW
+        is_open = np.abs(U) + off > self.bias
+        values = np.where(is_open, soft_threshold(U, self.bias), 0.0).sum(axis=1)
+        error = np.where(is_open, 2.0 * off + grain(m) * (np.abs(U) + self.bias), 0.0)
+        return values, error.sum(axis=1)
 
 
-def signed_inputs(network: SymmetricReLU, batch: Batch) -> SignedInputs:
+def signed_inputs(network: SymmetricReLU, batch: Batch, ball: L2Ball | LinfBall) -> SignedInputs:
     """Check a network and a batch, and turn every sample to the side of its label.
 
     Parameters
@@ -61,13 +146,15 @@ def signed_inputs(network: SymmetricReLU, batch: Batch) -> SignedInputs:
     network : SymmetricReLU
         Without smoothing.
     batch : Batch
+    ball : L2Ball or LinfBall
 
     Raises
     ------
     TypeError
         A network of another kind, or no batch.
     ValueError
-        A smoothed network, NaN or infinity, shapes that do not fit, other labels than -1, +1.
+        A smoothed network, NaN or infinity, shapes that do not fit, other labels than -1, +1;
+        scales at which a float64 would over- or underflow.
     """
     require_symmetric("network", network, plain=True,
                       why="the bounds are for the plain soft threshold")
@@ -75,11 +162,31 @@ def signed_inputs(network: SymmetricReLU, batch: Batch) -> SignedInputs:
         raise TypeError(f"batch: expected a Batch(X, y), got {type(batch).__name__}: "
                         "samples and labels travel together")
     W = require_finite("weights", network.weights.astype(FLOAT))
-    X = require_finite("X", require_array("X", batch.X, (None, W.shape[1]), dtype=FLOAT,
+    m, d = W.shape
+    X = require_finite("X", require_array("X", batch.X, (None, d), dtype=FLOAT,
                                           why="the network reads that many coordinates"))
     y = require_labels("y", batch.y, len(X), FLOAT)
-    plain = SymmetricReLU(W, network.bias)
-    return SignedInputs(plain, X, y, y[:, None] * (X @ W.T), plain.margins(X, y))
+    largest, longest = (float(np.abs(array).max(initial=0.0)) for array in (W, X))
+    for name, scale in (("weights", largest), ("X", longest), ("bias", network.bias)):
+        require_scale(name, scale)
+    weight, length = _power_of_two(largest), _power_of_two(longest)
+    W, X = W / weight, X / length
+    norms = np.linalg.norm(W, axis=1) + NO_SQUARE
+    inputs = SignedInputs(W, network.bias / weight / length, norms, X, y, y[:, None] * (X @ W.T),
+                          np.linalg.norm(X, axis=1) + NO_SQUARE, ball, length, weight * length)
+    return inputs.within(ball)
+
+
+def require_scale(name: str, largest: float) -> None:
+    """Raise ValueError where numbers are so large or small that their products leave float64."""
+    if largest != 0.0 and not SMALLEST <= largest <= LARGEST:
+        raise ValueError(f"{name}: expected a scale from {SMALLEST:g} to {LARGEST:g} (or 0), got "
+                         f"{largest:.3g}: products would over- or underflow")
+
+
+def _power_of_two(scale: float) -> float:
+    """Return the power of two just below a scale; 1 for 0."""
+    return math.ldexp(1.0, math.frexp(scale)[1] - 1) if scale > 0.0 else 1.0
 
 
 def require_ball(threat: Any) -> L2Ball | LinfBall:

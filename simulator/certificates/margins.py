@@ -10,23 +10,27 @@ below. For ``f(x) = sum_i S_b(<w_i, x>)`` (S_b the soft threshold), with ``t_i =
                 :mod:`simulator.certificates.branch_and_bound`
 
 Neurons that stay below the threshold in the whole ball, ``|t_i| + r ||w_i||_* <= b``, drop out
-of all of them. Every bound is sound on its own (up to rounding, which is taken off), so
-:func:`certify` runs them from cheap to dear, each on the samples the earlier ones left open.
+of all of them. Every bound holds on its own, and in real arithmetic (see
+:mod:`simulator.certificates.inputs`), so :func:`certify` runs them from cheap to dear, each on the
+samples the earlier ones left open. Which multipliers a bound rests on is told by
+:mod:`simulator.certificates.proofs`.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.branch_and_bound import search
 from simulator.certificates.certified import Certified
+from simulator.certificates.evidence import linear_proofs, separable_proofs, tree_proof
 from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs, starts
 from simulator.certificates.linear import linear_bounds
+from simulator.certificates.proofs import Proof
 from simulator.certificates.relaxation import Relaxation
 from simulator.certificates.separable import separable_bounds
 from simulator.checks import require_choice, require_int, require_real
@@ -59,10 +63,13 @@ class Certificates(Certified):
     seconds : ndarray, shape (n,)
         Time spent on each sample.
     upper : ndarray, shape (n,)
-        Smallest margin met: at the given start or in the search. The true worst margin is
+        The margin at ``delta`` in real arithmetic is not above it. The true worst margin is
         between ``margins`` and ``upper``.
     delta : ndarray, shape (n, d)
-        The perturbation of x that reaches ``upper``.
+        The worst perturbation of x met: the given start, or one of the search. It is in the ball
+        in real arithmetic.
+    proofs : tuple of Proof or None
+        What each bound rests on, where proofs were asked for.
     """
 
     margins: np.ndarray
@@ -71,24 +78,40 @@ class Certificates(Certified):
     seconds: np.ndarray
     upper: np.ndarray
     delta: np.ndarray
+    proofs: tuple[Proof | None, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Effort:
-    """The ball, and how long to try; the settings of :func:`certify`."""
+class Effort:
+    """How long to try; the settings of :func:`certify`, all numbers in units of the inputs."""
 
-    ball: L2Ball | LinfBall
     dictionary: np.ndarray | None
     boxes: int
     seconds: float
     target: float
     steps: int
     root_steps: int
+    proofs: bool
 
 
-# lower bounds (k,), margins met (k,) and the perturbations of y x that reach them (k, d)
-_Found = tuple[np.ndarray, np.ndarray, np.ndarray]
-_Bound = Callable[[SignedInputs, np.ndarray, _Effort], _Found]
+class _Found(NamedTuple):
+    """What a method says of k samples, in units of the inputs.
+
+    Attributes
+    ----------
+    bounds : ndarray, shape (k,)
+    points : ndarray, shape (k, d), or None
+        Perturbations of ``y x`` that it met on its way.
+    proofs : sequence of Proof
+        Where they were asked for.
+    """
+
+    bounds: np.ndarray
+    points: np.ndarray | None = None
+    proofs: Sequence[Proof] = ()
+
+
+_Bound = Callable[[SignedInputs, np.ndarray, Effort], _Found]
 
 
 def certify(network: SymmetricReLU, batch: Batch,
@@ -97,7 +120,7 @@ def certify(network: SymmetricReLU, batch: Batch,
             methods: Sequence[str] = ("linear", "separable", "quadratic", "branching"),
             dictionary: np.ndarray | None = None, boxes: int = 100,
             seconds: float = float("inf"), target: float = 0.0,
-            steps: int = 300, root_steps: int = 2000) -> Certificates:
+            steps: int = 300, root_steps: int = 2000, proofs: bool = False) -> Certificates:
     """Certify as many samples as possible.
 
     Parameters
@@ -127,6 +150,8 @@ def certify(network: SymmetricReLU, batch: Batch,
     root_steps : int
         Steps of ascent of "branching" before the first split. Ascent in the curvatures is
         slow; on the few samples that are left, long ascent saves more boxes than it costs.
+    proofs : bool
+        Whether to keep what each bound rests on, for somebody else to check.
 
     Returns
     -------
@@ -137,12 +162,13 @@ def certify(network: SymmetricReLU, batch: Batch,
     TypeError
         Another network than SymmetricReLU, or another ball.
     ValueError
-        A smoothed network, shapes that do not fit, an unknown method, a limit out of range.
+        A smoothed network, shapes that do not fit, an unknown method, a limit out of range, scales
+        at which a float64 would over- or underflow.
     """
     for name in methods:
         require_choice("methods", name, METHODS)
     ball = require_ball(ball_or_adversary)
-    inputs = signed_inputs(network, batch)
+    inputs = signed_inputs(network, batch, ball)
     require_int("boxes", boxes, low=1)
     if seconds != np.inf:
         require_real("seconds", seconds, low=0.0)
@@ -150,34 +176,47 @@ def certify(network: SymmetricReLU, batch: Batch,
         require_real("target", target)
     require_int("steps", steps, low=1)
     require_int("root_steps", root_steps, low=1)
-    effort = _Effort(ball, dictionary, boxes, seconds, target, steps, root_steps)
+    effort = Effort(dictionary, boxes, seconds, target / inputs.unit, steps, root_steps, proofs)
+    start = starts(start, inputs.X, ball)
+    return certify_inputs(inputs, start / inputs.length, methods, effort)
 
-    upper, delta = _least_known(inputs, starts(start, inputs.X, ball))
-    n = len(inputs)
+
+def certify_inputs(inputs: SignedInputs, start: np.ndarray, methods: Sequence[str],
+                   effort: Effort) -> Certificates:
+    """Certify inputs that are checked, from perturbations (n, d) in their units."""
+    n, target = len(inputs), effort.target
+    upper, delta = _least_known(inputs, inputs.inside(start))
     margins, method = np.full(n, -np.inf), np.full(n, "none", dtype="<U9")
     spent, margins_of = np.zeros(n), {}
+    proofs: list[Proof | None] = [None] * n
     for name in methods:
         is_open = (margins <= target) & (upper > target if target < np.inf else True)
         bounds = np.full(n, np.nan)
         for rows in _blocks(name, np.flatnonzero(is_open)):
             beat()
             began = time.perf_counter()
-            side = inputs.y[rows, None]
-            bounds[rows], reached, points = BOUNDS[name](inputs[rows], side * delta[rows], effort)
-            less = reached < upper[rows]
-            upper[rows[less]], delta[rows[less]] = reached[less], (side * points)[less]
+            side, some = inputs.y[rows, None], inputs[rows]
+            found = BOUNDS[name](some, side * delta[rows], effort)
+            bounds[rows] = found.bounds
+            if found.points is not None:
+                met, points = _least_known(some, some.inside(side * found.points))
+                less = met < upper[rows]
+                upper[rows[less]], delta[rows[less]] = met[less], points[less]
+            for row, bound, proof in zip(rows, found.bounds, found.proofs):
+                if bound > margins[row]:
+                    proofs[row] = proof
             spent[rows] += (time.perf_counter() - began) / len(rows)
         better = np.nan_to_num(bounds, nan=-np.inf) > margins
         margins[better], method[better] = bounds[better], name
-        margins_of[name] = bounds
-    return Certificates(margins, margins_of, method, spent, upper, delta)
+        margins_of[name] = bounds * inputs.unit
+    return Certificates(margins * inputs.unit, margins_of, method, spent, upper * inputs.unit,
+                        delta * inputs.length, tuple(proofs) if effort.proofs else ())
 
 
 def _least_known(inputs: SignedInputs, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The smaller of the margins at x + delta and at x, (n,), and where it is, (n, d)."""
-    upper = inputs.network.margins(inputs.X + delta, inputs.y)
-    delta[inputs.clean < upper] = 0.0
-    return np.minimum(upper, inputs.clean), delta
+    """The smaller of the margins at x + delta and at x, from above, (n,), and where, (n, d)."""
+    clean, upper = (np.add(*inputs.margins(there)) for there in (np.zeros_like(delta), delta))
+    return np.minimum(upper, clean), np.where((clean < upper)[:, None], 0.0, delta)
 
 
 def _blocks(name: str, rows: np.ndarray) -> list[np.ndarray]:
@@ -187,41 +226,40 @@ def _blocks(name: str, rows: np.ndarray) -> list[np.ndarray]:
     return list(rows[:, None])
 
 
-def _linear(inputs: SignedInputs, delta: np.ndarray, effort: _Effort) -> _Found:
-    return linear_bounds(inputs, effort.ball), np.full(len(inputs), np.inf), delta
+def _linear(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
+    bounds, slopes = linear_bounds(inputs)
+    return _Found(bounds, None, linear_proofs(inputs, bounds, slopes) if effort.proofs else ())
 
 
-def _separable(inputs: SignedInputs, delta: np.ndarray, effort: _Effort) -> _Found:
-    bounds = separable_bounds(inputs, effort.ball, effort.dictionary)
-    return bounds, np.full(len(inputs), np.inf), delta
+def _separable(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
+    bounds, lam = separable_bounds(inputs, effort.dictionary)
+    return _Found(bounds, None, separable_proofs(inputs, bounds, lam) if effort.proofs else ())
 
 
-def _quadratic(inputs: SignedInputs, delta: np.ndarray, effort: _Effort) -> _Found:
-    if effort.ball.radius == 0.0:
-        return _clean(inputs, delta)
-    problem = _relaxation(inputs, effort)
-    value, point = problem.descend(delta[0])
-    bound = problem.maximise(problem.start(point), effort.steps, effort.target)[0]
-    return np.array([bound]), np.array([value]), point[None]
+def _quadratic(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
+    if inputs.ball.radius == 0.0:  # nothing is left to bound
+        return _linear(inputs, delta, effort)
+    problem = _relaxation(inputs)
+    _, point = problem.descend(delta[0])
+    found = problem.maximise(problem.start(point), effort.steps, effort.target)
+    proofs = ([tree_proof(inputs, "quadratic", found.bound, [(problem, found.dual)])]
+              if effort.proofs else ())
+    return _Found(np.array([found.bound]), point[None], proofs)
 
 
-def _branching(inputs: SignedInputs, delta: np.ndarray, effort: _Effort) -> _Found:
-    if effort.ball.radius == 0.0:
-        return _clean(inputs, delta)
-    found = search(_relaxation(inputs, effort), delta[0], effort.boxes, effort.seconds,
-                   effort.target, root_steps=effort.root_steps)
-    return np.array([found.lower]), np.array([found.upper]), found.delta[None]
+def _branching(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
+    if inputs.ball.radius == 0.0:
+        return _linear(inputs, delta, effort)
+    found = search(_relaxation(inputs), delta[0], effort.boxes, effort.seconds, effort.target,
+                   root_steps=effort.root_steps, keep=effort.proofs)
+    proofs = [tree_proof(inputs, "branching", found.lower, found.parts)] if effort.proofs else ()
+    return _Found(np.array([found.lower]), found.delta[None], proofs)
 
 
-def _relaxation(inputs: SignedInputs, effort: _Effort) -> Relaxation:
+def _relaxation(inputs: SignedInputs) -> Relaxation:
     """The relaxation of a single sample."""
-    return Relaxation.of_sample(inputs.network.weights, inputs.T[0], inputs.network.bias,
-                                effort.ball)
-
-
-def _clean(inputs: SignedInputs, delta: np.ndarray) -> _Found:
-    """In a ball of radius zero nothing is left to bound."""
-    return inputs.clean, np.full(len(inputs), np.inf), delta
+    return Relaxation.of_sample(inputs.W, inputs.T[0], inputs.bias, inputs.ball,
+                                float(inputs.doubt[0]))
 
 
 BOUNDS: Mapping[str, _Bound] = MappingProxyType({

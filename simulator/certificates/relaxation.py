@@ -29,17 +29,19 @@ positive definite, the bound equals the attacked margin. Ascent (Adam) does the 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.dual_ascent import ascend, cosine, inverse, is_definite
+from simulator.certificates.inputs import UNDERFLOW, grain
 from simulator.heartbeat import beat
 from simulator.jit import kernel
 
-__all__ = ["ROUNDING", "Multipliers", "Relaxation", "tight_lines"]
+__all__ = ["Ascent", "Dual", "Multipliers", "Relaxation", "tight_lines"]
 
-ROUNDING = 1e-11  # taken off every bound, relative to the sizes of its terms
+GRAM_ROWS = 512  # of a Gram matrix at a time: a run can be stopped in between
 
 RATE = 0.05  # step length of Adam in units of each multiplier's natural scale
 DESCENT_STEPS = 30  # jumps between corners of the linearised margin; few ever take ten
@@ -81,6 +83,44 @@ class Multipliers:
                 f"lam of shape {self.log_lam.shape})")
 
 
+class Dual(NamedTuple):
+    """A point of the dual as a bound was evaluated on it; see :mod:`simulator.certificates.proofs`.
+
+    Attributes
+    ----------
+    slopes, curvatures : ndarray, shape (q,)
+        a_i and mu_i.
+    lam : ndarray, shape (1,) for l2 or (d,) for l_inf
+    point : ndarray, shape (d,)
+        delta_0.
+    """
+
+    slopes: np.ndarray
+    curvatures: np.ndarray
+    lam: np.ndarray
+    point: np.ndarray
+
+
+class Ascent(NamedTuple):
+    """Where a climb in the dual ended.
+
+    Attributes
+    ----------
+    bound : float
+        Sound in real arithmetic.
+    multipliers : Multipliers
+    point : ndarray, shape (d,)
+        Where the relaxation puts the adversary: the minimiser of the ball term.
+    dual : Dual
+        What ``bound`` rests on.
+    """
+
+    bound: float
+    multipliers: Multipliers
+    point: np.ndarray
+    dual: Dual
+
+
 @dataclass(frozen=True)
 class Relaxation:
     """One sample in a ball: the neurons that matter and where their s_i can be.
@@ -102,6 +142,14 @@ class Relaxation:
     unit : ndarray, shape (q,)
         ``1 / sum_k |<w_i, w_k>|``: with ``mu_i = lam unit_i``, P is positive semidefinite
         (diagonal dominance of the Gram matrix), so it is the natural scale of mu_i.
+    neurons, linear_neurons : ndarray of int
+        Which neurons of the network the q are, and which were added up.
+    grain : float
+        Rounding relative to magnitudes; see :func:`~simulator.certificates.inputs.grain`.
+    slack : float
+        Rounding of what all boxes of the sample have in common, over ALL neurons.
+    cuts : tuple of (int, float, float)
+        Half-spaces that cut a box out: i of the q neurons, side, v: ``side <w_i, delta> <= v``.
     """
 
     W: np.ndarray
@@ -113,6 +161,11 @@ class Relaxation:
     constant: float
     linear: np.ndarray
     unit: np.ndarray
+    neurons: np.ndarray
+    linear_neurons: np.ndarray
+    grain: float
+    slack: float
+    cuts: tuple[tuple[int, float, float], ...] = ()
 
     def __repr__(self) -> str:
         q, d = self.W.shape
@@ -120,18 +173,23 @@ class Relaxation:
                 f"bias={self.bias:.4g}, {self.ball!r})")
 
     @classmethod
-    def of_sample(cls, W: np.ndarray, t: np.ndarray, bias: float,
-                  ball: L2Ball | LinfBall) -> "Relaxation":
-        """Build it from all neurons W (m, d) and signed pre-activations t (m,)."""
+    def of_sample(cls, W: np.ndarray, t: np.ndarray, bias: float, ball: L2Ball | LinfBall,
+                  doubt: float = 0.0) -> "Relaxation":
+        """Build it from all neurons W (m, d) and signed pre-activations t (m,).
+
+        ``doubt`` is what the rounding of t can move a margin by; without it t is taken as exact.
+        """
         reach = ball.radius * ball.dual_norm(W)
         opened, closed = t - reach >= bias, t + reach <= -bias
         linear = opened | closed
         some = ~linear & (np.abs(t) + reach > bias)
         constant = float((t[opened] - bias).sum() + (t[closed] + bias).sum())
         V = W[some]
-        gram = np.abs(V @ V.T).sum(axis=1)
+        share = grain(*W.shape)
+        slack = doubt + share * float(np.abs(t).sum() + len(t) * bias + 2.0 * reach.sum())
         return cls(V, t[some], -reach[some], reach[some], bias, ball, constant,
-                   W[linear].sum(axis=0), 1.0 / np.maximum(gram, np.finfo(float).tiny))
+                   W[linear].sum(axis=0), 1.0 / np.maximum(_row_sums(V), np.finfo(float).tiny),
+                   np.flatnonzero(some), np.flatnonzero(linear), share, slack + W.size * UNDERFLOW)
 
     @property
     def has_kink(self) -> np.ndarray:
@@ -190,7 +248,7 @@ class Relaxation:
         return Multipliers(slopes, curvatures, np.log(lam))
 
     def maximise(self, start: Multipliers, steps: int, target: float = np.inf,
-                 rate: float = RATE) -> tuple[float, Multipliers, np.ndarray]:
+                 rate: float = RATE) -> Ascent:
         """Ascend from ``start`` and keep the best bound met.
 
         Parameters
@@ -205,13 +263,12 @@ class Relaxation:
 
         Returns
         -------
-        bound : float
-        multipliers : Multipliers
-        delta : ndarray, shape (d,)
-            Minimiser of the ball term: where the relaxation puts the adversary.
+        Ascent
         """
         if len(self.t) == 0:
-            return self._linear_bound(start)
+            delta = self.ball.steepest(-self.linear[None])[0]
+            bound, dual = self.bound(start, delta)
+            return Ascent(bound, start, delta, dual)
         q, d, r = *self.W.shape, self.ball.radius
         curved = np.flatnonzero(self.has_kink)
         Wc, unit, p = self.W[curved], self.unit[curved], len(curved)
@@ -256,13 +313,8 @@ class Relaxation:
         curvatures = np.zeros(q)
         a, curvatures[curved], log_lam = np.split(best_x, [q, q + p])
         multipliers = Multipliers(a.copy(), curvatures, log_lam.copy())
-        return self.bound(multipliers, best_delta), multipliers, best_delta
-
-    def _linear_bound(self, start: Multipliers) -> tuple[float, Multipliers, np.ndarray]:
-        """The answer of :meth:`maximise` where the margin is linear in the whole ball."""
-        delta = self.ball.steepest(-self.linear[None])[0]
-        bound = self.constant + self.linear @ delta
-        return bound - ROUNDING * (abs(self.constant) + abs(bound)), start, delta
+        bound, dual = self.bound(multipliers, best_delta)
+        return Ascent(bound, multipliers, best_delta, dual)
 
     @staticmethod
     def _definite(W: np.ndarray, gram: np.ndarray | None, unit: np.ndarray, nu: np.ndarray,
@@ -274,33 +326,41 @@ class Relaxation:
             nu[nu < VANISHED] = 0.0
         return solve
 
-    def bound(self, multipliers: Multipliers, delta: np.ndarray) -> float:
-        """Evaluate the bound with rounding on the safe side.
+    def bound(self, multipliers: Multipliers, delta: np.ndarray) -> tuple[float, Dual]:
+        """Evaluate the bound so that it holds in real arithmetic, and say what it rests on.
 
         The ball term is bounded through a given ``delta`` (d,), exact minimiser or not: for
         P >= 0 it is at least ``-delta^T P delta - r ||2 P delta + c||_*``, plus the lam term.
         The same slopes without curvatures are tried too; the better of the two is returned.
         """
         beat()
-        lam = np.exp(multipliers.log_lam)
-        mu, slopes = self._curvatures(multipliers), multipliers.slopes
-        c = self.linear + slopes @ self.W
-        radius = self.ball.radius
-        flat = self._sum(slopes, np.zeros_like(mu), np.array(
-            [-radius * self.ball.dual_norm(c[None])[0]]))
-        if not is_definite(self.W, mu, lam):
-            return flat
-        P_delta = lam * delta - (mu * (self.W @ delta)) @ self.W
-        rest = self.ball.dual_norm((2.0 * P_delta + c)[None])[0]
-        return max(flat, self._sum(slopes, mu, np.array(
-            [-delta @ P_delta, -radius ** 2 * lam.sum(), -radius * rest])))
+        flat = Dual(multipliers.slopes, np.zeros_like(self.t), np.zeros_like(multipliers.log_lam),
+                    np.zeros(self.W.shape[1]))
+        duals = [flat]
+        lam, mu = np.exp(multipliers.log_lam), self._curvatures(multipliers)
+        if len(self.t) and is_definite(self.W, mu, lam):
+            duals.append(Dual(multipliers.slopes, mu, lam, delta))
+        values = [self._evaluated(dual) for dual in duals]
+        best = int(np.argmax(values))
+        return values[best], duals[best]
 
-    def _sum(self, slopes: np.ndarray, mu: np.ndarray, ball_terms: np.ndarray) -> float:
-        s = np.empty(len(self.t))
-        inner = _inner_minima(self.t, slopes, mu, self.low, self.high, self.bias, s)
-        size = (abs(self.constant) + np.abs(ball_terms).sum() + len(s) * self.bias
-                + (np.abs(self.t) + np.abs(slopes * s) + mu * s * s).sum())
-        return float(self.constant + inner + ball_terms.sum() - ROUNDING * size)
+    def _evaluated(self, dual: Dual) -> float:
+        """The bound at a point of the dual whose P is semidefinite, less its rounding."""
+        a, mu, lam, delta = dual
+        W, r, norm = self.W, self.ball.radius, self.ball.dual_norm
+        far = np.maximum(np.abs(self.low), np.abs(self.high))
+        inner = _inner_minima(self.t, a, mu, self.low, self.high, self.bias, np.empty(len(a)))
+        P_delta = lam * delta - (mu * (W @ delta)) @ W
+        rest = r * float(norm((2.0 * P_delta + self.linear + a @ W)[None])[0])
+        value = self.constant + inner - delta @ P_delta - r * r * lam.sum() - rest
+
+        # magnitudes: the inner terms, c = a W, delta^T P delta, 2 r P delta, and the lam term
+        reach = r * norm(W)
+        along = mu * np.linalg.norm(W, axis=1) * np.linalg.norm(delta)  # mu_i |<w_i, delta>|
+        size = (np.abs(a) @ (far + reach) + mu @ far**2 + (lam * delta) @ delta
+                + along @ (np.linalg.norm(W, axis=1) * np.linalg.norm(delta) + 2.0 * reach)
+                + 2.0 * r * norm((lam * delta)[None])[0] + r * r * lam.sum())
+        return float(value - self.slack - self.grain * size)
 
     def _curvatures(self, multipliers: Multipliers) -> np.ndarray:
         """mu_i, zero where the interval is convex."""
@@ -315,9 +375,10 @@ class Relaxation:
         _inner_gaps(self.t, multipliers.slopes, mu, self.low, self.high, self.bias, point, gaps)
         return gaps
 
-    def restricted(self, low: np.ndarray, high: np.ndarray) -> "Relaxation":
-        """Return the relaxation with other intervals (q,), for branching."""
-        return replace(self, low=low, high=high)
+    def restricted(self, low: np.ndarray, high: np.ndarray,
+                   cut: tuple[int, float, float]) -> "Relaxation":
+        """Return the relaxation in one half, with intervals (q,) and the cut that made them."""
+        return replace(self, low=low, high=high, cuts=(*self.cuts, cut))
 
     def _largest(self, mu: np.ndarray, lam: np.ndarray) -> float:
         """Largest eigenvalue of ``diag(lam)^-1/2 W^T diag(mu) W diag(lam)^-1/2``."""
@@ -345,6 +406,16 @@ def tight_lines(T: np.ndarray, slopes: np.ndarray, reach: np.ndarray,
     intercepts, touching = np.empty_like(T), np.empty_like(T)
     _lines(T, slopes, reach, bias, touching, intercepts)
     return intercepts, touching
+
+
+def _row_sums(V: np.ndarray) -> np.ndarray:
+    """``sum_k |<v_i, v_k>|`` of the rows of V (q, d), shape (q,), in pieces of the Gram matrix."""
+    sums = np.empty(len(V))
+    for first in range(0, len(V), GRAM_ROWS):
+        beat()
+        rows = slice(first, first + GRAM_ROWS)
+        sums[rows] = np.abs(V[rows] @ V.T).sum(axis=1)
+    return sums
 
 
 @kernel

@@ -9,13 +9,16 @@ others. Give the mixture its worst case, ``r ||v_i||_*``, and the l2 budget a mu
 H_j is piecewise linear, so the inner minimum is at a break point or inside one piece; the outer
 maximum is that of a concave function of one number. (An l_inf ball is a product of intervals:
 there lam = 0, without loss.) A reading of section 6 of Allen-Zhu & Li (arXiv 2005.10190).
+
+A dictionary D is orthonormal up to rounding at best. So ``v_i = w_i - C_i D_j`` is computed as
+what is left of w_i, which is exact for any C_i; only the budget ``sum_j <D_j, delta>^2 <= r^2``
+needs the columns, and takes ``||D^T D||`` times as much.
 """
 
 import numpy as np
 
 from simulator.balls import L2Ball, LinfBall
-from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs
-from simulator.certificates.relaxation import ROUNDING
+from simulator.certificates.inputs import SignedInputs, grain, require_ball, signed_inputs
 from simulator.checks import require_orthonormal
 from simulator.heartbeat import beat
 from simulator.jit import kernel
@@ -46,40 +49,60 @@ def separable_dual(network: SymmetricReLU, batch: Batch, ball: L2Ball | LinfBall
     -------
     ndarray, shape (n,)
     """
-    return separable_bounds(signed_inputs(network, batch), require_ball(ball), dictionary)
+    inputs = signed_inputs(network, batch, require_ball(ball))
+    return separable_bounds(inputs, dictionary)[0] * inputs.unit
 
 
-def separable_bounds(inputs: SignedInputs, ball: L2Ball | LinfBall,
-                     dictionary: np.ndarray | None = None) -> np.ndarray:
-    """Return :func:`separable_dual` of inputs that are checked, shape (n,)."""
-    W, T, b = inputs.network.weights, inputs.T, inputs.network.bias
-    C, d, is_l2 = W, W.shape[1], isinstance(ball, L2Ball)
+def separable_bounds(inputs: SignedInputs, dictionary: np.ndarray | None = None
+                     ) -> tuple[np.ndarray, np.ndarray]:
+    """Return :func:`separable_dual` of inputs that are checked, and the best lam.
+
+    Returns
+    -------
+    bounds, lam : ndarray, shape (n,)
+        In units of the inputs.
+    """
+    W, T, b, ball = inputs.W, inputs.T, inputs.bias, inputs.ball
+    (m, d), is_l2 = W.shape, isinstance(ball, L2Ball)
+    C, mixtures, radius = W, W.copy(), ball.radius
     if dictionary is not None:
         if not is_l2:
             raise ValueError("dictionary: expected None, got a matrix: an l_inf ball is a "
                              "product of intervals in the coordinates of x only")
-        C = W @ require_orthonormal("dictionary", dictionary, d)
+        dictionary = require_orthonormal("dictionary", dictionary, d)
+        C = W @ dictionary
+        radius *= 1.0 + _excess(dictionary)
     feature = np.abs(C).argmax(axis=1)
+    peaks = C[np.arange(m), feature]
+    if dictionary is None:
+        mixtures[np.arange(m), feature] = 0.0
+    else:
+        mixtures -= peaks[:, None] * dictionary.T[feature]
     order = np.argsort(feature, kind="stable")
     groups = np.searchsorted(feature[order], np.arange(d + 1))
-    peaks = C[order, feature[order]]
-    mixtures = C[order].copy()
-    mixtures[np.arange(len(order)), feature[order]] = 0.0
-    slack = ball.radius * ball.dual_norm(mixtures)
+    peaks = peaks[order]
+    slack = ball.radius * ball.dual_norm(mixtures[order])
     reach = ball.radius * ball.dual_norm(W[order])
-    bounds = np.empty(len(T))
+    bounds, lam = np.empty(len(T)), np.empty(len(T))
     for row, t in enumerate(np.ascontiguousarray(T[:, order])):
         beat()
         live = np.abs(t) + reach > b
-        bounds[row] = _bound(t, peaks, slack, live, groups, b, ball.radius, is_l2)
-    size = np.abs(T).sum(axis=1) + reach.sum() + ball.radius * np.abs(peaks).sum()
-    return bounds - ROUNDING * size
+        bounds[row], lam[row] = _bound(t, peaks, slack, live, groups, b, radius, is_l2)
+    sizes = np.abs(T).sum(axis=1) + m * b + 4.0 * (reach.sum() + radius * np.abs(peaks).sum())
+    return bounds - inputs.doubt - 2.0 * grain(m, d) * sizes, lam
+
+
+def _excess(dictionary: np.ndarray) -> float:
+    """By how much ``||D delta||`` can exceed ``||delta||``, relative: half of ``||D^T D - I||``."""
+    d = len(dictionary)
+    error = dictionary.T @ dictionary - np.eye(d)
+    return 0.5 * float(np.linalg.norm(error)) + d * grain(d)
 
 
 @kernel
 def _bound(t: np.ndarray, peaks: np.ndarray, slack: np.ndarray, live: np.ndarray,
-           groups: np.ndarray, b: float, radius: float, is_l2: bool) -> float:
-    """Separable bound of one sample: break points of every H_j, then the best lam."""
+           groups: np.ndarray, b: float, radius: float, is_l2: bool) -> tuple[float, float]:
+    """Separable bound of one sample, and its lam: break points of every H_j, then the best lam."""
     m, d = len(t), len(groups) - 1
     points, values = np.empty(2 * m + 2 * d), np.empty(2 * m + 2 * d)
     pieces = np.empty(d + 1, np.int64)
@@ -137,12 +160,13 @@ def _feature_value(t: np.ndarray, peaks: np.ndarray, slack: np.ndarray, live: np
 
 @kernel
 def _best_lam(points: np.ndarray, values: np.ndarray, pieces: np.ndarray, radius: float,
-              high: float) -> float:
+              high: float) -> tuple[float, float]:
     """Bisect lam in [0, high]: concave, with derivative ``||s||^2 - radius^2``."""
-    low, lam, best = 0.0, 0.0, -np.inf
+    low, lam, best, best_lam = 0.0, 0.0, -np.inf, 0.0
     for _ in range(HALVINGS):
         total, square = _dual_value(points, values, pieces, radius, lam)
-        best = max(best, total)
+        if total > best:
+            best, best_lam = total, lam
         if high == 0.0:
             break
         if square > radius * radius:
@@ -152,7 +176,7 @@ def _best_lam(points: np.ndarray, values: np.ndarray, pieces: np.ndarray, radius
         if high - low <= LAM_TOLERANCE * high:
             break
         lam = 0.5 * (low + high)
-    return best
+    return best, best_lam
 
 
 @kernel

@@ -5,12 +5,13 @@ A sample is *certified* where a lower bound on its margin over the whole ball is
 monotone: certified at a radius is certified at every smaller one, broken at every larger one. So
 the standard attacks go up the radii, then the certificates come down, each on what is left:
 
-    attacks, up -> quadratic dual -> strong attacks -> branch and bound, each of them down
+    attacks, up -> linear and quadratic dual -> strong attacks -> branch and bound, each down
 
 The certificates' own minimisers count as attacks. The true robust accuracy of the population
 lies between the lower Clopper-Pearson limit of the certified share and the upper limit of the
 unbroken share, with the stated confidence, since certified <= true <= unbroken holds sample by
-sample. All is done in float64 on the weights as they are.
+sample. All is done in float64 on the weights as they are, and both decisions hold in real
+arithmetic: what rounding could turn over stays open.
 """
 
 import time
@@ -23,8 +24,8 @@ from scipy.stats import binomtest
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.worst_case import require_adversary, worst_case
-from simulator.balls import L2Ball, LinfBall
-from simulator.certificates.margins import certify
+from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs
+from simulator.certificates.margins import Effort, certify_inputs
 from simulator.checks import require_array, require_int, require_labels, require_radii, require_real
 from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
@@ -55,6 +56,11 @@ class Bracket:
     decided_by : ndarray of str, shape (n,)
         "certified: <method>", "broken: <attack>" ("clean": wrong without any perturbation) or
         "open". A decision taken at another radius keeps the name of the method that took it.
+    lower, upper : ndarray, shape (n,)
+        What the worst margin of each sample is known to be between, in real arithmetic: -inf and
+        +inf where nothing is known.
+    delta : ndarray, shape (n, d)
+        The worst perturbation known, in the ball: the margin there is at most ``upper``.
     seconds : float
         Time spent at this radius; not part of any stored result.
     """
@@ -66,6 +72,9 @@ class Bracket:
     high: float
     samples: int
     decided_by: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    delta: np.ndarray
     seconds: float
 
     def __repr__(self) -> str:
@@ -132,22 +141,22 @@ def bracket(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
         do not ascend, ``saved`` of other arguments.
     """
     require_adversary(adversary)
-    if not isinstance(adversary.ball, (L2Ball, LinfBall)):
-        raise TypeError(f"adversary: expected an L2Ball or a LinfBall, got {adversary.ball!r}: the "
-                        "certificates know these")
+    ball = require_ball(adversary)
     radii = require_radii("radii", radii)
     require_real("confidence", confidence, low=0.0, high=1.0)
-    options = {"boxes": require_int("boxes", boxes, low=1), "seconds": seconds,
-               "steps": require_int("steps", steps, low=1),
-               "root_steps": require_int("root_steps", root_steps, low=1)}
+    if seconds != np.inf:
+        require_real("seconds", seconds, low=0.0)
+    effort = Effort(None, require_int("boxes", boxes, low=1), seconds, 0.0,
+                    require_int("steps", steps, low=1),
+                    require_int("root_steps", root_steps, low=1), proofs=False)
     plain, X, y = in_double(network, batch)
+    inputs = signed_inputs(plain, Batch(X, y), ball.with_radius(radii[-1]))
     judges = ("", "clean", *adversary.attacks, *adversary.strong, "search")
     known = _Decisions.begun(len(radii), X) if saved is None else _Decisions.stored(
         saved, (len(radii), *X.shape))
-    court = _Court(plain, X, y, adversary, radii, options, judges, known)
-    spent = court.sit(tick)
-    return tuple(_summed_up(radius, known.certified[index], known.broken[index], judges,
-                            confidence, spent[index]) for index, radius in enumerate(radii))
+    spent = _Court(plain, Batch(X, y), inputs, adversary, radii, effort, judges, known).sit(tick)
+    return tuple(_summed_up(known, index, radius, judges, confidence, float(spent[index]))
+                 for index, radius in enumerate(radii))
 
 
 def in_double(network: SymmetricReLU,
@@ -162,7 +171,7 @@ def in_double(network: SymmetricReLU,
             require_labels("y", batch.y, len(X), FLOAT))
 
 
-METHODS = ("", "quadratic", "branching")  # what a code of `certified` means
+METHODS = ("", "quadratic", "branching", "linear")  # what a code of `certified` means
 
 
 @dataclass
@@ -173,14 +182,18 @@ class _Decisions:
     ----------
     broken, certified : ndarray of int16, shape (R, n)
         By which attack, by which of METHODS; 0 is undecided.
+    lower, upper : ndarray, shape (R, n)
+        What the worst margins are known to be between.
     delta : ndarray, shape (R, n, d)
-        The worst perturbation known: where a certificate starts to search.
+        Where ``upper`` is met, and where a certificate starts to search.
     passes, row : int
         Passes done, and the last sample that the present one is done with.
     """
 
     broken: np.ndarray
     certified: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
     delta: np.ndarray
     passes: int = 0
     row: int = -1
@@ -188,29 +201,43 @@ class _Decisions:
     @classmethod
     def begun(cls, radii: int, X: np.ndarray) -> "_Decisions":
         shape = (radii, len(X))
-        return cls(np.zeros(shape, np.int16), np.zeros(shape, np.int16),
-                   np.zeros((radii, *X.shape)))
+        return cls(np.zeros(shape, np.int16), np.zeros(shape, np.int16), np.full(shape, -np.inf),
+                   np.full(shape, np.inf), np.zeros((radii, *X.shape)))
 
     @classmethod
     def stored(cls, arrays: Mapping[str, Any], shape: tuple[int, ...]) -> "_Decisions":
-        for name, wanted in (("broken", shape[:2]), ("certified", shape[:2]), ("delta", shape),
-                             ("place", (2,))):
+        shapes = {name: shape[:2] for name in ("broken", "certified", "lower", "upper")}
+        for name, wanted in (shapes | {"delta": shape, "place": (2,)}).items():
             got = np.shape(arrays[name]) if name in arrays else None
             if got != wanted:
                 raise ValueError(f"saved: expected {name} of shape {wanted}, got {got}: they are "
                                  "of another bracket")
         passes, row = (int(number) for number in arrays["place"])
-        return cls(arrays["broken"].astype(np.int16), arrays["certified"].astype(np.int16),
-                   np.array(arrays["delta"], FLOAT), passes, row)
+        broken, certified, lower, upper, delta = (np.array(arrays[name])
+                                                  for name in (*shapes, "delta"))
+        return cls(broken, certified, lower, upper, delta, passes, row)
 
     def arrays(self) -> Arrays:
-        return {"broken": self.broken.copy(), "certified": self.certified.copy(),
-                "delta": self.delta.copy(), "place": np.array([self.passes, self.row])}
+        return {name: getattr(self, name).copy() for name in ("broken", "certified", "lower",
+                                                              "upper", "delta")} | {
+            "place": np.array([self.passes, self.row])}
 
     def open_rows(self, index: int) -> np.ndarray:
         """Samples undecided at a radius."""
         return np.flatnonzero((self.broken[index] == UNDECIDED)
                               & (self.certified[index] == UNDECIDED))
+
+    def meet(self, index: int, rows: np.ndarray, upper: np.ndarray, delta: np.ndarray) -> None:
+        """A perturbation met at a radius is in every larger ball."""
+        for line in range(index, len(self.upper)):
+            less = upper < self.upper[line, rows]
+            self.upper[line, rows[less]] = upper[less]
+            self.delta[line, rows[less]] = delta[less]
+
+    def bound(self, index: int, rows: np.ndarray, lower: np.ndarray) -> None:
+        """A bound for a radius holds for every smaller one."""
+        for line in self.lower[:index + 1]:
+            line[rows] = np.maximum(line[rows], lower)
 
     def break_from(self, index: int, rows: np.ndarray, codes: np.ndarray) -> None:
         """Broken at a radius is broken at every larger one."""
@@ -229,14 +256,14 @@ def _fill(table: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> None:
 
 @dataclass
 class _Court:
-    """The passes over the radii, and what they judge by: float64 network, samples, options."""
+    """The passes over the radii, and what they judge by: float64 network, samples, effort."""
 
     network: SymmetricReLU
-    X: np.ndarray
-    y: np.ndarray
+    batch: Batch
+    inputs: SignedInputs
     adversary: Adversary
     radii: list[float]
-    options: dict[str, Any]
+    effort: Effort
     judges: tuple[str, ...]
     known: _Decisions
 
@@ -275,37 +302,47 @@ class _Court:
         yield from ()
 
     def _attacked(self, index: int, rows: np.ndarray, adversary: Adversary) -> None:
-        X, y = self.X[rows], self.y[rows]
-        result = worst_case(self.network, Batch(X, y), adversary.at(self.radii[index]), key=index)
-        self.known.break_from(index, rows, self._who_broke(result.margins_of))
-        better = result.margins < self.network.margins(X + self.known.delta[index, rows], y)
-        self.known.delta[index, rows[better]] = result.delta[better]
+        result = worst_case(self.network, self.batch[rows], adversary.at(self.radii[index]),
+                            key=index)
+        inputs = self._within(index)[rows]
+        delta = inputs.inside(result.delta / inputs.length)
+        upper = np.add(*inputs.margins(delta)) * inputs.unit
+        self.known.meet(index, rows, upper, delta * inputs.length)
+        codes = np.where(upper <= 0.0, self._who_broke(result.margins_of), UNDECIDED)
+        self.known.break_from(index, rows, codes)
 
     def bound(self, index: int) -> Iterator[int]:
-        """Certify by the quadratic dual."""
-        return self._certified(index, "quadratic")
+        """Certify by the linear dual, all samples together, then by the quadratic one."""
+        rows = self.known.open_rows(index)
+        if len(rows) and self.known.row < 0:
+            self._certified(index, rows, "linear")
+        yield from self._one_by_one(index, "quadratic")
 
     def branch(self, index: int) -> Iterator[int]:
         """Certify by branch and bound what is open still."""
-        return self._certified(index, "branching")
+        return self._one_by_one(index, "branching")
 
-    def _certified(self, index: int, method: str) -> Iterator[int]:
-        adversary = self.adversary.at(self.radii[index])
-        known = self.known
-        rows = known.open_rows(index)
-        for row in rows[rows > known.row]:
+    def _one_by_one(self, index: int, method: str) -> Iterator[int]:
+        rows = self.known.open_rows(index)
+        for row in rows[rows > self.known.row]:
             beat()
-            one = np.array([row])
-            X, y = self.X[one], self.y[one]
-            bounds = certify(self.network, Batch(X, y), adversary, start=known.delta[index, one],
-                             methods=(method,), **self.options)
-            known.delta[index, one] = adversary.ball.project(bounds.delta)
-            reached = self.network.margins(X + known.delta[index, one], y)
-            if reached[0] <= 0.0:  # the search of the certificate is an attack too
-                known.break_from(index, one, np.array([self.judges.index("search")]))
-            elif bounds.margins[0] > 0.0:
-                known.certify_to(index, one, np.array([METHODS.index(method)]))
+            self._certified(index, np.array([row]), method)
             yield int(row)
+
+    def _certified(self, index: int, rows: np.ndarray, method: str) -> None:
+        inputs, known = self._within(index), self.known
+        found = certify_inputs(inputs[rows], known.delta[index, rows] / inputs.length, (method,),
+                               self.effort)
+        known.meet(index, rows, found.upper, found.delta)
+        known.bound(index, rows, found.margins)
+        search = np.where(found.upper <= 0.0, self.judges.index("search"), UNDECIDED)
+        known.break_from(index, rows, search)  # the search of a certificate is an attack too
+        known.certify_to(index, rows, np.where(found.margins > 0.0, METHODS.index(method),
+                                               UNDECIDED))
+
+    def _within(self, index: int) -> SignedInputs:
+        """The samples in the ball of a radius."""
+        return self.inputs.within(self.inputs.ball.with_radius(self.radii[index]))
 
     def _who_broke(self, margins_of: Mapping[str, np.ndarray]) -> np.ndarray:
         """Code of the first attack that broke each sample, or UNDECIDED, shape (n,)."""
@@ -315,8 +352,9 @@ class _Court:
         return codes
 
 
-def _summed_up(radius: float, certified: np.ndarray, broken: np.ndarray,
-               judges: Sequence[str], confidence: float, seconds: float) -> Bracket:
+def _summed_up(known: _Decisions, index: int, radius: float, judges: Sequence[str],
+               confidence: float, seconds: float) -> Bracket:
+    certified, broken = known.certified[index], known.broken[index]
     n = len(certified)
     safe, unbroken = (int(count) for count in (np.count_nonzero(certified),
                                                np.count_nonzero(broken == UNDECIDED)))
@@ -325,4 +363,4 @@ def _summed_up(radius: float, certified: np.ndarray, broken: np.ndarray,
     decided = [f"certified: {METHODS[safely]}" if safely else
                f"broken: {judges[by]}" if by else "open" for safely, by in zip(certified, broken)]
     return Bracket(radius, safe / n, unbroken / n, float(low), float(high), n, np.array(decided),
-                   float(seconds))
+                   known.lower[index], known.upper[index], known.delta[index], seconds)

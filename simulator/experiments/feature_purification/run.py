@@ -222,7 +222,9 @@ def _interval(experiment: PurificationExperiment, network: Any, done: Mapping[st
               saved: Arrays | None, tick: Tick) -> Arrays:
     """The critical radius from both sides."""
     rows = from_text(done["bracket"]["numbers"])["bracket"]
-    brackets = [Bracket(**one, decided_by=np.zeros(0, str), seconds=0.0) for one in rows]
+    none = np.zeros(0)
+    brackets = [Bracket(**one, decided_by=none, lower=none, upper=none, delta=none, seconds=0.0)
+                for one in rows]
     with fixed_threads(1):
         low, high = critical_interval(network, experiment.certified_set, experiment.adversary,
                                       brackets=brackets, saved=saved,

@@ -23,6 +23,6 @@ def test_every_point_of_the_dual_is_sound(kind, seed):
     q = len(problem.t)
     multipliers = Multipliers(rng.normal(0.5, 1.0, q), rng.exponential(0.5, q),
                               rng.normal(1.0, 1.0, 1 if kind is L2Ball else 3))
-    bound = problem.bound(multipliers, ball.draw(rng, (1, 3))[0])
+    bound, _ = problem.bound(multipliers, ball.draw(rng, (1, 3))[0])
     points = filling(ball, 3, rng)
     assert bound <= network.margins(X[0] + points, np.full(len(points), y[0])).min() + ROUND

@@ -83,9 +83,9 @@ def test_shares_fall_with_the_radius_and_every_sample_names_its_judge(kind):
         assert smaller.certified >= larger.certified and smaller.attacked >= larger.attacked
         broken = np.char.startswith(smaller.decided_by, "broken")
         assert np.array_equal(smaller.decided_by[broken], larger.decided_by[broken])
-    known = {"open", "certified: quadratic", "certified: branching", "broken: search",
-             "broken: clean"} | {f"broken: {name}" for name in
-                                 (*ATTACKS, *strong_attacks(np.ones(6)))}
+    known = {"open", "certified: linear", "certified: quadratic", "certified: branching",
+             "broken: search", "broken: clean",
+             *(f"broken: {name}" for name in (*ATTACKS, *strong_attacks(np.ones(6))))}
     assert set(np.concatenate([entry.decided_by for entry in found])) <= known
     assert np.all(found[0].decided_by[::10] == "broken: clean")
 
@@ -190,7 +190,7 @@ class Enough(Exception):
 
 
 @both_balls
-@pytest.mark.parametrize("calls", [1, 4, 9, 25])
+@pytest.mark.parametrize("calls", [1, 4, 9, 16])
 def test_a_bracket_stopped_anywhere_goes_on_to_the_same_decisions(kind, calls):
     network = small_network(2, d=6, m=40)
     batch = samples(network, 12)
@@ -258,8 +258,33 @@ class Own:
     (Own(), Adversary(L2Ball(1.0)), [0.1], "network: expected a SymmetricReLU, got Own: the cert"),
     (small_network(), 0.1, [0.1], "adversary: expected an Adversary such as .*, got 0.1"),
     (small_network(), L2Ball(0.1), [0.1], "write Adversary"),
-    (small_network(), Adversary(PatchL2Ball(0.1)), [0.1], "expected an L2Ball or a LinfBall"),
+    (small_network(), Adversary(PatchL2Ball(0.1)), [0.1], "expected L2Ball, LinfBall"),
     (small_network(), Adversary(L2Ball(0.1)), 0.1, "radii: expected a sequence of radii")])
 def test_a_slip_is_one_line(network, adversary, radii, message):
     with pytest.raises(TypeError, match=message):
         bracket(network, samples(small_network()), adversary, radii=radii)
+
+
+@both_balls
+def test_every_decision_has_its_bound_and_its_counterexample(kind):
+    network = small_network(3, d=6, m=30)
+    batch = samples(network, 20)
+    for found in run(network, batch, kind(1.0)):
+        certified, broken = (np.char.startswith(found.decided_by, word)
+                             for word in ("certified", "broken"))
+        assert np.all(found.lower[certified] > 0.0) and np.all(found.upper[broken] <= 0.0)
+        assert np.all(found.lower <= found.upper)
+        assert np.all(kind(1.0).norm(found.delta) <= found.radius)
+        reached = network.margins(batch.X + found.delta, batch.y)
+        met = np.isfinite(found.upper)
+        np.testing.assert_allclose(reached[met], found.upper[met], atol=1e-9)
+        assert certified.any() and broken.any()
+
+
+def test_what_rounding_could_turn_over_is_neither_certified_nor_broken():
+    """In float64 one sample of each seems right and one wrong; their clean margins are not zero."""
+    x = np.array([[1e4, 1e4]])
+    network = SymmetricReLU(np.array([[1e4, -1e4 * (1.0 - 2.0**-52)]]), 0.0)
+    for y in (-1.0, 1.0):
+        found = run(network, Batch(x, np.array([y])), L2Ball(1.0), [0.0, 1e-14])
+        assert [entry.decided_by[0] for entry in found] == ["open", "open"]
