@@ -25,7 +25,8 @@ from simulator.checks import require_array, require_finite, require_labels
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric, soft_threshold
 from simulator.protocols import Batch
 
-__all__ = ["SignedInputs", "grain", "require_ball", "require_scale", "signed_inputs", "starts"]
+__all__ = ["EPS", "NO_SQUARE", "UNDERFLOW", "SignedInputs", "grain", "power_of_two", "require_ball",
+           "require_scale", "signed_inputs", "starts"]
 
 FLOAT = np.dtype(np.float64)
 EPS = float(np.finfo(FLOAT).eps)  # twice the unit roundoff: half of every allowance is to spare
@@ -102,7 +103,7 @@ class SignedInputs:
     def within(self, ball: L2Ball | LinfBall) -> "SignedInputs":
         """Return the same samples in another ball, whose radius is in the user's units."""
         require_scale("radius", ball.radius)
-        length = _power_of_two(ball.radius or float(np.abs(self.X).max(initial=0.0)) * self.length)
+        length = power_of_two(ball.radius or float(np.abs(self.X).max(initial=0.0)) * self.length)
         shrink = self.length / length
         return replace(self, bias=self.bias * shrink, X=self.X * shrink, T=self.T * shrink,
                        lengths=self.lengths * shrink + UNDERFLOW,
@@ -169,7 +170,7 @@ def signed_inputs(network: SymmetricReLU, batch: Batch, ball: L2Ball | LinfBall)
     largest, longest = (float(np.abs(array).max(initial=0.0)) for array in (W, X))
     for name, scale in (("weights", largest), ("X", longest), ("bias", network.bias)):
         require_scale(name, scale)
-    weight, length = _power_of_two(largest), _power_of_two(longest)
+    weight, length = power_of_two(largest), power_of_two(longest)
     W, X = W / weight, X / length
     norms = np.linalg.norm(W, axis=1) + NO_SQUARE
     inputs = SignedInputs(W, network.bias / weight / length, norms, X, y, y[:, None] * (X @ W.T),
@@ -184,7 +185,7 @@ def require_scale(name: str, largest: float) -> None:
                          f"{largest:.3g}: products would over- or underflow")
 
 
-def _power_of_two(scale: float) -> float:
+def power_of_two(scale: float) -> float:
     """Return the power of two just below a scale; 1 for 0."""
     return math.ldexp(1.0, math.frexp(scale)[1] - 1) if scale > 0.0 else 1.0
 

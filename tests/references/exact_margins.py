@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["exact_margin", "points_of_the_ball"]
+__all__ = ["exact_margin", "exact_patch_margin", "points_of_the_ball"]
 
 
 def exact_margin(network, x, y, delta):
@@ -16,6 +16,22 @@ def exact_margin(network, x, y, delta):
         u = sum(Fraction(float(a)) * c for a, c in zip(w, x))
         total += u - b if u > b else u + b if u < -b else 0
     return Fraction(float(y)) * total
+
+
+def exact_patch_margin(weights, X, label, q, rho, deltas):
+    """Least ``F_y - F_j`` of a patch network as a Fraction, q an integer, deltas one a patch."""
+    rho = Fraction(rho)
+
+    def activation(z):
+        if z <= 0:
+            return Fraction(0)
+        return z**q / (q * rho**(q - 1)) if z <= rho else z - (1 - Fraction(1, q)) * rho
+
+    patches = [[Fraction(float(a)) + Fraction(c) for a, c in zip(x, delta)]
+               for x, delta in zip(X, deltas)]
+    F = [sum(activation(sum(Fraction(float(a)) * c for a, c in zip(w, patch)))
+             for w in neurons for patch in patches) for neurons in weights]
+    return min(F[label] - F[j] for j in range(len(F)) if j != label)
 
 
 def points_of_the_ball(ball, d, rng, count, hints=()):

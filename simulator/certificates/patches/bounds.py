@@ -24,7 +24,8 @@ curvatures mu make the many neurons of small weight nearly exact without any bra
 
 The ascent (Adam) needs G only. Its best point is evaluated once more on the weights themselves,
 with the ball term bounded through any ``delta``, exact minimiser or not:
-``-delta^T P delta - r ||2 P delta + c||``. So soundness rests on no optimiser.
+``-delta^T P delta - r ||2 P delta + c||``. So soundness rests on no optimiser, and what rounding
+can do is taken off relative to the magnitudes of all terms (:mod:`simulator.certificates.inputs`).
 (This bound is a reading: the paper, arXiv 2410.08503, has attacks and no certificates.)
 
 In the kernels ``box`` is the (7, r) table of one box, see
@@ -34,8 +35,9 @@ it; the first m of them are of the true class.
 
 import numpy as np
 
+from simulator.certificates.dual_ascent import is_definite
 from simulator.certificates.patches.problem import (ACTIVATION, COEFFICIENT, CURVATURE, GAP, HIGH,
-                                                    LOW, ROUNDING, SLOPE, Boxes, PatchProblem)
+                                                    LOW, SLOPE, Boxes, PatchProblem)
 from simulator.heartbeat import beat
 from simulator.jit import kernel
 
@@ -142,7 +144,10 @@ def _tighten(problem: PatchProblem, boxes: Boxes, c: int, target: float, steps: 
     m, G = int(np.searchsorted(alive, problem.m)), problem.gram[np.ix_(alive, alive)]
     box = boxes.tables[:, c].take(alive, axis=1)
     log_lam = _ascend(G, m, q, rho, radius, box, boxes.log_lam[c], steps, target, curved)
-    bound = _evaluated(problem.W[alive], m, q, rho, radius, box, log_lam)
+    W, curvatures = problem.W[alive], box[CURVATURE, m:]
+    if curvatures.any() and not is_definite(W[m:], curvatures, np.array([np.exp(log_lam)])):
+        box[CURVATURE] = 0.0  # the same slopes bound without curvatures too
+    bound = _evaluated(W, m, q, rho, radius, box, log_lam, problem.grain)
     _measure_gaps(G, m, q, rho, box)
     boxes.bounds[c] = max(boxes.bounds[c], bound)
     boxes.log_lam[c] = log_lam
@@ -247,14 +252,15 @@ def _descend(G: np.ndarray, m: int, t: np.ndarray, q: float, rho: float, radius:
 @kernel
 def _true_minimum(t: float, a: float, low: float, high: float, q: float,
                   rho: float) -> tuple[float, float]:
-    """Minimum of ``sigma(t + s) - a s`` on [low, high], and where: it is convex."""
+    """Lower bound of ``sigma(t + s) - a s`` on [low, high], and where it is: convex."""
     if a <= 0.0:
         s = low
     elif a >= 1.0:
         s = high
     else:
         s = min(max(rho * a ** (1.0 / (q - 1.0)) - t, low), high)
-    return _sigma(t + s, q, rho) - a * s, s
+    slope = _slope(t + s, q, rho) - a  # a tangent is below, wherever rounding put s
+    return _sigma(t + s, q, rho) - a * s - max(slope * (s - low), slope * (s - high), 0.0), s
 
 
 @kernel
@@ -489,63 +495,55 @@ def _ascend(G: np.ndarray, m: int, q: float, rho: float, radius: float, box: np.
 
 @kernel
 def _evaluated(W: np.ndarray, m: int, q: float, rho: float, radius: float, box: np.ndarray,
-               log_lam: float) -> float:
-    """The bound at the multipliers of a box, on the weights, with rounding on the safe side."""
+               log_lam: float, grain: float) -> float:
+    """The bound at the multipliers of a box, on the weights, less what rounding can do to it."""
     r, d = W.shape
     a, mu, s = box[SLOPE], box[CURVATURE], np.empty(r)
-    if np.all(mu[m:] == 0.0):
-        ball, size, rest = 0.0, 0.0, _flat_rest(W, a, radius)
-    else:
-        ball, size, rest = _curved_ball(W, m, box, np.exp(log_lam), radius)
-    value = _inner_minima(m, q, rho, box, a, mu, s) - ball - rest
-    size += rest
+    lam = 0.0 if np.all(mu[m:] == 0.0) else np.exp(log_lam)
+    ball, size = _ball_terms(W, m, box, lam, radius)
+    value = _inner_minima(m, q, rho, box, a, mu, s) - ball
     for k in range(r):
-        size += (abs(box[ACTIVATION, k])
-                 + max(abs(box[LOW, k]), abs(box[HIGH, k])) * (1.0 + abs(a[k]))
-                 + mu[k] * s[k] * s[k])
-    return value - ROUNDING * size
+        far = max(abs(box[LOW, k]), abs(box[HIGH, k]))
+        size += abs(box[ACTIVATION, k]) + far * (1.0 + abs(a[k])) + mu[k] * far * far
+    return value - grain * size
 
 
 @kernel
-def _flat_rest(W: np.ndarray, a: np.ndarray, radius: float) -> float:
-    """``radius ||c||``, ``c = W^T a``: the ball term without curvatures."""
-    c = np.zeros(W.shape[1])
-    for k in range(len(a)):
-        for i in range(len(c)):
-            c[i] += a[k] * W[k, i]
-    rest = 0.0
-    for i in range(len(c)):
-        rest += c[i] * c[i]
-    return radius * np.sqrt(rest)
+def _ball_terms(W: np.ndarray, m: int, box: np.ndarray, lam: float,
+                radius: float) -> tuple[float, float]:
+    """``delta^T P delta + lam radius^2 + radius ||2 P delta + c||``, and its terms' magnitudes.
 
-
-@kernel
-def _curved_ball(W: np.ndarray, m: int, box: np.ndarray, lam: float,
-                 radius: float) -> tuple[float, float, float]:
-    """``delta^T P delta + lam radius^2``, the size of its terms, ``radius ||2 P delta + c||``."""
+    Without curvatures (lam = 0) it is ``radius ||c||``.
+    """
     r, d = W.shape
     a, mu, b = box[SLOPE], box[CURVATURE], box[COEFFICIENT]
     c, delta, P_delta = np.zeros(d), np.zeros(d), np.zeros(d)
+    size, length, rest, ball = 0.0, 0.0, 0.0, lam * radius * radius
     for k in range(r):
+        norm = np.sqrt(np.sum(W[k] * W[k]))
+        size += radius * abs(a[k]) * norm
         for i in range(d):
             c[i] += a[k] * W[k, i]
-            delta[i] += b[k] * W[k, i]
+            if lam > 0.0:
+                delta[i] += b[k] * W[k, i]
     for i in range(d):
         P_delta[i] = lam * delta[i]
+        length += delta[i] * delta[i]
+    length = np.sqrt(length)
     for k in range(m, r):
         if mu[k] > 0.0:
-            along = 0.0
+            along, square = 0.0, 0.0
             for i in range(d):
                 along += W[k, i] * delta[i]
+                square += W[k, i] * W[k, i]
+            size += mu[k] * square * length * (length + 2.0 * radius)
             for i in range(d):
                 P_delta[i] -= mu[k] * along * W[k, i]
-    ball = lam * radius * radius
-    size, rest = ball, 0.0
     for i in range(d):
         rest += (2.0 * P_delta[i] + c[i]) ** 2
         ball += delta[i] * P_delta[i]
-        size += abs(delta[i] * P_delta[i])
-    return ball, size, radius * np.sqrt(rest)
+    size += lam * (length * (length + 2.0 * radius) + radius * radius)
+    return ball + radius * np.sqrt(rest), size
 
 
 @kernel

@@ -25,11 +25,8 @@ __all__ = ["branch", "halves", "neurons_to_split"]
 # below which a patch waits: more in a round is less bookkeeping, fewer waste no box on small gaps.
 ROUND, WORTH_SPLITTING = 16, 0.5
 STEPS = 60  # of ascent in a box: the parent's multipliers are nearly right
+TINY = 1e-300
 NARROW = 1e-9  # an interval shorter than this, relative to 1 + |t + high|, has no chord to lose
-
-# A half-space's limit is widened by these, relative to the sizes of its terms, to cover rounding;
-# the square root of a difference of squares needs the first.
-SQUARE_WIDENING, WIDENING = 1e-14, 1e-12
 
 
 def branch(problem: PatchProblem, whole: Boxes, upper: np.ndarray, attack: np.ndarray,
@@ -113,7 +110,7 @@ def halves(problem: PatchProblem, boxes: Boxes, neurons: np.ndarray) -> Boxes:
     low, high = boxes.low[rows, neurons], boxes.high[rows, neurons]
     cuts = np.where((low < zero) & (zero < high), zero, 0.5 * (low + high))
     both = boxes.take(np.concatenate([rows, rows]))
-    _halve(problem.gram, problem.radius, neurons, cuts, both.low, both.high)
+    _halve(problem.gram, problem.radius, neurons, cuts, both.low, both.high, problem.grain)
     m, T = problem.m, both.activations
     both.slopes[:, :m] = np.clip(both.slopes[:, :m], problem.slopes(T + both.low)[:, :m],
                                  problem.slopes(T + both.high)[:, :m])
@@ -166,15 +163,15 @@ def _lowest(tree: Boxes, count: int, patch: int) -> int:
 
 @kernel
 def _halve(G: np.ndarray, radius: float, neurons: np.ndarray, cuts: np.ndarray, lows: np.ndarray,
-           highs: np.ndarray) -> None:
+           highs: np.ndarray, grain: float) -> None:
     """Boxes c get ``<w_k, delta> <= v``, boxes c + count ``>=``; the others' intervals shrink."""
     count = len(neurons)
     for c in range(2 * count):
         k, v = neurons[c % count], cuts[c % count]
         side = 1.0 if c < count else -1.0
         for j in range(len(G)):
-            highs[c, j] = min(highs[c, j], _reached(G, k, j, 1.0, side, side * v, radius))
-            lows[c, j] = max(lows[c, j], -_reached(G, k, j, -1.0, side, side * v, radius))
+            highs[c, j] = min(highs[c, j], _reached(G, k, j, 1.0, side, side * v, radius, grain))
+            lows[c, j] = max(lows[c, j], -_reached(G, k, j, -1.0, side, side * v, radius, grain))
         if side > 0.0:
             highs[c, k] = v
         else:
@@ -183,9 +180,14 @@ def _halve(G: np.ndarray, radius: float, neurons: np.ndarray, cuts: np.ndarray, 
 
 @kernel
 def _reached(G: np.ndarray, k: int, j: int, side_j: float, side_k: float, v: float,
-             radius: float) -> float:
-    """Upper bound of ``side_j <w_j, delta>`` in the ball with ``side_k <w_k, delta> <= v``."""
+             radius: float, grain: float) -> float:
+    """Upper bound of ``side_j <w_j, delta>`` in the ball with ``side_k <w_k, delta> <= v``.
+
+    Widened by the rounding of its terms: the square root is one of a difference of squares.
+    """
     square, cross = G[k, k], side_j * side_k * G[k, j]
+    if square < TINY:
+        return np.inf  # too small to have a square
     along = cross / square
     eta = along
     cosine = v / (radius * np.sqrt(square))
@@ -193,6 +195,6 @@ def _reached(G: np.ndarray, k: int, j: int, side_j: float, side_k: float, v: flo
         across = np.sqrt(max(G[j, j] - along * along * square, 0.0))
         eta -= across * cosine / np.sqrt((1.0 - cosine * cosine) * square)
     eta = max(eta, 0.0)
-    size = G[j, j] + 2.0 * eta * abs(cross) + eta * eta * square
-    rest = max(G[j, j] - 2.0 * eta * cross + eta * eta * square, 0.0) + SQUARE_WIDENING * size
-    return radius * np.sqrt(rest) * (1.0 + WIDENING) + eta * v + WIDENING * abs(eta * v)
+    size = 2.0 * (G[j, j] + eta * eta * square)
+    rest = max(G[j, j] - 2.0 * eta * cross + eta * eta * square, 0.0) + grain * size
+    return radius * np.sqrt(rest) * (1.0 + grain) + eta * v + grain * abs(eta * v)

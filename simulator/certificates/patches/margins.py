@@ -14,10 +14,12 @@ patch, from cheap to dear, each only where the earlier ones left the sample open
     branching   splits at rival neurons where the gap is:
                 :mod:`simulator.certificates.patches.branching`
 
-Every bound is a lower bound up to rounding, which is taken off. What the search for the worst
-perturbation reaches bounds the true margin from above: the two enclose it.
+Every bound holds in real arithmetic, and in any unit of weights, inputs and rho, as those of
+:mod:`simulator.certificates.inputs`. What the search for the worst perturbation reaches bounds the
+true margin from above, in real arithmetic too: the two enclose it.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -25,8 +27,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.balls import PatchL2Ball
+from simulator.balls import L2Ball, PatchL2Ball
 from simulator.certificates.certified import Certified
+from simulator.certificates.inputs import (EPS, NO_SQUARE, UNDERFLOW, grain, power_of_two,
+                                           require_scale)
 from simulator.certificates.patches.bounds import attack_patches, tighten
 from simulator.certificates.patches.branching import branch
 from simulator.certificates.patches.problem import Boxes, PatchProblem
@@ -58,9 +62,10 @@ class PatchCertificates(Certified):
     method : ndarray of str, shape (n,)
         The first method whose bound was above the target; "none" where no method's was.
     upper : ndarray, shape (n,)
-        The least margin met: the true worst margin is between ``margins`` and ``upper``.
+        The margin at ``delta`` in real arithmetic is not above it: the true worst margin is
+        between ``margins`` and ``upper``.
     delta : ndarray, shape (n, P, d)
-        The perturbation that reaches ``upper``, in the ball.
+        The worst perturbation met, in the ball in real arithmetic.
     """
 
     margins: np.ndarray
@@ -109,6 +114,9 @@ def patch_margins(network: SmoothedReLUCNN, batch: Batch,
     """
     radius = _require_ball(ball_or_adversary).radius
     W, X, y = _checked(network, batch)
+    weight, length = _units(W, X, radius)
+    unit = weight * length
+    W, X, radius, rho = W / weight, X / length, radius / length, network.rho / unit
     methods = [require_choice("methods", name, PATCH_METHODS) for name in methods]
     if not methods or methods != sorted(set(methods), key=PATCH_METHODS.index):
         raise ValueError(f"methods: expected some of {', '.join(PATCH_METHODS)}, in this order, "
@@ -117,9 +125,9 @@ def patch_margins(network: SmoothedReLUCNN, batch: Batch,
     require_int("steps", steps, low=1)
     if target != np.inf:
         target = require_real("target", target)
-    effort = _Effort(tuple(methods), boxes, target, steps)
+    effort = _Effort(tuple(methods), boxes, target / unit, steps)
 
-    n, q, rho = len(X), float(network.q), network.rho
+    n, q = len(X), float(network.q)
     bounds = np.full((len(methods), n), np.inf)
     upper, delta = np.full(n, np.inf), np.zeros_like(X)
     for row in range(n):
@@ -128,21 +136,23 @@ def patch_margins(network: SmoothedReLUCNN, batch: Batch,
                 continue
             beat()
             pair = np.concatenate([W[y[row]], W[rival]])
+            shift = np.zeros_like(X[row])
             if radius == 0.0:
-                reached, shift = _clean(pair, X[row], q, rho), np.zeros_like(X[row])
-                lower = np.full(len(methods), reached)
+                reached, off = _margin(pair, X[row], shift, q, rho)
+                lower = np.full(len(methods), reached - off)
             else:
                 problem = PatchProblem(pair, X[row] @ pair.T, q, rho, radius, pair @ pair.T)
                 lower, attack = _one_rival(problem, effort)
-                lower -= _rounding(pair, X[row])
+                lower -= _rounding(problem, X[row])
                 shift = _in_ball(attack @ pair, radius)
-                reached = _clean(pair, X[row] + shift, q, rho)
+                reached, off = _margin(pair, X[row], shift, q, rho)
             bounds[:, row] = np.minimum(bounds[:, row], lower)
-            if reached < upper[row]:
-                upper[row], delta[row] = reached, shift
-    decided = np.concatenate([bounds > target, np.ones((1, n), dtype=bool)])
-    return PatchCertificates(bounds[-1], dict(zip(methods, bounds)),
-                             np.array([*methods, "none"])[decided.argmax(axis=0)], upper, delta)
+            if reached + off < upper[row]:
+                upper[row], delta[row] = reached + off, shift
+    decided = np.concatenate([bounds > effort.target, np.ones((1, n), dtype=bool)])
+    return PatchCertificates(bounds[-1] * unit, dict(zip(methods, bounds * unit)),
+                             np.array([*methods, "none"])[decided.argmax(axis=0)], upper * unit,
+                             delta * length)
 
 
 def certified_radius(network: SmoothedReLUCNN, batch: Batch,
@@ -264,21 +274,52 @@ BOUNDS: Mapping[str, Callable[[PatchProblem, Boxes, _Attacked, _Effort], None]] 
 PATCH_METHODS = tuple(BOUNDS)
 
 
-def _rounding(pair: np.ndarray, X: np.ndarray) -> float:
-    """Twice the rounding of all ``<w_k, X[p]>`` and of the sum over patches."""
-    sizes = np.linalg.norm(X, axis=1).sum() * np.linalg.norm(pair, axis=1).sum()
-    return 2.0 * (X.shape[0] + X.shape[1]) * np.finfo(float).eps * float(sizes)
+def _units(W: np.ndarray, X: np.ndarray, radius: float) -> tuple[float, float]:
+    """Powers of two to divide weights and inputs by."""
+    largest, longest = (float(np.abs(array).max(initial=0.0)) for array in (W, X))
+    for name, scale in (("weights", largest), ("X", longest), ("radius", radius)):
+        require_scale(name, scale)
+    return power_of_two(largest), power_of_two(radius or longest)
+
+
+def _rounding(problem: PatchProblem, X: np.ndarray) -> float:
+    """What the rounding of all ``<w_k, X[p]>``, and of sums over patches, can do to a margin.
+
+    Over ALL neurons and patches; X is (P, d). The activation is 1-Lipschitz, so errors add up.
+    """
+    norms = np.linalg.norm(problem.W, axis=1) + NO_SQUARE
+    sizes = (_lengths(X).sum() * norms.sum() * 2.0 + len(X) * problem.reach.sum() * 2.0)
+    return problem.grain * float(sizes) + X.size * len(norms) * UNDERFLOW
+
+
+def _lengths(X: np.ndarray) -> np.ndarray:
+    """``||X[p]||`` of patches far from their ball's size too, shape (P,)."""
+    return L2Ball(0.0).norm(X) + NO_SQUARE
 
 
 def _in_ball(D: np.ndarray, radius: float) -> np.ndarray:
-    norms = np.linalg.norm(D, axis=1, keepdims=True)
-    return D * np.minimum(1.0, radius / np.maximum(norms, np.finfo(float).tiny))
+    """Move perturbations (P, d) into the ball in real arithmetic, by a few roundings."""
+    norms = L2Ball(radius).norm(D) * (1.0 + grain(D.shape[1]))
+    outside = norms > radius
+    shrink = np.ones_like(norms)
+    shrink[outside] = radius / norms[outside] * (1.0 - 4.0 * EPS)
+    return D * shrink[:, None]
 
 
-def _clean(pair: np.ndarray, X: np.ndarray, q: float, rho: float) -> float:
-    """``F_y - F_j`` at X (P, d)."""
-    A, m = smoothed_relu(X @ pair.T, q, rho), len(pair) // 2
-    return float(A[:, :m].sum() - A[:, m:].sum())
+def _margin(pair: np.ndarray, X: np.ndarray, shift: np.ndarray, q: float,
+            rho: float) -> tuple[float, float]:
+    """``F_y - F_j`` at X + shift (P, d), and how far it may be off.
+
+    A neuron that is closed beyond doubt contributes exactly zero.
+    """
+    (r, d), m = pair.shape, len(pair) // 2
+    Z = X @ pair.T + shift @ pair.T
+    norms = np.linalg.norm(pair, axis=1) + NO_SQUARE
+    off = grain(d) * ((_lengths(X) + _lengths(shift))[:, None] * norms + np.abs(Z)) + d * UNDERFLOW
+    is_open = Z + off > 0.0
+    A = np.where(is_open, smoothed_relu(Z, q, rho), 0.0)
+    error = np.where(is_open, 2.0 * off + grain(r, len(X), math.ceil(q)) * np.abs(Z), 0.0)
+    return float(A[:, :m].sum() - A[:, m:].sum()), float(error.sum())
 
 
 def _require_ball(threat: Any) -> PatchL2Ball:

@@ -7,17 +7,16 @@ with the m neurons of the true class y (sign +1), then the m of the rival j (sig
 to rho and beyond (Li & Li, arXiv 2410.08503). Every patch has an l2 ball of its own.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.certificates.inputs import NO_SQUARE, grain
 from simulator.networks.smoothed_relu_cnn import smoothed_relu, smoothed_relu_slope
 
-__all__ = ["ACTIVATION", "COEFFICIENT", "CURVATURE", "GAP", "HIGH", "LOW", "ROUNDING", "SLOPE",
-           "Boxes", "PatchProblem"]
-
-ROUNDING = 1e-11  # taken off every bound, relative to the sizes of its terms
-WIDENING = 1e-12  # of every interval, relative: covers the rounding of its norm
+__all__ = ["ACTIVATION", "COEFFICIENT", "CURVATURE", "GAP", "HIGH", "LOW", "SLOPE", "Boxes",
+           "PatchProblem"]
 
 
 # Lines of the table of a box, as kernels see it: each neuron's activation at X[p] and the interval
@@ -143,15 +142,20 @@ class PatchProblem:
     @property
     def reach(self) -> np.ndarray:
         """Largest ``<w_k, delta>`` in the ball, shape (2 m,)."""
-        norms = np.sqrt(np.einsum("kj,kj->k", self.W, self.W))
-        return self.radius * norms * (1.0 + WIDENING)
+        norms = np.sqrt(np.einsum("kj,kj->k", self.W, self.W)) + NO_SQUARE
+        return self.radius * norms * (1.0 + self.grain)
+
+    @property
+    def grain(self) -> float:
+        """Rounding of a bound relative to the magnitudes of its terms."""
+        return grain(*self.W.shape, len(self.T), math.ceil(self.q))
 
     def interval_bounds(self) -> np.ndarray:
         """Bound every patch with each neuron at its own worst, shape (P,): the baseline."""
         T, reach, m = self.T, self.reach, self.m
         true = smoothed_relu(T[:, :m] - reach[:m], self.q, self.rho)
         rival = smoothed_relu(T[:, m:] + reach[m:], self.q, self.rho)
-        slack = ROUNDING * (np.abs(T) + reach).sum(axis=1)
+        slack = self.grain * (np.abs(T) + reach).sum(axis=1)
         return true.sum(axis=1) - rival.sum(axis=1) - slack
 
     def whole(self, coefficients: np.ndarray) -> Boxes:
