@@ -101,7 +101,27 @@ def automatic_gradients(name, tree):
     return imported(tree, "torch", "jax", "jaxlib")
 
 
-RULES = (packages, floors, papers, faces, plotting, automatic_gradients)
+CHECKER = "simulator/certificates/checker/"
+FOR_THE_CHECKER = ("simulator.certificates.checker", "simulator.certificates.proofs",
+                   "simulator.balls", "simulator.checks", "simulator.heartbeat")
+
+
+def independence(name, tree):
+    """The checker of certificates shares no code with the prover, nor with its solvers.
+
+    It knows the format of a proof and the foundation; the prover does not know it.
+    """
+    if name.startswith(CHECKER):
+        return [f"line {line}: imports {module}" for line, module in imports(tree)
+                if module.split(".")[0] in ("scipy", "numba") or module.startswith("simulator.")
+                and not any(f"{module}.".startswith(f"{known}.") for known in FOR_THE_CHECKER)]
+    return [f"line {line}: imports {module}" for line, module in imports(tree)
+            if name.startswith("simulator/certificates/")
+            and module.startswith("simulator.certificates.checker")]
+
+
+RULES = (packages, floors, papers, faces, plotting, automatic_gradients,
+         independence)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -138,6 +158,12 @@ def test_no_file_breaks_the_rule(rule):
     (automatic_gradients, "simulator/a.py", "import torch"),
     (automatic_gradients, "theory/a.py", "def f():\n    from jax import grad"),
     (automatic_gradients, "scripts/benchmark.py", "import jax.numpy as jnp"),
+    (independence, CHECKER + "a.py", "from simulator.certificates.relaxation import Relaxation"),
+    (independence, CHECKER + "a.py", "def f():\n    import simulator.certificates.margins"),
+    (independence, CHECKER + "a.py", "from simulator.networks.symmetric_relu import SymmetricReLU"),
+    (independence, CHECKER + "a.py", "from scipy.linalg import cho_factor"),
+    (independence, "simulator/certificates/linear.py",
+     "from simulator.certificates.checker.exact import Exact"),
 ], ids=lambda value: value.__name__ if callable(value) else None)
 def test_the_rule_sees_a_planted_offence(rule, name, source):
     assert len(rule(name, ast.parse(source))) == 1
@@ -156,6 +182,10 @@ def test_the_rule_sees_a_planted_offence(rule, name, source):
     (faces, "simulator/runs/environment.py", "from importlib.metadata import version"),
     (plotting, "theory/a.py", "from matplotlib.figure import Figure"),
     (automatic_gradients, "scripts/benchmarking/peers/pytorch.py", "def f():\n    import torch"),
+    (independence, CHECKER + "a.py", "from simulator.certificates.proofs import Proof"),
+    (independence, CHECKER + "a.py", "from simulator.certificates.checker.exact import Exact"),
+    (independence, "simulator/certificates/margins.py",
+     "from simulator.certificates.relaxation import Relaxation"),
 ], ids=lambda value: value.__name__ if callable(value) else None)
 def test_the_rule_lets_the_allowed_pass(rule, name, source):
     assert rule(name, ast.parse(source)) == []
@@ -229,6 +259,14 @@ def test_help_loads_no_heavy_package():
 def test_the_packages_themselves_import_nothing_heavy():
     assert loaded_by("import simulator, theory, simulator.networks, simulator.data, "
                      "simulator.experiments")[0] == []
+
+
+def test_the_checker_loads_no_prover_and_no_compiler():
+    seen, _ = loaded_by("import sys, simulator.certificates.checker.verdict\n"
+                        "own = {name for name in sys.modules if name.startswith("
+                        "'simulator.certificates.')}\n"
+                        "assert all('.checker' in name or '.proofs' in name for name in own)")
+    assert seen == []
 
 
 def test_a_heavy_import_would_be_seen():
