@@ -19,6 +19,8 @@ COMMANDS = {
     "simulate": "run clean then adversarial training and look at the network",
     "sweep": "many runs: a grid, in processes, pieces or on Dask, and one table",
     "verify": "confront the claims of the theory with runs; verdicts and a report",
+    "certify": "prove what holds around samples of a run, so that others can check it",
+    "check": "re-verify certificates from the weights alone",
     "plot": "redraw the figures of a run from its folder",
     "benchmark": "time our steps beside NumPy, PyTorch and JAX",
     "settings": "every setting of a run: type, meaning, value in each preset",

@@ -41,7 +41,7 @@ def _completion(arguments: argparse.Namespace) -> int:
                        "'feature-purification[completion]'") from None
     built = tree()
     for action in _actions(built):  # what can be completed besides words
-        if action.metavar == "DIR" or action.dest == "run":
+        if action.metavar in ("DIR", "RUN", "CERTIFICATES"):
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
         elif action.metavar == "FILE":
             action.complete = shtab.FILE  # type: ignore[attr-defined]

@@ -109,7 +109,7 @@ def check_counterexample(network: ExactNetwork, x: Any, y: float, ball: L2Ball |
     except (TypeError, ValueError) as flaw:
         return Checked(False, float("nan"), str(flaw))
     margin = network.margin(x, y, delta).fraction()
-    value = -float_below(-margin)
+    value = 0.0 - float_below(-margin)
     exact, r = Exact.of(delta), Exact.of(ball.radius)
     inside = ((exact * exact).sum() <= r * r if isinstance(ball, L2Ball)
               else abs(exact) <= r)
