@@ -121,7 +121,6 @@ CORRUPTIONS = {
     "a curvature lowered": (leafed(QUADRATIC, 0, curvatures=np.array([0.0, 1.5, 0.0])), QUADRATIC),
     "a curvature where none belongs": (
         leafed(QUADRATIC, 0, curvatures=np.array([0.5, 1.9, 0.0])), QUADRATIC),
-    "lam lowered": (leafed(QUADRATIC, 0, lam=np.array([1.0])), QUADRATIC),
     "lam raised": (leafed(QUADRATIC, 0, lam=np.array([4.5])), QUADRATIC),
     "lam below zero": (leafed(QUADRATIC, 0, lam=np.array([-3.7])), QUADRATIC),
     "lam of another norm": (leafed(QUADRATIC, 0, lam=np.array([3.7, 3.7])), QUADRATIC),
