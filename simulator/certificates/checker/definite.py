@@ -8,9 +8,10 @@ is the one thing that is computed in float64. With u = 2^-53, p neurons and d co
   exact but for what vanishes below 2^-1074, which TINY is there to cover.
 * ``A = W^T diag(mu) W`` in any order of summation has ``|fl(A) - A| <= gamma_{p+2} B`` entry by
   entry, ``B = |W|^T diag|mu| |W|`` and ``gamma_n = n u / (1 - n u)`` (Higham, Accuracy and
-  Stability of Numerical Algorithms, 3.5); fl(B) has the same relative error. Taking A from lam rounds once
-  more. So ``||fl(P) - P||_2 <= ||.||_F <= 2 (p + 4) u (||fl(B)||_F + ||lam||_2)`` as long as
-  (p + d) u < 10^-6: the factor 2 pays for 1 / (1 - n u) and for the rounding of this bound itself.
+  Stability of Numerical Algorithms, 3.5); fl(B) has the same relative error. Taking A from lam
+  rounds once more. So ``||fl(P) - P||_2 <= ||.||_F <= 2 (p + 4) u (||fl(B)||_F + ||lam||_2)`` as
+  long as (p + d) u < 10^-6: the factor 2 pays for 1 / (1 - n u) and for the rounding of this
+  bound itself.
 * L is a float64 Cholesky factor of ``G = fl(fl(P) + s I)``. However it was found, L L^T is positive
   semidefinite, and ``P + s I - L L^T`` is at most ``||fl(G - fl(L L^T))||_F`` in norm, plus
   ``2 (d + 4) u (||L||_F^2 + ||G||_F)`` for the product, the two sums and the norm (entry by entry
