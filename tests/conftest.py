@@ -67,3 +67,12 @@ if INTERPRETED:
 def rng():
     """A generator with a fixed seed, new for each test."""
     return np.random.default_rng(20200520)
+
+
+@pytest.fixture(scope="module")
+def brief_attacks():
+    """Runs of this process attack with a tenth of the steps, which are most of a small run."""
+    from small import shorten_attacks  # here: whoever only hands out tests needs no simulator
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_attacks(patch)
+        yield

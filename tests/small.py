@@ -1,13 +1,19 @@
 """A run small enough for a test, shared by the tests of configs, runs and commands."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from simulator.attacks.search import FeatureGreedy, RandomSearch
+from simulator.attacks.suites import standard_attacks, strong_attacks
 from simulator.experiments import preset
+from simulator.experiments.feature_purification import experiment
 from simulator.experiments.feature_purification.config import PurificationConfig
 
 SMALL = {"d": 20, "k": 2, "m": 40, "batch_size": 50, "clean_steps": 30, "adversarial_steps": 20,
          "test_samples": 60, "evaluation_chunk": 60, "bracket_samples": 0,
          "record_every": 10}
+FEW = {RandomSearch: {"trials": 4}, FeatureGreedy: {"features": 2, "candidates": 2}}
 CERTIFIED = {"bracket_samples": 10, "bracket_nodes": 3}
 
 
@@ -20,3 +26,18 @@ def small_flags(**changes: Any) -> list[str]:
     """The same settings as command-line flags."""
     settings = SMALL | changes
     return ["--preset", "smoke"] + [f"--set={key}={value}" for key, value in settings.items()]
+
+
+def brief(suite: Callable[..., Mapping[str, Any]]) -> Callable[..., Mapping[str, Any]]:
+    """The same attacks, with a tenth of their steps: for tests of all but their strength."""
+    def attacks(*arguments: Any, **options: Any) -> dict[str, Any]:
+        made = suite(*arguments, **options | {"steps": 3})
+        return {name: replace(attack, **FEW.get(type(attack), {})) for name, attack in made.items()}
+
+    return attacks
+
+
+def shorten_attacks(patch: Any) -> None:
+    """Let the evaluations of this process be brief; worker processes know nothing of it."""
+    for suite in (standard_attacks, strong_attacks):
+        patch.setattr(experiment, suite.__name__, brief(suite))

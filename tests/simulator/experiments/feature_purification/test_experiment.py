@@ -5,16 +5,11 @@ import time
 import numpy as np
 import pytest
 
-from simulator.attacks.adversary import Adversary
-from simulator.attacks.suites import strong_attacks
 from simulator.errors import Diverged, Stopped
-from simulator.experiments import preset
 from simulator.experiments import stored as load
-from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.experiments.feature_purification.run import simulate
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.robustness.bracket import bracket
 from simulator.runs import stages as engine
 from simulator.runs.folder import RunFolder
 
@@ -23,6 +18,8 @@ from small import CERTIFIED, small_config
 SUMMARY_KEYS = {"accuracy", "universal_accuracy", "attacked_accuracy", "mixture_ratio", "purity",
                 "coverage", "gate_rate", "r50"}
 
+pytestmark = pytest.mark.usefixtures("brief_attacks")
+
 
 def files_of(folder):
     return {name: (folder.path / name).read_bytes()
@@ -30,7 +27,7 @@ def files_of(folder):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(brief_attacks, tmp_path_factory):
     """One uninterrupted small run and its folder."""
     config = small_config(**CERTIFIED)
     folder = RunFolder.create(tmp_path_factory.mktemp("whole"), config)
@@ -101,18 +98,18 @@ def test_a_run_in_memory_equals_the_run_on_disk(finished):
         assert np.array_equal(stored.arrays[name], array), name
 
 
-@pytest.mark.parametrize("stop_at", [7, 30, 31, 44, 50])
-def test_a_resumed_run_ends_with_the_same_bytes(finished, tmp_path, stop_at):
+def test_a_run_resumed_again_and_again_ends_with_the_same_bytes(finished, tmp_path):
     config, whole, _ = finished
     folder = RunFolder.create(tmp_path, config)
+    for stop_at in (7, 30, 31, 44, 50):
+        def stop(step, total, what):
+            if step == stop_at:
+                raise Stopped
 
-    def stop(step, total, what):
-        if step == stop_at:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        simulate(config, folder, stop, checkpoint_every=9)
-    assert folder.status()["state"] in ("interrupted", "running")
+        with pytest.raises(Stopped):
+            simulate(config, RunFolder.create(tmp_path, config, resume=True), stop,
+                     checkpoint_every=9)
+        assert folder.status()["state"] in ("interrupted", "running")
     simulate(config, RunFolder.create(tmp_path, config, resume=True))
     assert folder.is_done()
     assert files_of(folder) == files_of(whole)
@@ -141,12 +138,13 @@ def test_a_run_that_was_killed_starts_from_its_last_checkpoint(finished, tmp_pat
     {"bias_schedule": "linear", "bias_scale": 1.5, "bias_growth": 0.3, "bias_max": 0.12},
     {"adversarial_steps": 0}], ids=str)
 def test_every_kind_of_run_resumes_to_the_same_bits(tmp_path, changes):
-    config = small_config(**changes)
+    steps = {"clean_steps": 12, "adversarial_steps": 8, "test_samples": 20, "record_every": 5}
+    config = small_config(**steps | changes)
     folder = RunFolder.create(tmp_path, config)
     whole = simulate(config)
 
     def stop(step, total, what):
-        if step == 23:
+        if step == 9:
             raise Stopped
 
     with pytest.raises(Stopped):
@@ -165,16 +163,19 @@ def restless(monkeypatch):
 
 
 class Asked:
-    """A progress callback that notes every question, and stops the run at one of them."""
+    """A progress callback that notes every question, and stops at one of those of a stage."""
 
-    def __init__(self, stop_at=None, error=Stopped):
-        self.names, self.moments, self.stop_at, self.error = [], [], stop_at, error
+    def __init__(self, stage=None, place=0, error=Stopped):
+        self.names, self.moments = [], []
+        self.stage, self.left, self.error = stage, place, error
 
     def __call__(self, step, total, what):
         self.names.append(what)
         self.moments.append(time.process_time())
-        if len(self.names) - 1 == self.stop_at:
-            raise self.error
+        if what == self.stage:
+            self.left -= 1
+            if self.left < 0:
+                raise self.error
 
 
 STAGES = ("clean", "adversarial", *(f"{phase}: {what}" for phase in ("clean", "adversarial")
@@ -197,17 +198,33 @@ def test_the_evaluation_is_counted_and_asks_at_least_every_two_seconds(questions
     assert np.diff(questions.moments).max() < 2.0  # of CPU: what a stop request waits at most
 
 
-@pytest.mark.parametrize("name, share", [
-    ("clean", 0.8), ("adversarial", 0.3), ("clean: attacks", 0.5), ("adversarial: curves", 0.7),
-    ("clean: r50", 0.6), ("clean: masking", 0.5), ("clean: bracket", 0.2),
-    ("adversarial: bracket", 0.5), ("adversarial: bracket", 0.9), ("adversarial: interval", 0.8)])
+SHARES = (("clean", 0.8), ("adversarial", 0.3), ("clean: attacks", 0.5), ("clean: r50", 0.6),
+          ("clean: masking", 0.5), ("clean: bracket", 0.2), ("adversarial: curves", 0.7),
+          ("adversarial: bracket", 0.5), ("adversarial: interval", 0.8))
+
+
+def test_a_run_stopped_at_any_heartbeat_resumes_to_the_same_bytes(finished, questions, restless,
+                                                                  tmp_path):
+    """One run, stopped inside one stage after the other."""
+    config, whole, _ = finished
+    folder = RunFolder.create(tmp_path, config)
+    for name, share in SHARES:
+        place = int(share * questions.names.count(name))
+        with pytest.raises(Stopped):
+            simulate(config, RunFolder.create(tmp_path, config, resume=True), Asked(name, place))
+        assert folder.status()["state"] == "interrupted"
+    simulate(config, RunFolder.create(tmp_path, config, resume=True))
+    assert folder.is_done() and files_of(folder) == files_of(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, share", [*SHARES, ("adversarial: bracket", 0.9)])
 def test_a_stop_at_any_heartbeat_resumes_to_the_same_bytes(finished, questions, restless, tmp_path,
                                                            name, share):
     config, whole, _ = finished
-    places = [place for place, what in enumerate(questions.names) if what == name]
     folder = RunFolder.create(tmp_path, config)
     with pytest.raises(Stopped):
-        simulate(config, folder, Asked(places[int(share * len(places))]))
+        simulate(config, folder, Asked(name, int(share * questions.names.count(name))))
     assert folder.status()["state"] == "interrupted"
     simulate(config, RunFolder.create(tmp_path, config, resume=True))
     assert folder.is_done() and files_of(folder) == files_of(whole)
@@ -219,15 +236,14 @@ def test_a_kill_inside_the_evaluation_repeats_little_of_it(finished, questions, 
     """With a checkpoint at every tick: what was done before the kill is not done again."""
     monkeypatch.setattr(engine, "KEPT", 0.0)
     config, whole, _ = finished
-    places = [place for place, what in enumerate(questions.names) if what == name]
-    late = places[int(0.9 * len(places))]
+    whole_stage = questions.names.count(name)
     folder = RunFolder.create(tmp_path, config)
     with pytest.raises(MemoryError):
-        simulate(config, folder, Asked(late, MemoryError))
+        simulate(config, folder, Asked(name, int(0.98 * whole_stage), MemoryError))
     rest = Asked()
     simulate(config, folder, rest)
-    assert rest.names.count(name) < 0.6 * len(places)
-    assert len(rest.names) < len(questions.names) - places[0]
+    assert rest.names.count(name) < 0.6 * whole_stage
+    assert len(rest.names) < len(questions.names) - questions.names.index(name)
     assert files_of(folder) == files_of(whole)
 
 
@@ -270,70 +286,3 @@ def test_the_seed_changes_everything_random():
 def test_test_samples_are_never_training_samples():
     simulation = PurificationExperiment(small_config())
     assert not np.isin(simulation.test_set.X, simulation.batches.batch(0).X).any()
-
-
-@pytest.mark.slow
-def test_training_in_a_random_dictionary_gives_the_statistics_of_the_identity():
-    """The run is rotation-equivariant in law: accuracies of the two agree up to sampling."""
-    plain = simulate(small_config(clean_steps=150, adversarial_steps=0, test_samples=400))
-    turned = simulate(small_config(clean_steps=150, adversarial_steps=0, test_samples=400,
-                                   dictionary="random"))
-    # two independent samples of 400: five standard errors of a difference near p = 1/2
-    assert abs(plain.summary["clean"]["accuracy"]
-               - turned.summary["clean"]["accuracy"]) < 5 * np.sqrt(2 * 0.25 / 400)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
-def test_desk_shows_the_phenomenon(seed):
-    """The figures the README states, with room for the seed."""
-    summary = simulate(PurificationConfig.from_settings(preset("desk") | {"seed": seed})).summary
-    clean, robust = summary["clean"], summary["adversarial"]
-    assert clean["accuracy"] >= 0.99
-    assert clean["universal_accuracy"] <= 0.35
-    assert robust["universal_accuracy"] >= 0.97
-    assert clean["mixture_ratio"] >= 5 * robust["mixture_ratio"]
-    assert robust["r50"] >= 2 * clean["r50"]
-
-
-@pytest.mark.slow
-def test_lottery_mixtures_have_the_size_of_the_sparsity():
-    """Mixture ratio within a factor 1.5 of p after clean training, at least 5x less after."""
-    summary = simulate(PurificationConfig.from_settings(preset("lottery"))).summary
-    clean, robust = summary["clean"], summary["adversarial"]
-    assert 1 / 1.5 <= clean["mixture_ratio"] / summary["p"] <= 1.5
-    assert clean["coverage"] >= 0.99 and clean["purity"] >= 0.75
-    assert clean["mixture_ratio"] >= 5 * robust["mixture_ratio"]
-    assert min(clean["accuracy"], robust["accuracy"]) >= 0.99
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_lottery_is_certified_after_adversarial_training(seed):
-    """At (64, 4): at least 0.95 at 0.15 and 0.60 at 0.20, bracket closed to 0.15."""
-    config = PurificationConfig.from_settings(
-        preset("lottery") | {"d": 64, "k": 4, "seed": seed, "bracket_nodes": 100})
-    rows = {row["radius"]: row for row in simulate(config).summary["adversarial"]["bracket"]}
-    assert rows[0.15]["certified"] >= 0.95
-    assert rows[0.20]["certified"] >= 0.60
-    assert rows[0.20]["attacked"] - rows[0.20]["certified"] <= 0.15
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(5))
-def test_one_radius_breaks_the_clean_network_and_is_certified_for_the_robust_one(seed):
-    """``desk`` at radius 0.14, with the bracket of the clean network closed below its r50."""
-    simulation = PurificationConfig.from_settings(preset("desk") | {"seed": seed}).experiment()
-    result = simulate(simulation.config)
-    few = simulation.test_set[:200]
-    adversary = Adversary(simulation.ball, simulation.attacks, seed=seed,
-                          strong=strong_attacks(simulation.data.dense_direction))
-    found = {}
-    for phase in ("clean", "adversarial"):
-        network = simulation.network(result.arrays[f"weights_{phase}"],
-                                     float(result.arrays["bias"]))
-        found[phase] = bracket(network, few, adversary, radii=[0.05, 0.08, 0.10, 0.12, 0.14])
-    assert found["adversarial"][-1].certified >= 0.9
-    assert found["clean"][-1].attacked <= 0.5
-    for below in found["clean"][:-1]:
-        assert below.width <= 0.02

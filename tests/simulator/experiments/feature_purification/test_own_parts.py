@@ -15,6 +15,9 @@ from simulator.networks.symmetric_relu import SymmetricReLU
 from small import CERTIFIED, small_config
 
 
+pytestmark = pytest.mark.usefixtures("brief_attacks")
+
+
 class Plain:
     """Data that says nothing about features."""
 
