@@ -1,6 +1,7 @@
 """The syntax trees of the code, and what the rules of the house ask of them."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,14 +17,17 @@ def parsed(*folders):
 TREES = parsed(*PACKAGES)
 
 
+@cache
 def imports(tree):
     """(line, dotted name) of every import in a file, also inside functions."""
+    found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: imports are absolute here"
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+            found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
+    return found
 
 
 def imported(tree, *packages):
@@ -32,6 +36,7 @@ def imported(tree, *packages):
             if name.split(".")[0] in packages]
 
 
+@cache
 def without_typing(tree):
     """The same file without its ``if TYPE_CHECKING`` blocks, which import nothing."""
     class Typed(ast.NodeTransformer):

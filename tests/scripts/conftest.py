@@ -7,14 +7,16 @@ import pytest
 
 from scripts import simulate
 
-from small import CERTIFIED, small_flags
+from small import CERTIFIED, shorten_attacks, small_flags
 
 
 @pytest.fixture(scope="package")
 def finished(tmp_path_factory):
     """A folder that holds one finished run, certified, with figures; not to be changed."""
     root = tmp_path_factory.mktemp("finished")
-    assert simulate.main([*small_flags(**CERTIFIED), "--out", str(root)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_attacks(patch)
+        assert simulate.main([*small_flags(**CERTIFIED), "--out", str(root)]) == 0
     return root
 
 

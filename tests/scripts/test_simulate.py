@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -16,6 +17,9 @@ from small import CERTIFIED, small_config, small_flags
 RUN = small_flags(**CERTIFIED)
 FIGURES = {f"{name}.{kind}" for name in ("accuracy", "coefficients", "history", "perturbation")
            for kind in ("pdf", "png")}
+FAST = {"clean_steps": 3, "adversarial_steps": 2, "test_samples": 5}
+
+pytestmark = pytest.mark.usefixtures("brief_attacks")
 
 
 def the(root):
@@ -55,7 +59,8 @@ def test_the_numbers_are_shown_in_words_and_fit_a_terminal(runs, capsys):
 @pytest.mark.parametrize("changes, words", [({}, "bracket_samples is 0"), (
     {"smoothing": 0.1, **CERTIFIED}, "a smoothed network has no certificate")])
 def test_the_table_says_why_nothing_is_certified(tmp_path, capsys, changes, words):
-    assert simulate.main([*small_flags(**changes), "--out", str(tmp_path), "--no-figures"]) == 0
+    flags = [*small_flags(**FAST | changes), "--out", str(tmp_path), "--no-figures"]
+    assert simulate.main(flags) == 0
     assert f"nothing certified: {words}" in capsys.readouterr().out
     assert not (the(tmp_path) / "figures").exists()
 
@@ -232,7 +237,7 @@ def test_a_run_that_was_interrupted_needs_resume(runs, unfinished, capsys):
 
 
 def test_resume_starts_where_nothing_is(tmp_path, capsys):
-    flags = [*small_flags(clean_steps=3, adversarial_steps=2, test_samples=5), "--no-figures"]
+    flags = [*small_flags(**FAST), "--no-figures"]
     assert simulate.main([*flags, "--out", str(tmp_path / "new"), "--resume"]) == 0
     assert "clean accuracy" in capsys.readouterr().out
 
@@ -278,8 +283,7 @@ def test_a_run_whose_files_were_changed_is_refused_by_name(runs, folder, capsys,
 
 
 def fresh(out, *flags):
-    return simulate.main([*small_flags(clean_steps=3, adversarial_steps=2, test_samples=5),
-                          "--out", str(out), *flags])
+    return simulate.main([*small_flags(**FAST), "--out", str(out), *flags])
 
 
 def test_no_trouble_with_figures_changes_the_exit_code(tmp_path, monkeypatch, capsys):
@@ -340,7 +344,7 @@ def test_an_interrupt_while_figures_are_drawn_says_that_the_run_is_complete(
 def test_every_kind_of_run_can_be_drawn(changes):
     """As figures, not as files: those of one run are looked at above."""
     import theory
-    drawn = theory.figures(run_in_memory(small_config(**changes)))
+    drawn = theory.figures(run_in_memory(small_config(**FAST | changes)))
     assert {f"{name}.{kind}" for name in drawn for kind in ("pdf", "png")} == FIGURES
     for figure in drawn.values():
         figure.draw_without_rendering()  # ticks and texts are made here, or fail here
@@ -360,6 +364,7 @@ def test_an_interrupt_leaves_a_run_that_resumes(tmp_path, number):
     process = start(*small_flags(clean_steps=20000), "--out", str(tmp_path), "--no-figures")
     while not list(tmp_path.glob("*/checkpoint.npz")):
         assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
     process.send_signal(number)
     error = process.communicate()[1]
     assert process.returncode == 130
@@ -369,8 +374,7 @@ def test_an_interrupt_leaves_a_run_that_resumes(tmp_path, number):
 
 
 def test_the_backend_of_a_notebook_does_not_matter(tmp_path):
-    process = start(*small_flags(clean_steps=3, adversarial_steps=2, test_samples=5),
-                    "--out", str(tmp_path), MPLBACKEND="module://no_such_backend")
+    process = start(*small_flags(**FAST), "--out", str(tmp_path), MPLBACKEND="module://no_such_backend")
     out, error = process.communicate()
     assert process.returncode == 0 and "clean accuracy" in out
     assert "no figures" not in error

@@ -14,7 +14,6 @@ from simulator.networks.symmetric_relu import SymmetricReLU
 
 from small import CERTIFIED, small_config
 
-
 pytestmark = pytest.mark.usefixtures("brief_attacks")
 
 
