@@ -22,6 +22,8 @@ COMMANDS = {
     "certify": "prove what holds around samples of a run, so that others can check it",
     "check": "re-verify certificates from the weights alone",
     "plot": "redraw the figures of a run from its folder",
+    "export": "the networks and samples of a run for other verifiers: ONNX, VNN-LIB",
+    "bracket": "certified and attacked accuracy of a network that was trained elsewhere",
     "benchmark": "time our steps beside NumPy, PyTorch and JAX",
     "settings": "every setting of a run: type, meaning, value in each preset",
     "info": "version, processor, BLAS, threads and caches",

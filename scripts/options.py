@@ -12,9 +12,10 @@ from simulator.experiments import PAPERS, Paper, paper, preset, preset_names
 if TYPE_CHECKING:
     from simulator.runs.config import Config
 
-__all__ = ["Parser", "add_config_options", "add_format_option", "add_out_option",
-           "add_paper_option", "add_workers_option", "flat", "given_paper", "merged", "plain",
-           "read_file", "require_memory", "require_word", "settings_of"]
+__all__ = ["Parser", "add_config_options", "add_force_option", "add_format_option",
+           "add_out_option", "add_paper_option", "add_workers_option", "chosen_radii", "flat",
+           "given_paper", "merged", "plain", "read_file", "require_free", "require_memory",
+           "require_word", "settings_of"]
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -98,6 +99,26 @@ def add_format_option(parser: argparse.ArgumentParser, content: str) -> None:
     """Add ``--format``; ``content`` is what json prints."""
     parser.add_argument("--format", choices=("text", "json"), default="text",
                         help=f"json prints {content} alone on stdout")
+
+
+def add_force_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--force``; see :func:`require_free`."""
+    parser.add_argument("--force", action="store_true", help="write over files that are there")
+
+
+def require_free(paths: Iterable[Path], force: bool) -> None:
+    """Raise ValueError where a file is there that would be written over, unless it may be."""
+    taken = next((path for path in paths if not force and path.exists()), None)
+    if taken is not None:
+        raise ValueError(f"{taken}: expected a new file, got one that is there: choose another "
+                         "--out, or add --force to write over it")
+
+
+def chosen_radii(given: Iterable[float]) -> list[float]:
+    """Return the radii of ``--radius`` in ascending order, each once, or raise ValueError."""
+    from simulator.checks import require_radii, require_real
+    return require_radii("--radius", sorted({require_real("--radius", radius, low=0.0)
+                                             for radius in given}))
 
 
 def add_workers_option(parser: argparse.ArgumentParser) -> None:

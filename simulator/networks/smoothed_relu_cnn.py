@@ -20,6 +20,7 @@ weights do nothing. :meth:`SmoothedReLUCNN.in_span` gives the same network in co
 span, where a pass costs n P (K m)^2 instead of n P d K m.
 """
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from numpy.typing import DTypeLike
 
 from simulator.checks import require_array, require_int, require_real
 from simulator.jit import kernel
+from simulator.networks.onnx import PatchWeights, patch_model, read_patches
 from simulator.randomness import Rng, require_generator
 
 __all__ = ["SmoothedReLUCNN", "Span", "require_classes", "smoothed_relu", "smoothed_relu_slope"]
@@ -84,6 +86,48 @@ class SmoothedReLUCNN:
         require_real("scale", scale, low=0.0)
         normals = require_generator("rng", rng).standard_normal((classes, m, d))
         return cls((scale * normals).astype(dtype), q, rho)
+
+    @classmethod
+    def from_onnx(cls, path: Path | str) -> "SmoothedReLUCNN":
+        """Read a network that :meth:`to_onnx` wrote.
+
+        Parameters
+        ----------
+        path : path
+
+        Raises
+        ------
+        ValueError
+            Another network, or not an ONNX file that can be read.
+        ImportError
+            The package onnx is not installed: it comes with the extra "export".
+        """
+        return cls(*read_patches(path))
+
+    def to_onnx(self, path: Path | str, patches: int, dtype: str = "float32") -> None:
+        """Write the network as ONNX; the activation is made of Clip, Pow and Relu.
+
+        Parameters
+        ----------
+        path : path
+            A file that is there is replaced.
+        patches : int
+            P, the patches of an input: a file has it fixed.
+        dtype : "float32" or "float64"
+            Of its numbers. float32 is read by most tools and rounds; float64 is exact.
+
+        Raises
+        ------
+        ValueError
+            Numbers that the type does not hold.
+        ImportError
+            The package onnx is not installed: it comes with the extra "export".
+        """
+        Path(path).write_bytes(self.onnx_content(patches, dtype))
+
+    def onnx_content(self, patches: int, dtype: str = "float32") -> bytes:
+        """Return what :meth:`to_onnx` writes."""
+        return patch_model(PatchWeights(self.weights, self.q, self.rho), patches, dtype)
 
     def __repr__(self) -> str:
         K, m, d = self.weights.shape

@@ -21,6 +21,7 @@ plain network's forward pass, input gradient and training step go through
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from numpy.typing import DTypeLike
 
 from simulator.checks import require_array, require_int, require_labels, require_real
 from simulator.jit import kernel
+from simulator.networks.onnx import read_symmetric, symmetric_model
 from simulator.networks.sparse_passes import SparsePasses
 from simulator.protocols import Passes
 from simulator.randomness import Rng, require_generator
@@ -101,6 +103,50 @@ class SymmetricReLU:
         require_real("scale", scale, low=0.0)
         normals = require_generator("rng", rng).standard_normal((m, d))
         return cls((scale * normals).astype(dtype), bias, smoothing, sampled_smoothing)
+
+    @classmethod
+    def from_onnx(cls, path: Path | str) -> "SymmetricReLU":
+        """Read a network from an ONNX file, of :meth:`to_onnx` or of another tool.
+
+        Parameters
+        ----------
+        path : path
+            Two affine layers with a ReLU between them. The hidden units come in pairs (w, -b) and
+            (-w, -b) with output weights 1 and -1, in any order; b >= 0 is shared by all, and the
+            one output has no bias.
+
+        Raises
+        ------
+        ValueError
+            Not such a network, or not an ONNX file that can be read.
+        ImportError
+            The package onnx is not installed: it comes with the extra "export".
+        """
+        return cls(*read_symmetric(path))
+
+    def to_onnx(self, path: Path | str, dtype: str = "float32") -> None:
+        """Write the network as ONNX: Gemm, Relu, Gemm with 2 m units.
+
+        Parameters
+        ----------
+        path : path
+            A file that is there is replaced.
+        dtype : "float32" or "float64"
+            Of its numbers. float32 is read by most tools and rounds; float64 is exact.
+
+        Raises
+        ------
+        ValueError
+            A smoothed network (it has no such form), or numbers that the type does not hold.
+        ImportError
+            The package onnx is not installed: it comes with the extra "export".
+        """
+        Path(path).write_bytes(self.onnx_content(dtype))
+
+    def onnx_content(self, dtype: str = "float32") -> bytes:
+        """Return what :meth:`to_onnx` writes."""
+        plain = require_symmetric("network", self, "its smoothed gates are no ReLU", plain=True)
+        return symmetric_model(plain.weights, plain.bias, dtype)
 
     def __repr__(self) -> str:
         m, d = self.weights.shape

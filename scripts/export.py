@@ -1,0 +1,193 @@
+"""``purify export``: the networks and samples of a run for other verifiers, as ONNX and VNN-LIB.
+
+One folder gets <network>.onnx for each network; inputs.npz with the first test samples (X, y),
+radii and norm; and, where the question is about boxes, a property for each sample and radius in
+vnnlib/ with instances.csv, the list of network, property and seconds that VNN-COMP uses.
+
+VNN-LIB has boxes only: for a run in l2 the properties are left out, unless --norm linf asks for
+boxes of a given --radius. Networks are rounded to float32, which most tools need; --dtype float64
+is exact. ONNX comes with pip install 'feature-purification[export]'.
+"""
+
+import argparse
+import io
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from scripts.command import OK, guarded, ready, show
+from scripts.options import Parser, add_force_option, chosen_radii, require_free
+from simulator.names import require_known
+
+if TYPE_CHECKING:
+    from simulator.protocols import Batch
+    from simulator.runs.run import Run
+
+__all__ = ["main", "parser"]
+
+LOG = logging.getLogger("purify")
+FORMATS = ("onnx", "vnnlib", "npz")
+SAMPLES = 20  # of a run that has certified none
+
+Files = dict[str, Callable[[], bytes]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the files; return 0, or 2 where there is no run that can be exported."""
+    return guarded("purify export", lambda: _export(parser().parse_args(argv)), own=argv is None)
+
+
+def parser() -> Parser:
+    """Return the parser of the command."""
+    built = Parser(prog="purify export", description=__doc__)
+    built.add_argument("run", metavar="RUN", type=Path,
+                       help="run folder, as printed by purify simulate")
+    built.add_argument("--format", metavar="NAMES", default="onnx,vnnlib",
+                       help="of onnx, vnnlib and npz (weights as arrays), with commas between "
+                       "(default: onnx,vnnlib)")
+    built.add_argument("--out", metavar="DIR", type=Path,
+                       help="folder for the files (default: export in the run folder)")
+    built.add_argument("--phase", metavar="NAME", nargs="+",
+                       help="networks, such as clean and adversarial (default: all)")
+    built.add_argument("--radius", metavar="R", type=float, nargs="+",
+                       help="radii (default: that of the run's own adversarial training)")
+    built.add_argument("--norm", choices=("l2", "linf"),
+                       help="of the question (default: the run's); linf writes boxes")
+    built.add_argument("--samples", metavar="N", type=int,
+                       help="the first N test samples (default: those that the run certified, or "
+                       f"{SAMPLES})")
+    built.add_argument("--dtype", choices=("float32", "float64"), default="float32",
+                       help="of the networks (default: float32)")
+    built.add_argument("--vnnlib-version", choices=("1.0", "2.0"), default="1.0",
+                       help="1.0 is what most verifiers read (default: 1.0)")
+    built.add_argument("--timeout", metavar="SECONDS", type=int, default=60,
+                       help="of each line of instances.csv (default: 60)")
+    add_force_option(built)
+    return built
+
+
+class _Task(NamedTuple):
+    """What is exported: networks by name, samples, radii, and the norm of the question."""
+
+    networks: dict[str, Any]
+    patches: int
+    batch: "Batch"
+    radii: list[float]
+    norm: str
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    formats = [require_known("--format", name.strip(), FORMATS)
+               for name in arguments.format.split(",")]
+    ready()
+    from simulator.checks import require_int
+    from simulator.experiments import stored
+    from simulator.runs.files import write_atomic
+    require_int("--timeout", arguments.timeout, low=1)
+    task = _task(arguments, stored(arguments.run))
+    files = _files(task, formats, arguments)
+    folder: Path = arguments.out or arguments.run / "export"
+    require_free([folder / name for name in files], arguments.force)
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / name, content())
+    properties = sum(name.startswith("vnnlib/") for name in files)
+    show("\n".join([*(str(folder / name) for name in files if not name.startswith("vnnlib/")),
+                    *([f"{folder / 'vnnlib'}: {properties} properties"] if properties else [])]))
+    if "vnnlib" in formats and task.norm != "linf":
+        LOG.info("no properties: VNN-LIB has boxes only and this question is about %s balls, which "
+                 "inputs.npz holds; --norm linf --radius R writes boxes", task.norm)
+    return OK
+
+
+def _task(arguments: argparse.Namespace, run: "Run") -> _Task:
+    """Return what was asked for, or raise in one line."""
+    from simulator.checks import require_int
+    from simulator.errors import RunError
+    from simulator.experiments import PAPERS
+    from simulator.experiments.feature_purification.experiment import PHASES
+    from simulator.experiments.structured_features.config import TRAININGS
+    config, patches = run.config, 0
+    if config.MODEL == "purification":
+        names, own, radius = list(PHASES), config.norm, config.tau
+        certified = config.bracket_samples
+    elif config.MODEL == "patches" and not config.races:
+        names, own, radius = list(TRAININGS), "l2", config.epsilon
+        certified, patches = config.certified_samples, config.patches
+    else:
+        paper = next(entry.name for entry in PAPERS if entry.model == config.MODEL)
+        raise RunError(f"{arguments.run}: expected a run of feature_purification or one of "
+                       f"structured_features without races, got one of {paper}: only their "
+                       "networks have a form that other tools read")
+    arrays = run.arrays
+    names = [name for name in names if f"weights_{name}" in arrays]
+    chosen = [require_known("--phase", name, names) for name in arguments.phase or names]
+    norm = arguments.norm or own
+    if norm != own and arguments.radius is None:
+        raise ValueError(f"--radius: expected one beside --norm {norm}, got none: the run's own, "
+                         f"{radius:g}, is one of {own}")
+    test = run.test_set
+    samples = min(certified or SAMPLES, len(test.y))
+    if arguments.samples is not None:
+        samples = require_int("--samples", arguments.samples, low=1, high=len(test.y),
+                              why=f"the run has {len(test.y)} test samples")
+    return _Task({name: run.experiment.network_of(name, arrays) for name in chosen}, patches,
+                 test[:samples], chosen_radii(arguments.radius or [radius]), norm)
+
+
+def _files(task: _Task, formats: Sequence[str], arguments: argparse.Namespace) -> Files:
+    """Return the content of every file, by name; the list of instances comes last."""
+    sizes = (task.patches,) if task.patches else ()
+    files: Files = {}
+    for name, network in task.networks.items():
+        if "onnx" in formats:
+            files[f"{name}.onnx"] = partial(network.onnx_content, *sizes, dtype=arguments.dtype)
+        if "npz" in formats:
+            files[f"{name}.npz"] = partial(_npz, _arrays(network))
+    norm = f"{task.norm} of each patch" if task.patches and task.norm == "l2" else task.norm
+    files["inputs.npz"] = partial(_npz, {"X": task.batch.X, "y": task.batch.y,
+                                         "radii": task.radii, "norm": norm})
+    if "vnnlib" in formats and task.norm == "linf":
+        properties = _properties(task, arguments)
+        files |= properties
+        lines = [f"{network}.onnx,{name},{arguments.timeout}\n" for network in task.networks
+                 for name in properties]
+        files["instances.csv"] = "".join(lines).encode
+    return files
+
+
+def _properties(task: _Task, arguments: argparse.Namespace) -> Files:
+    """Return a property for each sample and radius; it is about any of the networks."""
+    from simulator.networks.vnnlib import box_property
+    classes = next(iter(task.networks.values())).classes if task.patches else 0
+
+    def content(sample: int, radius: float) -> bytes:
+        label = int(task.batch.y[sample])
+        return box_property(
+            task.batch.X[sample], radius, label, classes=classes, dtype=arguments.dtype,
+            version=arguments.vnnlib_version,
+            about=f"{arguments.run.name}, sample {sample}, label {label}, l_inf radius {radius!r}"
+        ).encode()
+
+    return {f"vnnlib/sample_{sample}_radius_{radius!r}.vnnlib": partial(content, sample, radius)
+            for radius in task.radii for sample in range(len(task.batch.y))}
+
+
+def _arrays(network: Any) -> dict[str, Any]:
+    """What a network is made of."""
+    return {name: getattr(network, name) for name in ("weights", "bias", "q", "rho")
+            if hasattr(network, name)}
+
+
+def _npz(arrays: dict[str, Any]) -> bytes:
+    import numpy as np
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
