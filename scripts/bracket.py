@@ -6,7 +6,8 @@ of such a network; INPUTS an npz file with X (n, d) and labels y (n,), -1 or +1.
 
 For each radius the share of samples that provably no perturbation breaks, the share that no attack
 broke, and limits that hold the robust accuracy of the population with 95 % confidence. --out keeps
-the verdict of every sample.
+the verdict of every sample, with what its worst margin is known to be between, and --deltas the
+worst perturbations.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def parser() -> Parser:
     built.add_argument("inputs", metavar="INPUTS", type=Path, help="npz file with X and y")
     built.add_argument("--norm", choices=("l2", "linf"), default="l2",
                        help="of the perturbations (default: l2)")
-    built.add_argument("--radius", metavar="R", type=float, nargs="+", required=True,
+    built.add_argument("--radius", metavar="R", type=float, nargs="+", action="extend", required=True,
                        help="their radii")
     built.add_argument("--boxes", metavar="N", type=int, default=200,
                        help="of branch and bound, for each sample and radius that nothing else "
@@ -56,7 +57,10 @@ def parser() -> Parser:
                        help="of what is printed; csv has a line for each sample and radius, json "
                        "both (default: table)")
     built.add_argument("--out", metavar="FILE", type=Path,
-                       help="file for the verdict of each sample at each radius, as CSV")
+                       help="CSV file for the verdict of each sample at each radius")
+    built.add_argument("--deltas", metavar="FILE", type=Path,
+                       help="npz file for the worst perturbation known of each: radii (r,), delta "
+                       "(r, n, d)")
     add_force_option(built)
     return built
 
@@ -65,11 +69,10 @@ def _bracket(arguments: argparse.Namespace) -> int:
     radii = chosen_radii(arguments.radius)
     ready()
     from simulator.robustness.bracket import PASSES, bracket
-    from simulator.runs.files import table_bytes, write_atomic
+    from simulator.runs.files import npz_bytes, table_bytes, write_atomic
     network = read_network(arguments.weights)
     batch = read_samples(arguments.inputs, network)
-    if arguments.out is not None:
-        require_free([arguments.out], arguments.force)
+    require_free([path for path in (arguments.out, arguments.deltas) if path], arguments.force)
     n, right = len(batch.y), int((network.margins(batch.X, batch.y) > 0.0).sum())
     if 2 * right < n:
         LOG.warning("warning: %d of %d samples are right without any perturbation: have labels or "
@@ -81,6 +84,9 @@ def _bracket(arguments: argparse.Namespace) -> int:
     table = table_bytes(verdicts)
     if arguments.out is not None:
         write_atomic(arguments.out, table)
+    if arguments.deltas is not None:
+        write_atomic(arguments.deltas, npz_bytes({
+            "radii": radii, "delta": [each.delta for each in found]}))
     show(table.decode().rstrip("\n") if arguments.format == "csv"
          else _json(arguments, found, verdicts, right / n) if arguments.format == "json"
          else _text(arguments, network, found, right))
@@ -159,7 +165,9 @@ def _verdicts(found: "Sequence[Bracket]", batch: "Batch") -> list[dict[str, Any]
         for sample, decided in enumerate(at_radius.decided_by.tolist()):
             verdict, _, method = decided.partition(": ")
             rows.append({"radius": at_radius.radius, "sample": sample,
-                         "label": int(batch.y[sample]), "verdict": verdict, "method": method})
+                         "label": int(batch.y[sample]), "verdict": verdict, "method": method,
+                         "lower": float(at_radius.lower[sample]),
+                         "upper": float(at_radius.upper[sample])})
     return rows
 
 

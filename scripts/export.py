@@ -10,7 +10,6 @@ is exact. ONNX comes with pip install 'feature-purification[export]'.
 """
 
 import argparse
-import io
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -50,9 +49,9 @@ def parser() -> Parser:
                        "(default: onnx,vnnlib)")
     built.add_argument("--out", metavar="DIR", type=Path,
                        help="folder for the files (default: export in the run folder)")
-    built.add_argument("--phase", metavar="NAME", nargs="+",
+    built.add_argument("--phase", metavar="NAME", nargs="+", action="extend",
                        help="networks, such as clean and adversarial (default: all)")
-    built.add_argument("--radius", metavar="R", type=float, nargs="+",
+    built.add_argument("--radius", metavar="R", type=float, nargs="+", action="extend",
                        help="radii (default: that of the run's own adversarial training)")
     built.add_argument("--norm", choices=("l2", "linf"),
                        help="of the question (default: the run's); linf writes boxes")
@@ -140,16 +139,17 @@ def _task(arguments: argparse.Namespace, run: "Run") -> _Task:
 
 def _files(task: _Task, formats: Sequence[str], arguments: argparse.Namespace) -> Files:
     """Return the content of every file, by name; the list of instances comes last."""
+    from simulator.runs.files import npz_bytes
     sizes = (task.patches,) if task.patches else ()
     files: Files = {}
     for name, network in task.networks.items():
         if "onnx" in formats:
             files[f"{name}.onnx"] = partial(network.onnx_content, *sizes, dtype=arguments.dtype)
         if "npz" in formats:
-            files[f"{name}.npz"] = partial(_npz, _arrays(network))
+            files[f"{name}.npz"] = partial(npz_bytes, _arrays(network))
     norm = f"{task.norm} of each patch" if task.patches and task.norm == "l2" else task.norm
-    files["inputs.npz"] = partial(_npz, {"X": task.batch.X, "y": task.batch.y,
-                                         "radii": task.radii, "norm": norm})
+    files["inputs.npz"] = partial(npz_bytes, {"X": task.batch.X, "y": task.batch.y,
+                                              "radii": task.radii, "norm": norm})
     if "vnnlib" in formats and task.norm == "linf":
         properties = _properties(task, arguments)
         files |= properties
@@ -180,13 +180,6 @@ def _arrays(network: Any) -> dict[str, Any]:
     """What a network is made of."""
     return {name: getattr(network, name) for name in ("weights", "bias", "q", "rho")
             if hasattr(network, name)}
-
-
-def _npz(arrays: dict[str, Any]) -> bytes:
-    import numpy as np
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
 
 
 if __name__ == "__main__":

@@ -102,6 +102,8 @@ _WHERE = {name.split("=")[-1]: (f"simulator.{module}", name.split("=")[0])
 
 
 def __getattr__(name: str) -> Any:
+    if name == "contract":  # the checkers of classes of one's own: a module, not a name of it
+        return importlib.import_module("simulator.contract")
     if name not in _WHERE:
         from simulator.names import hint  # light, and rarely needed
         raise AttributeError(f"simulator has no {name}; {hint(name, _WHERE)}"

@@ -37,8 +37,9 @@ try:
 except ImportError:  # not a POSIX system: runs work, but are not protected from each other
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["PART", "json_text", "locked", "read_csv", "read_json", "read_npz", "read_settings",
-           "reading", "table_bytes", "text_of", "with_nan", "write_atomic", "write_json"]
+__all__ = ["PART", "json_text", "locked", "npz_bytes", "read_csv", "read_json", "read_npz",
+           "read_settings", "reading", "table_bytes", "text_of", "with_nan", "write_atomic",
+           "write_json"]
 
 LOG = logging.getLogger("purify")
 PART = ".part"  # ending of a file that is being written; a kill may leave one behind
@@ -270,6 +271,13 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 def _foreign(path: Path, error: Exception) -> str:
     return (f"{path}: expected an archive of arrays, got a damaged or foreign file "
             f"({type(error).__name__})")
+
+
+def npz_bytes(arrays: Mapping[str, Any]) -> bytes:
+    """Return arrays as the content of an npz file; equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def table_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:

@@ -18,7 +18,6 @@ works in a folder (:mod:`simulator.runs.files`). "done" is only believed if the 
 """
 
 import hashlib
-import io
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,8 +31,8 @@ from simulator import __version__
 from simulator.errors import Busy, Damaged, RunError, Unavailable
 from simulator.runs.config import Config, config_hash
 from simulator.runs.environment import changes, environment
-from simulator.runs.files import (PART, locked, read_csv, read_json, read_npz, reading, table_bytes,
-                                  write_atomic, write_json)
+from simulator.runs.files import (PART, locked, npz_bytes, read_csv, read_json, read_npz, reading,
+                                  table_bytes, write_atomic, write_json)
 
 __all__ = ["FORMAT", "RunFolder", "environment", "read_npz", "write_atomic"]
 
@@ -185,9 +184,7 @@ class RunFolder:
 
     def write_npz(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write arrays; equal arrays give equal bytes."""
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        write_atomic(self.path / name, buffer.getvalue())
+        write_atomic(self.path / name, npz_bytes(arrays))
 
     def read_npz(self, name: str) -> dict[str, np.ndarray]:
         """Read arrays; never unpickles."""

@@ -8,6 +8,7 @@ import ast
 import re
 import shlex
 
+import numpy as np
 import pytest
 
 from scripts.cli import main
@@ -46,6 +47,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "run.toml").write_text('preset = "smoke"\ntau = 0.2\n', encoding="utf-8")
     theorem = ROOT / "scripts" / "examples" / "own_theorem.py"
     (tmp_path / "own_theorem.py").write_bytes(theorem.read_bytes())
+    np.savez(tmp_path / "weights.npz", weights=np.eye(3), bias=0.1)
+    np.savez(tmp_path / "inputs.npz", X=0.5 * np.eye(3), y=np.ones(3))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
     return tmp_path

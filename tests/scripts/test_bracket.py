@@ -59,9 +59,9 @@ def test_the_verdict_of_each_sample_is_printed_and_kept(files, tmp_path, capsys,
     y[0] *= -1  # wrong as it is
     words = files({"weights": network.weights.astype(np.float32), "bias": np.array([0.4])},
                   {"X": X, "y": y})
-    out = tmp_path / "verdicts.csv"
-    assert bracket.main([*words, "--radius", "0.05", "0.4", "--format", "csv", "--out",
-                         str(out)]) == 0
+    out, deltas = tmp_path / "verdicts.csv", tmp_path / "deltas.npz"
+    assert bracket.main([*words, "--radius", "0.05", "0.4", "--format", "csv", "--out", str(out),
+                         "--deltas", str(deltas)]) == 0
     shown = capsys.readouterr().out
     assert shown == out.read_text()
     rows = rows_of(shown)
@@ -71,6 +71,13 @@ def test_the_verdict_of_each_sample_is_printed_and_kept(files, tmp_path, capsys,
     assert (rows[0]["verdict"], rows[0]["method"]) == ("broken", "clean")
     assert {row["verdict"] for row in rows} <= {"certified", "broken", "open"}
     assert any(row["verdict"] == "certified" for row in rows)
+    with np.load(deltas) as kept:
+        moved = network.margins(np.tile(X, (2, 1)) + kept["delta"].reshape(16, 5), np.tile(y, 2))
+    # the network is read in float32 and the worst perturbation known is one of float64
+    for row, reached in zip(rows, moved):
+        assert float(row["lower"]) <= reached + 1e-5
+        assert row["verdict"] != "broken" or reached <= 1e-5
+        assert row["verdict"] != "certified" or float(row["lower"]) > 0.0
     assert bracket.main([*words, "--radius", "0.05", "0.4"]) == 0
     table = capsys.readouterr().out
     safe = np.mean([row["verdict"] == "certified" for row in rows[:8]])
@@ -121,7 +128,7 @@ def test_ones_alone_are_labels(files):
     (GOOD, SAMPLES | {"X": np.ones((2, 3, 1))}, "X: expected shape (any, 3), got (2, 3, 1)"),
     (GOOD, SAMPLES | {"X": np.full((2, 3), -np.inf)}, "X: expected finite numbers, got 6 NaN"),
     (GOOD, {"X": np.ones((0, 3)), "y": np.ones(0)}, "X: expected at least one sample, got none"),
-    (GOOD, SAMPLES | {"y": np.array([0, 1])}, "expected labels -1 and +1, got 0 and 1: write 2 * y"),
+    (GOOD, SAMPLES | {"y": np.array([0, 1])}, "expected labels -1 and +1, got 0 and 1: write 2"),
     (GOOD, SAMPLES | {"y": np.array([False, True])}, "got 0 and 1: write 2 * y - 1"),
     (GOOD, SAMPLES | {"y": np.array([1, 2])}, "y: expected labels -1 and +1, got others"),
     (GOOD, SAMPLES | {"y": np.array([1.0, np.nan])}, "y: expected labels -1 and +1, got others"),
@@ -132,7 +139,8 @@ def test_what_does_not_fit_is_one_line(weights, inputs, message, files, capsys):
     assert message in one_line(capsys)
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04half"], ids=["empty", "text", "half"])
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04half"],
+                         ids=["empty", "text", "half"])
 def test_what_is_no_npz_is_one_line(content, files, tmp_path, capsys):
     words = files()
     for name in ("weights.npz", "inputs.npz"):

@@ -11,8 +11,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "examples"
 EXAMPLES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 
 
-def test_there_are_seven_examples_of_at_most_40_lines():
-    assert len(EXAMPLES) == 7
+def test_there_are_eight_examples_of_at_most_40_lines():
+    assert len(EXAMPLES) == 8
     for name in EXAMPLES:
         lines = (FOLDER / f"{name}.py").read_text(encoding="utf-8").splitlines()
         assert len(lines) <= 40, name
@@ -22,7 +22,7 @@ def test_there_are_seven_examples_of_at_most_40_lines():
     ("train_by_hand", "removed the dense mixtures"), ("certify_a_sample", "no attack can do"),
     ("own_network", "resist where lines break"), ("own_attack", "does nearly all"),
     ("own_data", r"with the best one"), ("own_theorem", "X1  holds"),
-    ("compare_masks", "what random ones lose")])
+    ("compare_masks", "what random ones lose"), ("own_weights", "breaks nothing of what is cert")])
 def test_an_example_runs_and_says_what_is_learned(name, learned, capsys):
     importlib.import_module(f"scripts.examples.{name}").main()
     assert learned in capsys.readouterr().out

@@ -35,6 +35,13 @@ def test_the_type_checker_sees_the_same_names():
     assert told == sim._WHERE
 
 
+def test_the_checkers_are_found_where_the_first_page_calls_them():
+    use = "import simulator as sim; sim.contract.check_data"
+    done = subprocess.run([sys.executable, "-c", use], cwd=ROOT, capture_output=True, text=True,
+                          timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_slip_is_answered_with_the_nearest_name():
     with pytest.raises(AttributeError, match="simulator has no SymetricReLU; did you mean Symm"):
         sim.SymetricReLU
