@@ -46,8 +46,8 @@ def parser() -> Parser:
     built.add_argument("inputs", metavar="INPUTS", type=Path, help="npz file with X and y")
     built.add_argument("--norm", choices=("l2", "linf"), default="l2",
                        help="of the perturbations (default: l2)")
-    built.add_argument("--radius", metavar="R", type=float, nargs="+", action="extend", required=True,
-                       help="their radii")
+    built.add_argument("--radius", metavar="R", type=float, nargs="+", action="extend",
+                       required=True, help="their radii")
     built.add_argument("--boxes", metavar="N", type=int, default=200,
                        help="of branch and bound, for each sample and radius that nothing else "
                        "decides (default: 200)")
