@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from simulator.balls import LinfBall
 from simulator.certificates.branch_and_bound import Part
 from simulator.certificates.inputs import SignedInputs
 from simulator.certificates.proofs import Leaf, Proof
@@ -50,5 +51,8 @@ def _leaf(inputs: SignedInputs, neurons: np.ndarray, cuts: Sequence[tuple[int, f
           dual: Dual, empty: int = -1) -> Leaf:
     unit, length = inputs.unit, inputs.length
     cut, side, v = np.array(cuts, float).reshape(-1, 3).T
+    # without a curvature lam has nothing to outweigh, whatever the ascent has left there
+    lam = dual.lam if dual.curvatures.any() else np.zeros_like(
+        dual.point if isinstance(inputs.ball, LinfBall) else dual.lam)
     return Leaf(neurons[cut.astype(np.int64)], side, side * v * unit, dual.slopes,
-                dual.curvatures / unit, dual.lam * (unit / length**2), dual.point * length, empty)
+                dual.curvatures / unit, lam * (unit / length**2), dual.point * length, empty)
