@@ -68,6 +68,7 @@ def parser() -> Parser:
 def _bracket(arguments: argparse.Namespace) -> int:
     radii = chosen_radii(arguments.radius)
     ready()
+    from simulator.heartbeat import listening
     from simulator.robustness.bracket import PASSES, bracket
     from simulator.runs.files import npz_bytes, table_bytes, write_atomic
     network = read_network(arguments.weights)
@@ -77,7 +78,7 @@ def _bracket(arguments: argparse.Namespace) -> int:
     if 2 * right < n:
         LOG.warning("warning: %d of %d samples are right without any perturbation: have labels or "
                     "outputs another sign?", right, n)
-    with Progress() as progress:
+    with Progress() as progress, listening(progress.require_time):
         found = bracket(network, batch, _adversary(arguments), radii=radii, boxes=arguments.boxes,
                         tick=lambda done, keep: progress(done, PASSES * len(radii), "bracket"))
     verdicts = _verdicts(found, batch)

@@ -37,10 +37,14 @@ class Progress:
         self.bar.close()
         self.stop.__exit__(*error)
 
-    def __call__(self, step: int, total: int, what: str) -> None:
+    def require_time(self) -> None:
+        """Raise Stopped if a signal has come: what listens at heartbeats, where nothing is kept."""
         from simulator.errors import Stopped
         if self.stop():
             raise Stopped
+
+    def __call__(self, step: int, total: int, what: str) -> None:
+        self.require_time()
         self.bar.total = total
         self.bar.set_description(what, refresh=False)
         self.bar.update(step - self.bar.n)

@@ -19,7 +19,8 @@ written and read back gives the same bits.
 The package ``onnx`` is imported when a file is read or written: it comes with the extra "export".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -264,19 +265,27 @@ def _require(fine: bool, path: Path | str, expected: str, got: str) -> None:
 
 def _graph(onnx: Any, path: Path) -> tuple[Any, dict[str, np.ndarray]]:
     """The graph of a file and its constants by name, or ValueError in one line."""
+    with _parsing(onnx, path):
+        model = onnx.load_model_from_string(path.read_bytes())
+    _require_readable(onnx, path, model)
+    with _parsing(onnx, path):
+        onnx.checker.check_model(model)
+    return model.graph, {name: _array(onnx, path, name, tensor)
+                         for name, tensor in _tensors(model).items()}
+
+
+@contextmanager
+def _parsing(onnx: Any, path: Path) -> Iterator[None]:
+    """Turn what the package says about a file into one line; ValueError covers broken text."""
     from google.protobuf.message import DecodeError  # comes with onnx
     try:
-        model = onnx.load_model_from_string(path.read_bytes())
-        _require_readable(onnx, path, model)
-        onnx.checker.check_model(model)
+        yield
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
-    except (DecodeError, onnx.checker.ValidationError) as error:
+    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path}: expected a valid ONNX file, got something else or half of one "
                          f"({line:.80})") from None
-    return model.graph, {name: _array(onnx, path, name, tensor)
-                         for name, tensor in _tensors(model).items()}
 
 
 def _require_readable(onnx: Any, path: Path, model: Any) -> None:
@@ -304,7 +313,7 @@ def _array(onnx: Any, path: Path, name: str, tensor: Any) -> np.ndarray:
     """The array of a tensor, finite; floats in float32 or float64."""
     try:
         array: np.ndarray = onnx.numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, RuntimeError):
+    except (ValueError, TypeError, RuntimeError, KeyError):  # KeyError: a type not known
         raise ValueError(f"{path}: expected numbers in {name}, got a damaged tensor") from None
     _require(array.dtype.kind in "iub" or array.dtype.name in DTYPES, path,
              f"numbers in float32 or float64 in {name}", f"{array.dtype}")

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scripts import bracket, export
+from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU
 
 GOOD = {"weights": np.eye(3), "bias": 0.1}
@@ -163,6 +165,20 @@ def test_what_is_no_npz_is_one_line(content, files, tmp_path, capsys):
 def test_what_cannot_be_asked_is_one_line(words, message, files, capsys):
     assert bracket.main([*files(), *words]) == 2
     assert message in one_line(capsys)
+
+
+def test_an_interrupt_is_answered_at_a_heartbeat(files, tmp_path, capsys, monkeypatch):
+    """In the midst of a certificate, long before its pass ends; nothing is written."""
+    def interrupted(*arguments, **options):
+        signal.raise_signal(signal.SIGINT)
+        beat()
+        raise AssertionError("went on")
+
+    monkeypatch.setattr("simulator.robustness.bracket.bracket", interrupted)
+    out = tmp_path / "verdicts.csv"
+    assert bracket.main([*files(), "--radius", "0.1", "--out", str(out)]) == 130
+    assert capsys.readouterr().err == "purify bracket: interrupted\n"
+    assert not out.exists()
 
 
 def test_verdicts_are_not_written_over_unless_they_may_be(files, tmp_path, capsys):
