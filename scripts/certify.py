@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.command import OK, guarded, ready, show
-from scripts.options import Parser, add_format_option
+from scripts.options import Parser, add_force_option, add_format_option, chosen_radii, require_free
 from scripts.progress import Progress
+from simulator.names import require_known
 
 if TYPE_CHECKING:
     from simulator.experiments.certificate_files import CertificateSet
@@ -25,7 +26,7 @@ __all__ = ["main", "parser"]
 
 LOG = logging.getLogger("purify")
 BOXES = 200  # close nearly every bracket of the presets
-FEW = 20  # samples, where the run certified none itself
+SAMPLES = 20  # of a run that has certified none
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,19 +39,19 @@ def parser() -> Parser:
     built = Parser(prog="purify certify", description=__doc__)
     built.add_argument("run", metavar="RUN", type=Path,
                        help="run folder, as printed by purify simulate")
-    built.add_argument("--radius", metavar="R", type=float, action="append", dest="radii",
-                       help="of the perturbations; may be given again (default: the run's tau)")
+    built.add_argument("--radius", metavar="R", type=float, nargs="+", action="extend",
+                       help="radii (default: that of the run's own adversarial training)")
     built.add_argument("--samples", metavar="N", type=int,
-                       help="the first N test samples (default: as many as the run certified, "
-                       f"or {FEW})")
-    built.add_argument("--phase", metavar="NAME", action="append", dest="phases",
-                       help="clean or adversarial; may be given again (default: both)")
+                       help="the first N test samples (default: those that the run certified, or "
+                       f"{SAMPLES})")
+    built.add_argument("--phase", metavar="NAME", nargs="+", action="extend",
+                       help="networks, such as clean and adversarial (default: all)")
     built.add_argument("--boxes", metavar="N", type=int, default=BOXES,
                        help="boxes of branch and bound for each sample and radius (default: "
                        f"{BOXES})")
     built.add_argument("--out", metavar="DIR", type=Path,
                        help="folder for the certificates (default: certificates in the run folder)")
-    built.add_argument("--force", action="store_true", help="write over certificates")
+    add_force_option(built)
     built.add_argument("--dry-run", action="store_true", help="say what would be done, and where")
     add_format_option(built, "the table")
     return built
@@ -58,15 +59,12 @@ def parser() -> Parser:
 
 def _certify(arguments: argparse.Namespace) -> int:
     ready()
-    from simulator.errors import RunError
     from simulator.experiments import stored
-    from simulator.experiments.certificate_files import occupied, write_certificates
+    from simulator.experiments.certificate_files import FILES, write_certificates
     run = stored(arguments.run)
     wanted = _wanted(run, arguments)
-    place = arguments.out or arguments.run / "certificates"
-    if occupied(place) and not arguments.force:
-        raise RunError(f"{place}: expected no certificates, found some: choose another --out, or "
-                       "--force to write over them")
+    place: Path = arguments.out or arguments.run / "certificates"
+    require_free([place / name for name in FILES], arguments.force)
     if arguments.dry_run:
         show(f"networks  {', '.join(wanted['networks'])}\n"
              f"radii     {', '.join(f'{radius:.4g}' for radius in wanted['radii'])}\n"
@@ -93,9 +91,10 @@ def _wanted(run: "Run", arguments: argparse.Namespace) -> dict[str, Any]:
         A phase, a radius or a number of samples that the run does not have.
     """
     from simulator.balls import L2Ball
-    from simulator.checks import require_choice, require_int, require_radii
+    from simulator.checks import require_int
     from simulator.errors import RunError
     from simulator.experiments import PAPERS, paper
+    from simulator.experiments.feature_purification.experiment import PHASES
     from simulator.runs.config import config_hash
     config = run.config
     if paper(config.MODEL) != PAPERS[0]:
@@ -105,14 +104,13 @@ def _wanted(run: "Run", arguments: argparse.Namespace) -> dict[str, Any]:
     if config.smoothing > 0.0:
         raise RunError(f"{arguments.run}: expected networks without smoothing, got smoothing="
                        f"{config.smoothing:g}: the bounds are for the plain soft threshold")
-    known = ("clean", "adversarial")
-    phases = [require_choice("--phase", name, known) for name in arguments.phases or known]
-    samples = (config.bracket_samples or min(FEW, config.test_samples)
-               if arguments.samples is None else
-               require_int("--samples", arguments.samples, low=1, high=config.test_samples,
-                           why="the run has that many test samples"))
-    radii = require_radii("--radius", sorted(set(arguments.radii or [config.tau])))
+    phases = [require_known("--phase", name, PHASES) for name in arguments.phase or PHASES]
+    samples = min(config.bracket_samples or SAMPLES, config.test_samples)
+    if arguments.samples is not None:
+        samples = require_int("--samples", arguments.samples, low=1, high=config.test_samples,
+                              why=f"the run has {config.test_samples} test samples")
     require_int("--boxes", arguments.boxes, low=1)
+    radii = chosen_radii(arguments.radius or [config.tau])
     dictionary = run.experiment.data.dictionary if isinstance(run.adversary.ball, L2Ball) else None
     return {"networks": {name: run.network(name) for name in dict.fromkeys(phases)},
             "batch": run.test_set[:samples], "adversary": run.adversary, "radii": radii,

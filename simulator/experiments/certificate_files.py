@@ -32,11 +32,11 @@ from simulator.errors import Damaged, RunError, Unavailable
 from simulator.runs.files import (locked, read_csv, read_json, read_npz, reading, table_bytes,
                                   write_atomic, write_json)
 
-__all__ = ["BROKEN", "CERTIFIED", "FORMAT", "OPEN", "VERDICTS", "CertificateSet", "Claim",
-           "digest", "occupied", "read_certificates", "write_certificates"]
+__all__ = ["BROKEN", "CERTIFIED", "FILES", "FORMAT", "OPEN", "VERDICTS", "CertificateSet", "Claim",
+           "digest", "read_certificates", "write_certificates"]
 
 FORMAT = 1
-HEADER, TABLE, ARCHIVE = "certificates.json", "verdicts.csv", "proofs.npz"
+HEADER, TABLE, ARCHIVE = FILES = ("certificates.json", "verdicts.csv", "proofs.npz")
 CERTIFIED, BROKEN, OPEN = VERDICTS = ("certified", "broken", "open")
 COLUMNS = ("network", "sample", "radius", "verdict", "method", "lower", "upper")
 FLOAT = np.dtype(np.float64)
@@ -128,12 +128,6 @@ def digest(weights: np.ndarray, bias: float) -> str:
     return content.hexdigest()
 
 
-def occupied(folder: Path) -> bool:
-    """Whether a folder holds certificates, or parts of some."""
-    with reading(folder):
-        return any((folder / name).exists() for name in (HEADER, TABLE, ARCHIVE))
-
-
 def write_certificates(folder: Path, certificates: CertificateSet, force: bool = False) -> None:
     """Write a set into a folder, which is made where there is none.
 
@@ -150,9 +144,9 @@ def write_certificates(folder: Path, certificates: CertificateSet, force: bool =
     except OSError as error:
         raise Unavailable(f"{folder}: cannot be made: {error.strerror}") from None
     with locked(folder):
-        if occupied(folder) and not force:
+        if not force and any((folder / name).exists() for name in FILES):
             raise RunError(f"{folder}: expected no certificates, found some: choose another "
-                           "folder, or --force to write over them")
+                           "folder, or allow to write over them by force")
         with suppress(FileNotFoundError):
             (folder / HEADER).unlink()
         content = io.BytesIO()

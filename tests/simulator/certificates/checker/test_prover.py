@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.balls import L2Ball, LinfBall
-from simulator.certificates.checker.verdict import (ExactNetwork, check_counterexample,
-                                                    check_proof)
+from simulator.certificates.checker.verdict import ExactNetwork, check_counterexample, check_proof
 from simulator.certificates.margins import METHODS, certify
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
