@@ -156,9 +156,11 @@ def _checked(certificates: CertificateSet, network: ExactNetwork, claim: Claim) 
         if claim.verdict == CERTIFIED or claim.lower == claim.lower:
             return Checked(False, met.value, "proof: expected one of a lower bound, got none")
         return met
-    if claim.lower != claim.proof.lower:
-        return Checked(False, met.value, f"lower: expected {claim.proof.lower:.6g}, that of the "
-                       f"proof, got {claim.lower:.6g}")
+    for name, told, own in (("lower", claim.lower, claim.proof.lower),
+                            ("method", claim.method, claim.proof.method)):
+        if told != own and (name == "lower" or claim.verdict == CERTIFIED):
+            return Checked(False, met.value, f"{name}: expected that of the proof, {own}, got "
+                           f"{told}")
     if claim.verdict == CERTIFIED and not claim.lower > 0.0:
         return Checked(False, met.value, f"lower: expected more than 0 of a certified sample, got "
                        f"{claim.lower:.6g}")

@@ -81,7 +81,7 @@ def check_proof(network: ExactNetwork, x: Any, y: float, ball: L2Ball | LinfBall
         return Checked(False, float("nan"), "leaves: expected a part of the ball that is not "
                        "empty, got none")
     value = float_below(bound)
-    if Fraction(proof.lower) <= bound:
+    if Fraction(float(proof.lower)) <= bound:
         return Checked(True, value)
     return Checked(False, value, f"lower: expected at most {value:.6g}, which is what is proved, "
                    f"got {proof.lower:.6g}")
@@ -116,7 +116,7 @@ def check_counterexample(network: ExactNetwork, x: Any, y: float, ball: L2Ball |
     if not inside.all():
         return Checked(False, value, f"delta: expected a point of the ball of radius "
                        f"{ball.radius:.6g}, got one of norm {ball.norm(delta[None])[0]:.6g}")
-    if not (np.isfinite(upper) and margin <= Fraction(upper)):
+    if not (np.isfinite(upper) and margin <= Fraction(float(upper))):
         return Checked(False, value, f"upper: expected at least {value:.6g}, the margin at delta, "
                        f"got {upper:.6g}")
     return Checked(True, value)

@@ -160,6 +160,7 @@ CORRUPTIONS = {
     "lower of a separable proof raised": (proved(SEPARABLE, lower=1.28), SEPARABLE),
     "lower of an open sample raised": (proved(STILL_OPEN, lower=-0.29), STILL_OPEN),
     "lower raised in the table alone": (claimed(LINEAR, lower=1.9), LINEAR),
+    "a method that is not the proof's": (claimed(LINEAR, method="exact"), LINEAR),
     "an infinite lower": (proved(LINEAR, lower=np.inf), LINEAR),
     "a lower that is no number": (proved(LINEAR, lower=np.nan), LINEAR),
     "an open sample called certified": (claimed(STILL_OPEN, verdict="certified"), STILL_OPEN),
