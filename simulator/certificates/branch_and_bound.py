@@ -19,10 +19,9 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import block_array, csr_array, eye_array
 
 from simulator.balls import L2Ball, LinfBall
+from simulator.certificates.best_slopes import best_slopes
 from simulator.certificates.inputs import grain
 from simulator.certificates.relaxation import DESCENT_STEPS, Ascent, Dual, Multipliers, Relaxation
 from simulator.heartbeat import beat
@@ -32,7 +31,6 @@ __all__ = ["Search", "search"]
 BOX_STEPS = 120  # of ascent in a box: more would sharpen a bound that two halves sharpen cheaper
 BOX_RATE = 0.02  # step length in a box: small, for the parent's multipliers are nearly right
 LAST_STEPS = 8  # times as many steps in a box without kinks: it is convex, and never split again
-SOLVED = 0  # scipy's word for the end of a linear program
 
 
 Part = tuple[Relaxation, Dual | int]
@@ -185,38 +183,9 @@ class _Tree:
 
 
 def _convex_box(box: Relaxation, start: Multipliers) -> Ascent:
-    """Bound an l_inf box without kinks through the duals of its linear program.
-
-    A neuron below its kink is linear there, one above it is ``p_i = max(t_i + s_i - b, 0)``:
-
-        minimise   <linear, delta> + sum_below s_i + sum_above p_i
-
-           delta     s     p
-        [    W      -1     .   ]   =    0
-        [    .     pick   -1   ]   <=   b - t     above
-        |delta_k| <= r,  low <= s <= high,  p >= 0
-
-    Ascent is slow at the corners of an l_inf ball. The duals of ``s = W delta`` are the best
-    slopes; the bound is evaluated on them as on any slopes, so it does not rest on the solver.
-    """
-    q, d = box.W.shape
-    above = np.flatnonzero(box.low >= box.kink)
-    k, r = len(above), box.ball.radius
-    pick = csr_array((np.ones(k), (np.arange(k), above)), shape=(k, q))
-    below = np.ones(q)
-    below[above] = 0.0
-    result = linprog(
-        np.concatenate([box.linear, below, np.ones(k)]),
-        A_eq=block_array([[csr_array(box.W), -eye_array(q), csr_array((q, k))]], format="csr"),
-        b_eq=np.zeros(q),
-        A_ub=block_array([[csr_array((k, d)), pick, -eye_array(k)]], format="csr"),
-        b_ub=box.bias - box.t[above],
-        bounds=np.concatenate([np.tile([-r, r], (d, 1)), np.stack([box.low, box.high], 1),
-                               np.tile([0.0, np.inf], (k, 1))]))
-    if result.status != SOLVED:  # "infeasible" is but a solver's word: ascent then has no limit
-        return box.maximise(start, LAST_STEPS * BOX_STEPS, np.inf, BOX_RATE)
-    delta = result.x[:d]
-    multipliers = Multipliers(-result.eqlin.marginals, np.zeros(q), start.log_lam)
+    """Bound an l_inf box without kinks by its best slopes: ascent is slow at its corners."""
+    slopes, delta = best_slopes(box)
+    multipliers = Multipliers(slopes, np.zeros(len(slopes)), start.log_lam)
     bound, dual = box.bound(multipliers, delta)
     return Ascent(bound, multipliers, delta, dual)
 

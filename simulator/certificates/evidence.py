@@ -6,6 +6,7 @@ import numpy as np
 
 from simulator.balls import LinfBall
 from simulator.certificates.branch_and_bound import Part
+from simulator.certificates.cored import CoredRelaxation, cores
 from simulator.certificates.inputs import SignedInputs
 from simulator.certificates.proofs import Leaf, Proof
 from simulator.certificates.relaxation import Dual
@@ -44,7 +45,8 @@ def tree_proof(inputs: SignedInputs, method: str, bound: float, parts: Sequence[
             none = Dual(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0))
             leaves.append(_leaf(inputs, root.neurons, box.cuts, none, int(root.neurons[dual])))
     return Proof(method, float(bound * inputs.unit), root.linear_neurons, root.neurons,
-                 tuple(leaves))
+                 tuple(leaves), cores=np.flatnonzero(cores(root.W))
+                 if isinstance(root, CoredRelaxation) else NONE)
 
 
 def _leaf(inputs: SignedInputs, neurons: np.ndarray, cuts: Sequence[tuple[int, float, float]],
@@ -54,5 +56,6 @@ def _leaf(inputs: SignedInputs, neurons: np.ndarray, cuts: Sequence[tuple[int, f
     # without a curvature lam has nothing to outweigh, whatever the ascent has left there
     lam = dual.lam if dual.curvatures.any() else np.zeros_like(
         dual.point if isinstance(inputs.ball, LinfBall) else dual.lam)
-    return Leaf(neurons[cut.astype(np.int64)], side, side * v * unit, dual.slopes,
-                dual.curvatures / unit, lam * (unit / length**2), dual.point * length, empty)
+    rest, core = (*np.atleast_2d(dual.slopes), np.zeros(0))[:2]
+    return Leaf(neurons[cut.astype(np.int64)], side, side * v * unit, rest, dual.curvatures / unit,
+                lam * (unit / length**2), dual.point * length, empty, core)

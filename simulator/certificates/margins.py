@@ -5,7 +5,8 @@ below. For ``f(x) = sum_i S_b(<w_i, x>)`` (S_b the soft threshold), with ``t_i =
 
     linear      lines of slope a_i under S_b: :mod:`simulator.certificates.linear`
     separable   feature by feature, mixtures by norm: :mod:`simulator.certificates.separable`
-    quadratic   both at once, without a dictionary: :mod:`simulator.certificates.relaxation`
+    quadratic   both at once, without a dictionary: :mod:`simulator.certificates.relaxation`, and
+                for l_inf :mod:`simulator.certificates.cored`
     branching   splits at the kinks, bounded by "quadratic":
                 :mod:`simulator.certificates.branch_and_bound`
 
@@ -27,6 +28,7 @@ import numpy as np
 from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.branch_and_bound import search
 from simulator.certificates.certified import Certified
+from simulator.certificates.cored import CoredRelaxation
 from simulator.certificates.evidence import linear_proofs, separable_proofs, tree_proof
 from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs, starts
 from simulator.certificates.linear import linear_bounds
@@ -258,8 +260,8 @@ def _branching(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Foun
 
 def _relaxation(inputs: SignedInputs) -> Relaxation:
     """The relaxation of a single sample."""
-    return Relaxation.of_sample(inputs.W, inputs.T[0], inputs.bias, inputs.ball,
-                                float(inputs.doubt[0]))
+    kind = CoredRelaxation if isinstance(inputs.ball, LinfBall) else Relaxation
+    return kind.of_sample(inputs.W, inputs.T[0], inputs.bias, inputs.ball, float(inputs.doubt[0]))
 
 
 BOUNDS: Mapping[str, _Bound] = MappingProxyType({

@@ -15,13 +15,24 @@ delta_0 the second minimum is at least
 
     -delta_0^T P delta_0 - r ||2 P delta_0 + c||_*.
 
-With mu = 0 and lam = 0 it is ``-r ||c||_*``. Neurons that are not named have a_i = 0 and mu_i = 0
+With mu = 0 and lam = 0 it is ``-r ||c||_*``.
+
+A proof may split the weights of its neurons into core and rest, ``w_i = g_i + e_i``. With
+``z = <g_i, delta>`` and ``n = <e_i, delta>`` the terms of the sum are
+
+    min of S_b(t_i + z + n) - k_i z - a_i n + mu_i n^2
+        over |z| <= r ||g_i||_*, |n| <= r ||e_i||_*, low_i <= z + n <= high_i,
+
+``P = diag(lam) - sum_i mu_i e_i e_i^T`` and ``c = sum_i k_i g_i + a_i e_i``. Where nothing is core
+that is the bound above.
+
+Neurons that are not named have a_i = 0 and mu_i = 0
 (they are closed in the whole ball) or, in ``linear``, a_i = 1 and mu_i = 0.
 
 The separable bound has no leaves but one number, lam: see :mod:`simulator.certificates.separable`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -48,6 +59,8 @@ class Leaf:
     empty : int
         A neuron of the network whose interval is empty there, so that nothing is to be shown; -1
         where there is none.
+    core_slopes : ndarray, shape (q,), or (0,)
+        k_i; (0,) stands for k = a.
     """
 
     cut_neurons: np.ndarray
@@ -58,6 +71,7 @@ class Leaf:
     lam: np.ndarray
     point: np.ndarray
     empty: int = -1
+    core_slopes: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def __repr__(self) -> str:
         what = "empty" if self.empty >= 0 else f"q={len(self.slopes)}"
@@ -81,6 +95,8 @@ class Proof:
         Their cuts part the ball: a tree in which each cut has both of its sides.
     lam : float
         Of "separable" alone; NaN otherwise.
+    cores : ndarray of int, shape (c,)
+        Which weights of its neurons are core: places ``i d + j`` in the (q, d) of them.
     """
 
     method: str
@@ -89,6 +105,7 @@ class Proof:
     neurons: np.ndarray
     leaves: tuple[Leaf, ...]
     lam: float = float("nan")
+    cores: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __repr__(self) -> str:
         return f"Proof({self.method}: margin >= {self.lower:.4g}, {len(self.leaves)} leaves)"

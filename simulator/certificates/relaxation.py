@@ -39,7 +39,8 @@ from simulator.certificates.inputs import UNDERFLOW, grain
 from simulator.heartbeat import beat
 from simulator.jit import kernel
 
-__all__ = ["Ascent", "Dual", "Multipliers", "Relaxation", "tight_lines"]
+__all__ = ["LAM_FLOOR_LINF_GRADIENT", "LAM_FLOOR_LINF_WEIGHT", "RATE", "SHRINK", "TINY", "TINY_LAM",
+           "VANISHED", "Ascent", "Dual", "Multipliers", "Relaxation", "tight_lines"]
 
 GRAM_ROWS = 512  # of a Gram matrix at a time: a run can be stopped in between
 
@@ -68,7 +69,8 @@ class Multipliers:
     Attributes
     ----------
     slopes : ndarray, shape (q,)
-        a_i for the q neurons of the relaxation.
+        a_i for the q neurons of the relaxation. Shape (2, q) where weights are split into rest
+        and core: see :mod:`simulator.certificates.cored`.
     curvatures : ndarray, shape (q,)
         mu_i relative to ``exp(mean log_lam) / sum_k |<w_i, w_k>|``; at least 0.
     log_lam : ndarray, shape (1,) for l2 or (d,) for l_inf
@@ -79,7 +81,8 @@ class Multipliers:
     log_lam: np.ndarray
 
     def __repr__(self) -> str:
-        return (f"Multipliers(q={len(self.slopes)}, {int((self.curvatures > 0.0).sum())} curved, "
+        return (f"Multipliers(q={len(self.curvatures)}, "
+                f"{int((self.curvatures > 0.0).sum())} curved, "
                 f"lam of shape {self.log_lam.shape})")
 
 
@@ -89,7 +92,7 @@ class Dual(NamedTuple):
     Attributes
     ----------
     slopes, curvatures : ndarray, shape (q,)
-        a_i and mu_i.
+        a_i and mu_i. Slopes (2, q): those of the rests and of the cores.
     lam : ndarray, shape (1,) for l2 or (d,) for l_inf
     point : ndarray, shape (d,)
         delta_0.

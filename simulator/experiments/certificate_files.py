@@ -41,9 +41,9 @@ CERTIFIED, BROKEN, OPEN = VERDICTS = ("certified", "broken", "open")
 COLUMNS = ("network", "sample", "radius", "verdict", "method", "lower", "upper")
 FLOAT = np.dtype(np.float64)
 # fields of a proof and of a leaf that are lists of numbers, and the kind of these
-PROOF_LISTS = {"linear": "i", "neurons": "i"}
+PROOF_LISTS = {"linear": "i", "neurons": "i", "cores": "i"}
 LEAF_LISTS = {"cut_neurons": "i", "cut_sides": "f", "cut_limits": "f", "slopes": "f",
-              "curvatures": "f", "lam": "f", "point": "f"}
+              "curvatures": "f", "lam": "f", "point": "f", "core_slopes": "f"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -291,7 +291,7 @@ def _proofs(arrays: Mapping[str, np.ndarray], rows: int) -> dict[int, Proof]:
     ends = np.cumsum(leaves)
     return {int(of[at]): Proof(
         str(methods[at]), float(lower[at]), per_proof["linear"][at], per_proof["neurons"][at],
-        tuple(all_leaves[ends[at] - leaves[at]:ends[at]]), float(lam[at]))
+        tuple(all_leaves[ends[at] - leaves[at]:ends[at]]), float(lam[at]), per_proof["cores"][at])
         for at in range(count)}
 
 

@@ -14,6 +14,9 @@ it semidefinite (:mod:`simulator.certificates.checker.definite`):
 
     >=  -delta_0^T Q delta_0 - r ||2 Q delta_0 + c||_* - shift max ||delta||_2^2,   Q = P + shift I.
 
+A proof may split its neurons' weights, ``w_i = g_i + e_i``: then mu_i bends ``<e_i, delta>`` alone,
+P has e_i in place of w_i, and ``<g_i, delta>`` has a slope of its own; see :func:`split_minima`.
+
 The separable bound needs lam alone. For columns D_j of a dictionary, any numbers C_i and any choice
 of a feature j(i) for each neuron, let ``v_i = w_i - C_i D_j(i)``. Then ``<w_i, delta> >= C_i s_j(i)
 - r ||v_i||_*`` with ``s_j = <D_j, delta>``, S_b ascends, and ``sum_j s_j^2 <= ||D^T||^2 max
@@ -27,6 +30,7 @@ Neurons closed in the whole ball are zero in it and are left out of H_j.
 """
 
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,7 +41,7 @@ from simulator.certificates.checker.tree import Part, parts
 from simulator.certificates.proofs import Leaf, Proof
 from simulator.heartbeat import beat
 
-__all__ = ["inner_minima", "leaves_bound", "separable_bound"]
+__all__ = ["inner_minima", "leaves_bound", "separable_bound", "split_minima"]
 
 ZERO = Exact.zeros()
 
@@ -62,6 +66,7 @@ def leaves_bound(problem: Problem, proof: Proof) -> Exact | None:
     constant = inner_minima(problem.t[rest], Exact.of(own_slopes[rest]), none, -reach, reach,
                             problem.network.b, problem.grid).sum()
     linear = Exact.of(own_slopes[rest]) @ problem.network.W[rest]
+    split = _split(problem, proof, tracked)
     least = None
     for part in parts(problem, proof.leaves, tracked):
         beat()
@@ -70,34 +75,73 @@ def leaves_bound(problem: Problem, proof: Proof) -> Exact | None:
         if part.leaf.empty >= 0:
             raise Unproven(f"leaf {part.number}: expected an empty part, as it is said to be, got "
                            "one whose intervals have points")
-        slopes = np.concatenate([part.leaf.slopes, own_slopes[others]])
-        curvatures = np.concatenate([part.leaf.curvatures, np.zeros(len(others))])
-        bound = constant + _part_bound(problem, part, tracked, slopes, curvatures, linear)
+        bound = constant + _part_bound(problem, part, tracked, own_slopes[others], split, linear)
         least = bound if least is None else least.minimum(bound)
     return least
 
 
-def _part_bound(problem: Problem, part: Part, neurons: np.ndarray, slopes: np.ndarray,
-                curvatures: np.ndarray, linear: Exact) -> Exact:
-    """The bound in one part without the neurons of the rest."""
-    a, mu = Exact.of(slopes), Exact.of(curvatures)
-    W = problem.network.W[neurons]
-    c = linear + a @ W
-    inner = inner_minima(problem.t[neurons], a, mu, part.low, part.high, problem.network.b,
-                         problem.grid)
-    ball = (_curved_minimum(problem, neurons, curvatures, c, part.leaf) if curvatures.any()
+class _Weights(NamedTuple):
+    """The weights (k, d) of some neurons in two parts, and how far each goes in the ball, (k,).
+
+    Attributes
+    ----------
+    core : Exact or None
+        None where all is rest.
+    rest : Exact
+    floats : ndarray, shape (k, d)
+        ``rest`` as it was given.
+    far_core, far_rest : Exact, shape (k,)
+    """
+
+    core: Exact | None
+    rest: Exact
+    floats: np.ndarray
+    far_core: Exact
+    far_rest: Exact
+
+
+def _split(problem: Problem, proof: Proof, neurons: np.ndarray) -> _Weights:
+    """Split the weights of the proof's neurons as it says; of others all is rest."""
+    floats, W = problem.network.weights[neurons], problem.network.W[neurons]
+    if len(proof.cores) == 0:
+        return _Weights(None, W, floats, ZERO, problem.reach[neurons])
+    is_core = np.zeros(floats.size, bool)
+    is_core[proof.cores] = True
+    is_core = is_core.reshape(floats.shape)
+    core, rest = W.where(is_core, ZERO), W.where(~is_core, ZERO)
+    far = [(problem.r * dual_norms_up(V, problem.is_l2)).raised(problem.grid)
+           for V in (core, rest)]
+    return _Weights(core, rest, np.where(is_core, 0.0, floats), *far)
+
+
+def _part_bound(problem: Problem, part: Part, neurons: np.ndarray, others: np.ndarray,
+                split: _Weights, linear: Exact) -> Exact:
+    """The bound in one part without the neurons of the rest; ``others`` are slopes."""
+    leaf, t, b = part.leaf, problem.t[neurons], problem.network.b
+    curvatures = np.concatenate([leaf.curvatures, np.zeros(len(others))])
+    a, mu = Exact.of(np.concatenate([leaf.slopes, others])), Exact.of(curvatures)
+    c = linear + a @ split.rest
+    if split.core is None:
+        inner = inner_minima(t, a, mu, part.low, part.high, b, problem.grid)
+    else:
+        slopes = leaf.core_slopes if len(leaf.core_slopes) else leaf.slopes
+        k = Exact.of(np.concatenate([slopes, others]))
+        c = c + k @ split.core
+        inner = split_minima(t, a, k, mu, split.far_core, split.far_rest, part.low, part.high, b,
+                             problem.grid)
+    ball = (_curved_minimum(problem, split, curvatures, c, leaf) if curvatures.any()
             else -(problem.r * dual_norms_up(c[None], problem.is_l2)[0]))
     return inner.sum() + ball
 
 
-def _curved_minimum(problem: Problem, neurons: np.ndarray, curvatures: np.ndarray, c: Exact,
+def _curved_minimum(problem: Problem, split: _Weights, curvatures: np.ndarray, c: Exact,
                     leaf: Leaf) -> Exact:
     """At least the minimum of the ball term, with the price of lam taken off."""
     curved = np.flatnonzero(curvatures)
     d = len(leaf.point)
     lam = np.broadcast_to(leaf.lam, d)
-    shift = shift_to_definite(problem.network.weights[neurons[curved]], curvatures[curved], lam)
-    W, mu = problem.network.W[neurons[curved]], Exact.of(curvatures[curved])
+    shift = shift_to_definite(split.floats[curved], curvatures[curved], lam)
+    W, mu = split.rest[curved], Exact.of(curvatures[curved])
     delta = Exact.of(leaf.point)
     Q_delta = (Exact.of(lam) + shift) * delta - (mu * (W @ delta)) @ W
     rest = dual_norms_up((Q_delta + Q_delta + c)[None], problem.is_l2)[0]
@@ -112,29 +156,59 @@ def _most_square(problem: Problem) -> Exact:
     return square if problem.is_l2 else square * Exact(problem.network.weights.shape[1], 0)
 
 
+def split_minima(t: Exact, a: Exact, k: Exact, mu: Exact, far_z: Exact, far_n: Exact, low: Exact,
+                 high: Exact, b: Exact, grid: int) -> Exact:
+    """Return at most ``min [S_b(t + z + n) - k z - a n + mu n^2]``, shape (q,).
+
+    The minimum is over ``|z| <= far_z``, ``|n| <= far_n`` and ``low <= z + n <= high``. For a fixed
+    n it is piecewise linear in z, and S_b bends downward at -b: it is least where z or z + n ends,
+    or at ``z + n = b - t``. On each of these lines the minimum in n is that of parabolas. A neuron
+    whose range is empty gets a number that means nothing, for its part is empty then.
+    """
+    least, met = a - a, np.zeros(t.shape, bool)
+    for z in (-far_z, far_z):
+        left, right = (-far_n).maximum(low - z), far_n.minimum(high - z)
+        value = inner_minima(t + z, a, mu, left, right, b, grid) - k * z
+        there = left <= right
+        least, met = value.minimum(least).where(met, value).where(there, least), met | there
+    for s in (low, high, b - t):
+        left, right = (-far_n).maximum(s - far_z), far_n.minimum(s + far_z)
+        value = _parabolas(soft_threshold(t + s, b) - k * s, k - a, mu, left, right, grid)
+        there = (left <= right) & (low <= s) & (s <= high)
+        least, met = value.minimum(least).where(met, value).where(there, least), met | there
+    return least
+
+
 def inner_minima(t: Exact, a: Exact, mu: Exact, low: Exact, high: Exact, b: Exact,
                  grid: int) -> Exact:
     """Return at most ``min_{low <= s <= high} [S_b(t + s) - a s + mu s^2]``, shape (q,).
 
-    On each of the three pieces of S_b that is a parabola, least at an end or, if it opens upward,
-    at its vertex. Exact, but for the drop to the vertex, which is rounded up to ``2**-grid``.
+    On each of the three pieces of S_b that is a parabola.
     """
-    least = (soft_threshold(t + low, b) - a * low + mu * low * low)
+    least = soft_threshold(t + low, b) - a * low + mu * low * low
     one = Exact(np.ones(t.shape, dtype=int), 0)
     pieces = ((one - a, t + b, low, high.minimum(-b - t)),
               (-a, t - t, low.maximum(-b - t), high.minimum(b - t)),
               (one - a, t - b, low.maximum(b - t), high))
     for slope, offset, left, right in pieces:
-        there = left <= right
-        for s in (left, right):
-            value = offset + slope * s + mu * s * s
-            least = value.minimum(least).where(there, least)
-        twice = mu + mu  # the vertex is at -slope / (2 mu)
-        vertex = there & (ZERO < mu) & (twice * left < -slope) & (-slope < twice * right)
-        safe = mu.where(vertex, one)
-        drop = quotient_up(slope * slope, safe + safe + safe + safe, grid)
-        least = (offset - drop).minimum(least).where(vertex, least)
+        value = _parabolas(offset, slope, mu, left, right, grid)
+        least = value.minimum(least).where(left <= right, least)
     return least
+
+
+def _parabolas(offset: Exact, slope: Exact, mu: Exact, left: Exact, right: Exact,
+               grid: int) -> Exact:
+    """Return at most ``min_{left <= s <= right} [offset + slope s + mu s^2]``, shape (q,).
+
+    It is reached at an end or, if the parabola opens upward, at its vertex -slope / (2 mu). Exact,
+    but for the drop to the vertex, which is rounded up to ``2**-grid``.
+    """
+    at_left, at_right = (offset + slope * s + mu * s * s for s in (left, right))
+    twice = mu + mu
+    vertex = (ZERO < mu) & (twice * left < -slope) & (-slope < twice * right)
+    safe = mu.where(vertex, Exact(np.ones(mu.shape, dtype=int), 0))
+    drop = quotient_up(slope * slope, safe + safe + safe + safe, grid)
+    return (offset - drop).where(vertex, at_left.minimum(at_right))
 
 
 def separable_bound(problem: Problem, lam: float, dictionary: np.ndarray | None) -> Fraction:

@@ -140,6 +140,7 @@ def _require_sound(proof: Proof, network: ExactNetwork, ball: L2Ball | LinfBall)
                             _neurons("neurons", proof.neurons, m)])
     if len(np.unique(named)) < len(named):
         raise Unproven("neurons: expected each neuron once, got one twice: it would count twice")
+    _places("cores", proof.cores, len(proof.neurons) * d)
     if not proof.leaves:
         raise Unproven("leaves: expected at least one, got none")
     for number, leaf in enumerate(proof.leaves):
@@ -158,6 +159,8 @@ def _require_leaf(leaf: Leaf, q: int, m: int, d: int, ball: L2Ball | LinfBall) -
         return
     _numbers("slopes", leaf.slopes, q)
     _numbers("curvatures", leaf.curvatures, q)
+    if len(leaf.core_slopes):
+        _numbers("core_slopes", leaf.core_slopes, q)
     _numbers("point", leaf.point, d)
     lam = _numbers("lam", leaf.lam, 1 if isinstance(ball, L2Ball) else d)
     if not (lam >= 0.0).all():
@@ -165,12 +168,16 @@ def _require_leaf(leaf: Leaf, q: int, m: int, d: int, ball: L2Ball | LinfBall) -
 
 
 def _neurons(name: str, value: Any, m: int) -> np.ndarray:
+    return _places(name, value, m, "neurons")
+
+
+def _places(name: str, value: Any, count: int, what: str = "places") -> np.ndarray:
     value = np.asarray(value)
     if value.ndim != 1 or (value.size and value.dtype.kind not in "iu"):
-        raise ValueError(f"{name}: expected a list of neurons, got an array of {value.dtype} and "
+        raise ValueError(f"{name}: expected a list of {what}, got an array of {value.dtype} and "
                          f"shape {value.shape}")
-    if value.size and not (0 <= value.min() and value.max() < m):
-        raise ValueError(f"{name}: expected neurons from 0 to {m - 1}, got {value.min()} to "
+    if value.size and not (0 <= value.min() and value.max() < count):
+        raise ValueError(f"{name}: expected {what} from 0 to {count - 1}, got {value.min()} to "
                          f"{value.max()}")
     return value.astype(int)
 

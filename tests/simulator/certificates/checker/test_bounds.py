@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.balls import L2Ball, LinfBall
-from simulator.certificates.checker.bounds import inner_minima
+from simulator.certificates.checker.bounds import inner_minima, split_minima
 from simulator.certificates.checker.exact import Exact
 from simulator.certificates.checker.verdict import ExactNetwork, check_proof
 from simulator.certificates.proofs import Proof
@@ -97,6 +97,25 @@ def test_the_inner_minimum_is_below_a_grid_and_reached_on_it(t, a, mu, ends, b):
     assert float(found) >= values.min() - 1e-13
 
 
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_minimum_over_core_and_rest_is_below_a_grid_and_reached_on_it(seed):
+    rng = np.random.default_rng(seed)
+    t, a, k, mu = rng.uniform(-2.0, 2.0, 4)
+    far_z, far_n = rng.uniform(0.0, 2.0, 2) * rng.integers(0, 2, 2)
+    low, high = np.sort(rng.uniform(-1.0, 1.0, 2)) * (far_z + far_n)
+    b = rng.uniform(0.0, 1.5)
+    found = float(split_minima(*(Exact.of([value]) for value in (
+        t, a, k, mu, far_z, far_n, low, high)), Exact.of(b), 200)[0].fraction())
+    Z, N = np.meshgrid(np.linspace(-far_z, far_z, 301), np.linspace(-far_n, far_n, 301))
+    u = t + Z + N
+    values = (np.sign(u) * np.maximum(np.abs(u) - b, 0.0) - k * Z - a * N
+              + mu * N * N)[(low <= Z + N) & (Z + N <= high)]
+    assert np.all(found <= values + 1e-13)
+    if len(values) > 1000:  # the grid is fine enough for slopes up to 10
+        assert found >= values.min() - 10.0 * (far_z + far_n) / 150.0
+
+
 @pytest.mark.parametrize("power", [-300, -40, 40, 300])
 def test_the_scale_of_the_numbers_changes_nothing(power):
     """W and b times a power of two: the bound times it, to the last bit."""
@@ -105,8 +124,9 @@ def test_the_scale_of_the_numbers_changes_nothing(power):
     proof = random_proof(rng, network.weights, ball, wild=0.01)
     scaled = Proof(proof.method, proof.lower, proof.linear, proof.neurons, tuple(
         leaf(one.slopes, np.ldexp(one.curvatures, -power), np.ldexp(one.lam, power), one.point,
-             list(zip(one.cut_neurons, one.cut_sides, np.ldexp(one.cut_limits, power))))
-        for one in proof.leaves))
+             list(zip(one.cut_neurons, one.cut_sides, np.ldexp(one.cut_limits, power))),
+             core_slopes=one.core_slopes)
+        for one in proof.leaves), cores=proof.cores)
     value = check_proof(ExactNetwork.of(network.weights, network.bias), X[0], y[0], ball,
                         proof).value
     again = check_proof(ExactNetwork.of(np.ldexp(network.weights, power),
