@@ -5,10 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient import FGM
+from simulator.attacks.search import RandomSearch
+from simulator.balls import L2Ball, LinfBall, PatchL2Ball
 from simulator.certificates.proofs import Proof
-from simulator.experiments.certification import check_claims
+from simulator.errors import Stopped
+from simulator.experiments.certificate_files import read_certificates, write_certificates
+from simulator.experiments.certification import certificates_of, check_claims, shares
+from simulator.heartbeat import beat
+from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Batch
 
 from planted.certificate_sets import BIAS, CHORDS, CURVED, NONE, RADIUS, W, X, Y, made_by_hand
+from planted.certificates import case
 from planted.proofs import leaf
 
 LINEAR, QUADRATIC, BRANCHING, SEPARABLE, BROKEN, STILL_OPEN = range(6)
@@ -210,3 +220,53 @@ def test_a_claim_about_the_point_itself_is_its_margin():
     exactly = Proof("linear", 2.0, NONE, NONE, (leaf([], [], [0.0], np.zeros(2)),))
     made = claimed(LINEAR, radius=0.0, proof=exactly, lower=2.0)(made_by_hand())
     assert RADIUS > 0.0 and verdicts(made) == [True] * 6
+
+
+# --- making them ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind, turned, dtype", [
+    (L2Ball, False, np.float64), (L2Ball, True, np.float32), (LinfBall, False, np.float32)])
+def test_what_is_made_is_stored_read_and_accepted(tmp_path, kind, turned, dtype):
+    network, X, y, _, rng = case(4, 16, 5, n=4, pure=True)
+    D = np.linalg.qr(rng.standard_normal((5, 5)))[0] if turned else None
+    weights = (network.weights if D is None else network.weights @ D.T).astype(dtype)
+    networks = {"one": SymmetricReLU(weights, 0.5), "other": SymmetricReLU(-weights, 0.25)}
+    adversary = Adversary(kind(1.0), FGM(), strong={"random": RandomSearch()}, seed=5)
+    asked = []
+    made = certificates_of(networks, Batch(X.astype(dtype), y.astype(dtype)), adversary,
+                           radii=[0.02, 0.3], boxes=6, dictionary=D, settings={"why": "a test"},
+                           progress=lambda done, total, what: asked.append((done, total, what)))
+    assert [(claim.network, claim.radius, claim.sample) for claim in made.claims] == [
+        (name, radius, n) for name in networks for radius in (0.02, 0.3) for n in range(4)]
+    assert {claim.verdict for claim in made.claims} >= {"certified", "broken"}
+    assert made.settings == {"boxes": 6, "seed": 5, "why": "a test"}
+    assert {total for _, total, _ in asked} == {16} and asked[-1][0] == 15
+    write_certificates(tmp_path, made)
+    found = list(check_claims(read_certificates(tmp_path)))
+    assert [checked.reason for _, checked in found] == [""] * 16
+
+
+def test_shares_add_up_and_name_the_methods():
+    table = shares(made_by_hand())
+    assert table.columns == ("certified", "broken", "open", "by")
+    ((label, cells),) = table.rows
+    assert label == "only, radius 0.25" and cells[:3] == pytest.approx((4 / 6, 1 / 6, 1 / 6))
+    assert cells[3] == "linear 1, quadratic 1, branching 1, separable 1"
+
+
+def test_other_balls_and_radii_are_refused():
+    networks = {"only": SymmetricReLU(W, BIAS)}
+    with pytest.raises(TypeError, match="expected an L2Ball or a LinfBall"):
+        certificates_of(networks, Batch(X, Y), Adversary(PatchL2Ball(0.1)), radii=[0.1])
+    with pytest.raises(ValueError, match="radii: expected ascending order"):
+        certificates_of(networks, Batch(X, Y), Adversary(L2Ball(0.1)), radii=[0.2, 0.1])
+
+
+def test_a_stop_is_answered_between_two_claims():
+    def stop(done, total, what):
+        if done == 2:
+            raise Stopped
+    with pytest.raises(Stopped):
+        list(check_claims(made_by_hand(), stop))
+    beat()  # nobody listens any more
