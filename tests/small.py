@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 from simulator.attacks.search import FeatureGreedy, RandomSearch
@@ -9,6 +10,7 @@ from simulator.attacks.suites import standard_attacks, strong_attacks
 from simulator.experiments import preset
 from simulator.experiments.feature_purification import experiment
 from simulator.experiments.feature_purification.config import PurificationConfig
+from simulator.sweeps import local
 
 SMALL = {"d": 20, "k": 2, "m": 40, "batch_size": 50, "clean_steps": 30, "adversarial_steps": 20,
          "test_samples": 60, "evaluation_chunk": 60, "bracket_samples": 0,
@@ -38,6 +40,14 @@ def brief(suite: Callable[..., Mapping[str, Any]]) -> Callable[..., Mapping[str,
 
 
 def shorten_attacks(patch: Any) -> None:
-    """Let the evaluations of this process be brief; worker processes know nothing of it."""
+    """Let the evaluations of this process, and of workers it starts for a sweep, be brief."""
     for suite in (standard_attacks, strong_attacks):
         patch.setattr(experiment, suite.__name__, brief(suite))
+    patch.setattr(local, "_begin_worker", begin_brief_worker)
+
+
+def begin_brief_worker(*arguments: Any) -> None:
+    """What a worker of such a sweep does first."""
+    begin = local._begin_worker
+    shorten_attacks(SimpleNamespace(setattr=setattr))
+    begin(*arguments)

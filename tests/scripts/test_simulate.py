@@ -374,7 +374,8 @@ def test_an_interrupt_leaves_a_run_that_resumes(tmp_path, number):
 
 
 def test_the_backend_of_a_notebook_does_not_matter(tmp_path):
-    process = start(*small_flags(**FAST), "--out", str(tmp_path), MPLBACKEND="module://no_such_backend")
+    process = start(*small_flags(**FAST), "--out", str(tmp_path),
+                    MPLBACKEND="module://no_such_backend")
     out, error = process.communicate()
     assert process.returncode == 0 and "clean accuracy" in out
     assert "no figures" not in error

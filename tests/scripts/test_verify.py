@@ -21,9 +21,11 @@ KEYS = {"id", "verdict", "measured", "low", "high", "expected", "caveats"}
 CLAIMS = theory.claims()
 TINY = {key: value for key, value in SMALL.items() if key not in ("d", "k")}
 
+pytestmark = pytest.mark.usefixtures("brief_attacks")
+
 
 @pytest.fixture(scope="module", autouse=True)
-def tiny():
+def tiny(brief_attacks):
     """A plan of three runs of a fraction of a second."""
     family = plans.MACHINERY._replace(sizes=({"d": 20, "k": 3},), changes=TINY)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,6 +1,7 @@
 """The same settings give the same bytes: elsewhere, after kills, and without anything extra."""
 
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -18,7 +19,7 @@ from scripts import plot
 from scripts import simulate as command
 from simulator.experiments import stored
 
-from small import small_flags
+from small import shorten_attacks, small_flags
 
 ROOT = Path(simulator.__file__).parents[1]
 DATA = ROOT / "tests" / "data"
@@ -52,12 +53,14 @@ def test_another_folder_hash_seed_and_thread_environment_change_no_byte(tmp_path
                                      "NUMBA_NUM_THREADS": "2", "LC_ALL": "C"})):
         root = tmp_path / name / "runs"
         root.mkdir(parents=True)
-        finish(start("simulate", [*small_flags(), "--no-figures"], root, **variables))
+        flags = small_flags(clean_steps=12, adversarial_steps=6, test_samples=20)
+        finish(start("simulate", [*flags, "--no-figures"], root, **variables))
         found.append(digests(root))
     assert found[0] == found[1] and len(found[0]) == 4
 
 
-def test_a_run_folder_can_be_run_again_from_its_own_config(tmp_path):
+def test_a_run_folder_can_be_run_again_from_its_own_config(monkeypatch, tmp_path):
+    shorten_attacks(monkeypatch)
     assert command.main([*small_flags(seed=5), "--no-figures", "--out", str(tmp_path / "a")]) == 0
     (config,) = (tmp_path / "a").glob("*/config.json")
     assert command.main(["--config", str(config), "--no-figures",
@@ -92,8 +95,21 @@ def offline(*arguments):
 
 sys.meta_path.insert(0, Hidden())
 socket.socket.connect = offline
+"""
+COMMAND = """
 from scripts.cli import main
 sys.exit(main(sys.argv[1:]))
+"""
+# A kernel that is compiled, then two commands, of which the second needs an extra.
+SEVERAL = """
+import numpy as np, simulator as sim
+net = sim.SymmetricReLU(np.eye(2), 0.5, smoothing=0.1)
+assert net.forward(np.ones((1, 2))).shape == (1,)
+from scripts.cli import main
+from theory.feature_purification import figures
+figures.figures = lambda run: {"history": figures.history_figure}
+assert main(["plot", sys.argv[1], "--out", "figures"]) == 0
+sys.exit(main(["sweep", "--preset", "smoke", "--grid", "d=20,24", "--dask", "local"]))
 """
 
 
@@ -111,11 +127,11 @@ def bare(tmp_path):
         (folder / "__pycache__").write_text("")
         folder.chmod(0o555)
 
-    def run(*flags):
+    def run(code, *flags):
         variables = {"PATH": os.environ["PATH"], "HOME": "/dev/null/nonexistent",
                      "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1",
                      "OPENBLAS_NUM_THREADS": "1"}
-        return subprocess.run([sys.executable, "-c", BARE, *flags], capture_output=True,
+        return subprocess.run([sys.executable, "-c", BARE + code, *flags], capture_output=True,
                               text=True, env=variables, cwd=tmp_path)
 
     yield run
@@ -123,17 +139,24 @@ def bare(tmp_path):
         folder.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_it_runs_read_only_offline_without_home_and_without_extras(bare, tmp_path):
     flags = small_flags(clean_steps=6, adversarial_steps=3, test_samples=10)
-    done = bare("simulate", *flags, "--out", "runs")
+    done = bare(COMMAND, "simulate", *flags, "--out", "runs")
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("runs/*/figures/*.pdf"))
-    done = bare("sweep", *flags, "--grid", "d=20,24", "--dask", "local", "--out", "other")
-    assert done.returncode == 2 and "pip install" in done.stderr.splitlines()[-1]
+
+
+def test_it_computes_and_draws_read_only_offline_without_home_and_without_extras(bare, tmp_path):
+    done = bare(SEVERAL, str(shutil.copytree(DATA / "run-format-1", tmp_path / "run")))
+    assert done.returncode == 2 and "pip install" in done.stderr.splitlines()[-1], done.stderr
+    assert list(tmp_path.glob("figures/*.pdf"))
 
 
 def kill_until_done(module, flags, root, kills, longest, runs):
     """Kill a command at random moments and resume it each time, then let it finish.
+
+    A sweep that is killed once is a test of its own: tests/simulator/sweeps/test_local.py.
 
     Returns how many kills found the command at work with runs still to do.
     """
@@ -171,20 +194,19 @@ SIMULATE = [*small_flags(clean_steps=3000, adversarial_steps=3000, record_every=
             "--no-figures"]
 SWEEP = [*small_flags(clean_steps=1500, adversarial_steps=500, record_every=100),
          "--grid", "d=20,24", "--seeds", "3", "--workers", "2"]
-SHORT = [*small_flags(clean_steps=800, adversarial_steps=400, test_samples=20)]
+SHORT = [*small_flags(clean_steps=600, adversarial_steps=300, test_samples=20), "--no-figures"]
 
 
 @pytest.mark.parametrize("module, flags, kills, longest", [
-    ("simulate", [*SHORT, "--no-figures"], 3, 0.2),
-    ("sweep", [*SHORT, "--seeds", "2", "--workers", "2"], 2, 0.2),
+    ("simulate", SHORT, 2, 0.2),
     pytest.param("simulate", SIMULATE, 25, 0.3, marks=pytest.mark.slow),
     pytest.param("sweep", SWEEP, 25, 0.4, marks=pytest.mark.slow)],
-    ids=["simulate", "sweep", "simulate-often", "sweep-often"])
+    ids=["simulate", "simulate-often", "sweep-often"])
 def test_kills_at_random_moments_change_no_byte(tmp_path, module, flags, kills, longest):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for root in (whole, killed):
         root.mkdir()
-    finish(start(module, flags, whole))
+    assert importlib.import_module(f"scripts.{module}").main([*flags, "--out", str(whole)]) == 0
     hit = kill_until_done(module, flags, killed, kills, longest, runs=finished(whole))
     print(f"{hit} kills")
     assert hit >= min(kills - 1, 20)  # a fast machine may be done before the last ones

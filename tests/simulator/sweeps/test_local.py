@@ -13,8 +13,10 @@ import pytest
 
 import simulator
 from scripts import sweep as command
+from simulator.attacks import suites
 from simulator.errors import RunError, Unavailable
 from simulator.experiments import preset
+from simulator.experiments.feature_purification import experiment
 from simulator.experiments.feature_purification import run as simulation
 from simulator.experiments.feature_purification.cost import cost
 from simulator.runs.files import locked, read_csv
@@ -28,13 +30,15 @@ from sweeping import GRID, NAMES, TINY, digests
 ROOT = Path(simulator.__file__).parents[1]
 SETTINGS = preset("smoke") | SMALL
 
+pytestmark = pytest.mark.usefixtures("brief_attacks")
+
 
 def run_sweep(root, *flags):
     return command.main([*GRID, "--out", str(root), *flags])
 
 
 @pytest.fixture(scope="module")
-def serial(tmp_path_factory):
+def serial(brief_attacks, tmp_path_factory):
     """The sweep done in this process, one run after the other."""
     root = tmp_path_factory.mktemp("serial")
     assert run_sweep(root, "--workers", "1") == 0
@@ -345,17 +349,26 @@ def start(flags, **options):
                             env=os.environ | {"PYTHONPATH": str(ROOT)}, **options)
 
 
-def test_workers_do_not_outlive_a_killed_sweep(tmp_path):
-    flags = [*small_flags(clean_steps=10**6), "--seeds", "2", "--workers", "2"]
-    process = start([*flags, "--out", str(tmp_path)], stderr=subprocess.PIPE)
-    while len(list(tmp_path.glob("smoke-*/checkpoint.npz"))) < 2:
+def test_workers_do_not_outlive_a_killed_sweep_and_it_goes_on_to_the_same_bytes(tmp_path):
+    settings, killed = TINY | {"clean_steps": 1500, "batch_size": 10}, tmp_path / "killed"
+    flags = [*small_flags(**settings), "--seeds", "2", "--out", str(killed)]
+    process = start([*flags, "--workers", "2"], stderr=subprocess.PIPE)
+    while len(list(killed.glob("smoke-*/checkpoint.npz"))) < 2:
         assert process.poll() is None
-        time.sleep(0.05)
+        time.sleep(0.02)
     process.kill()
-    process.wait()
-    for folder in tmp_path.glob("smoke-*"):
+    process.communicate()
+    for folder in killed.glob("smoke-*"):
         with locked(folder, patience=10.0):  # nobody works there any more
-            pass
+            assert json.loads((folder / "status.json").read_text())["state"] == "running"
+    with pytest.MonkeyPatch.context() as patch:  # the workers attacked with all steps
+        for name in ("standard_attacks", "strong_attacks"):
+            patch.setattr(experiment, name, getattr(suites, name))
+        assert command.main([*flags, "--workers", "1", "--resume"]) == 0
+        whole = small_config(**settings, seed=1, threads=1)
+        list(sweep.here([whole], tmp_path / "whole"))
+    found = digests(killed)
+    assert digests(tmp_path / "whole").items() <= found.items() and len(found) == 9
 
 
 def test_an_interrupt_ends_a_sweep_with_checkpoints(tmp_path):

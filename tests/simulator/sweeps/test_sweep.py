@@ -12,6 +12,8 @@ from sweeping import TINY
 
 SETTINGS = SMALL | TINY | {"workers": 1}
 
+pytestmark = pytest.mark.usefixtures("brief_attacks")
+
 
 def test_a_grid_with_seeds_comes_back_in_order():
     runs = sweep("smoke", **SETTINGS | {"d": [20, 24]}, seeds=2)
