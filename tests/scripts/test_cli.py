@@ -66,3 +66,14 @@ def test_what_is_mistyped_is_one_line_with_exit_code_2(capsys, arguments, messag
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [
+    ["simulate", "--preset", "smoke"], ["sweep", "--preset", "smoke", "--grid", "tau=0.1,0.2"],
+    ["verify", "--preset", "smoke", "--claims", "A2"], ["benchmark", "--quick"]],
+    ids=lambda words: words[0])
+def test_a_name_for_out_that_is_too_long_is_one_line(words, tmp_path, capsys):
+    assert cli.main([*words, "--out", str(tmp_path / ("a" * 300))]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"purify {words[0]}: error: ") and error.count("\n") == 1
+    assert "File name too long" in error and not list(tmp_path.iterdir())

@@ -124,9 +124,10 @@ def test_pieces_and_the_whole_give_the_findings_of_one_go(verified, tmp_path, ca
 
 
 def test_processes_give_the_findings_of_one_process(verified, tmp_path, capsys):
-    verify.main(["--preset", "smoke", "--workers", "2", "--format", "json",
-                 "--out", str(tmp_path)])
-    assert capsys.readouterr().out == verified.findings
+    code = verify.main(["--preset", "smoke", "--workers", "2", "--format", "json",
+                        "--out", str(tmp_path)])
+    shown = capsys.readouterr()
+    assert (code, shown.out) == (verified.code, verified.findings), shown.err
 
 
 @pytest.mark.parametrize("flags, message", [

@@ -19,9 +19,12 @@ ROOT = Path(simulator.__file__).parents[1]
 MEASURE = """
 import json, sys, tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.runs.folder import RunFolder
 from simulator.experiments.feature_purification.run import simulate
+from small import shorten_attacks
+shorten_attacks(SimpleNamespace(setattr=setattr))  # more steps take no more memory
 config = PurificationConfig.from_settings(json.loads(sys.stdin.read()))
 with tempfile.TemporaryDirectory() as place:
     simulate(config, RunFolder.create(Path(place), config), checkpoint_every=2)
@@ -50,7 +53,8 @@ def measured(config):
     import json
     done = subprocess.run([sys.executable, "-c", MEASURE], input=json.dumps(config.to_dict()),
                           capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": str(ROOT)})
+                          env=os.environ | {
+                              "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"})
     assert done.returncode == 0, done.stderr
     return 1024.0 * int(done.stdout)
 

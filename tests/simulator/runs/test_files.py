@@ -29,6 +29,8 @@ from small import small_config, small_flags
 ROOT = Path(simulator.__file__).parents[1]
 RESULTS = ("arrays.npz", "metrics.csv", "summary.json")
 
+pytestmark = pytest.mark.usefixtures("brief_attacks")
+
 
 @pytest.fixture
 def config():
