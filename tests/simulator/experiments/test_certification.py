@@ -164,6 +164,10 @@ CORRUPTIONS = {
     "an open neuron left out": (proved(LINEAR, linear=NONE), LINEAR),
     "a neuron that there is not": (proved(LINEAR, neurons=np.array([1, 3])), LINEAR),
     "a neuron below zero": (proved(LINEAR, neurons=np.array([1, -1])), LINEAR),
+    "a weight said to be core": (proved(QUADRATIC, cores=np.array([3])), QUADRATIC),
+    "a core that there is not": (proved(QUADRATIC, cores=np.array([6])), QUADRATIC),
+    "slopes of cores of a wrong number": (
+        leafed(QUADRATIC, 0, core_slopes=np.ones(2)), QUADRATIC),
     "lower raised": (proved(LINEAR, lower=CHORDS + 0.001), LINEAR),
     "lower of a curved proof raised": (proved(QUADRATIC, lower=CURVED + 0.001), QUADRATIC),
     "lower of a tree raised": (proved(BRANCHING, lower=CHORDS + 0.001), BRANCHING),
