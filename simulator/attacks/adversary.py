@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simulator.attacks.suites import gradient_attacks
-from simulator.attacks.worst_case import WorstCase, worst_case
+from simulator.attacks.worst_case import WorstCase, strongest_case, worst_case
 from simulator.checks import require_int
 from simulator.protocols import Attack, Ball, Batch, Network
 from simulator.randomness import Role, stream
@@ -30,7 +30,8 @@ class Adversary:
         Run on every sample. One attack alone is named after its class; None takes FGM and
         PGD, which need no universal direction.
     strong : mapping of str to Attack
-        Run on the samples that are still undecided where a bracket is asked for.
+        Run on the samples that the attacks leave right, wherever the worst of all is asked for:
+        accuracy curves, critical radii, brackets.
     seed : int
         Seed of the attacks' random stream.
     chunk : int
@@ -79,6 +80,10 @@ class Adversary:
     def worst_case(self, network: Network, batch: Batch, key: int = 0) -> WorstCase:
         """Return what the attacks found together; see :func:`worst_case`."""
         return worst_case(network, batch, self, key=key)
+
+    def strongest_case(self, network: Network, batch: Batch, key: int = 0) -> WorstCase:
+        """Return what they and the strong ones found together; see :func:`strongest_case`."""
+        return strongest_case(network, batch, self, key=key)
 
 
 def _by_name(name: str, attacks: Attack | Mapping[str, Attack] | None) -> dict[str, Attack]:

@@ -10,7 +10,7 @@
 (FGM and PGD as in Allen-Zhu & Li, arXiv 2005.10190.)
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,7 +40,48 @@ class FGM:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class PGD:
+class _FromStarts:
+    """An attack that walks from several starts and keeps the best point ever met.
+
+    Attributes
+    ----------
+    steps : int
+        Gradient steps for each start.
+    starts : tuple of "zero", "random", "universal"
+        Where to begin. "universal" needs ``direction``.
+    restarts : int
+        How many random starts "random" stands for.
+    direction : ndarray, shape (d,), or None
+        Direction of the universal start.
+    """
+
+    steps: int
+    starts: tuple[str, ...]
+    restarts: int = 1
+    direction: np.ndarray | None = None
+
+    __repr__ = described
+
+    def __post_init__(self) -> None:
+        require_int("steps", self.steps, low=1)
+        require_starts(self.starts, self.restarts, self.direction)
+
+    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
+                rng: Rng | None = None) -> Perturbation:
+        """Return the best point of all starts and steps; random starts alone need ``rng``."""
+        best = BestFound(network, X, y)
+        starts = starting_points(self.starts, self.restarts, self.direction, best.X, best.y, ball,
+                                 rng)
+        zero_gradients = max([self._search(best, delta, ball) for delta in starts])
+        return Perturbation(best.delta, zero_gradients)
+
+    def _search(self, best: BestFound, delta: np.ndarray, ball: Ball) -> int:
+        """Walk from ``delta``; return how many samples had a zero gradient there."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class PGD(_FromStarts):
     """Projected gradient descent on the margin, keeping the best point ever met.
 
     The point FGM would choose is scored on the way (its gradient is known), so PGD from the
@@ -60,25 +101,13 @@ class PGD:
 
     steps: int = 20
     starts: tuple[str, ...] = ("zero",)
-    restarts: int = 1
-    direction: np.ndarray | None = None
 
-    __repr__ = described
-
-    def __post_init__(self) -> None:
-        require_int("steps", self.steps, low=1)
-        require_starts(self.starts, self.restarts, self.direction)
-
-    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
-                rng: Rng | None = None) -> Perturbation:
-        """Return the best point of all starts and steps; random starts alone need ``rng``."""
-        return _from_every_start(
-            self, network, X, y, ball, rng,
-            lambda best, delta: descend(best, delta, ball, self.steps))
+    def _search(self, best: BestFound, delta: np.ndarray, ball: Ball) -> int:
+        return descend(best, delta, ball, self.steps)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class AdaptivePGD:
+class AdaptivePGD(_FromStarts):
     """Projected gradient descent on the margin with a step of its own for each sample.
 
     The step starts at twice the radius. At growing intervals a sample whose margin fell in
@@ -98,23 +127,8 @@ class AdaptivePGD:
 
     steps: int = 100
     starts: tuple[str, ...] = ("zero", "random")
-    restarts: int = 1
-    direction: np.ndarray | None = None
-
-    __repr__ = described
-
-    def __post_init__(self) -> None:
-        require_int("steps", self.steps, low=1)
-        require_starts(self.starts, self.restarts, self.direction)
-
-    def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
-                rng: Rng | None = None) -> Perturbation:
-        """Return the best point of all starts and steps; random starts alone need ``rng``."""
-        return _from_every_start(self, network, X, y, ball, rng,
-                                 lambda best, delta: self._search(best, delta, ball))
 
     def _search(self, best: BestFound, delta: np.ndarray, ball: Ball) -> int:
-        """Walk from ``delta``; return how many samples had a zero gradient there."""
         # what each sample has of its own: a step size, a last move, its best point
         shape = (-1,) + (1,) * (best.X.ndim - 1)
         checks = _checkpoints(self.steps)
@@ -179,17 +193,6 @@ class Ascent:
         """Return ``-step grad margin``, cut to the ball; ``rng`` is not used."""
         gradient = network.margin_gradient(X, y)
         return Perturbation(ball.project(-self.step * gradient), zero_rows(gradient))
-
-
-def _from_every_start(attack: PGD | AdaptivePGD, network: Network, X: np.ndarray, y: np.ndarray,
-                      ball: Ball, rng: Rng | None,
-                      search: Callable[[BestFound, np.ndarray], int]) -> Perturbation:
-    """Let ``search`` walk from each start of an attack; return the best point it met."""
-    best = BestFound(network, X, y)
-    starts = starting_points(attack.starts, attack.restarts, attack.direction, best.X, best.y,
-                             ball, rng)
-    zero_gradients = max([search(best, delta) for delta in starts])
-    return Perturbation(best.delta, zero_gradients)
 
 
 class Searched(Protocol):

@@ -70,8 +70,8 @@ class FeatureGreedy:
     """
 
     dictionary: np.ndarray | None = None
-    features: int = 4
-    candidates: int = 12
+    features: int = 6
+    candidates: int = 8
     descents: int = 4
 
     __repr__ = described

@@ -5,7 +5,7 @@ several attacks sample by sample. Each attack bounds robust accuracy from above 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from simulator.attacks.adversary import Adversary
 
 __all__ = ["BestFound", "WorstCase", "against", "require_adversary", "require_samples",
-           "worst_case", "zero_rows"]
+           "strong_case", "strongest_case", "worst_case", "zero_rows"]
+
+STRONG_KEYS = 1_000_000  # above every key of a call: strong attacks draw from streams of their own
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,43 @@ def worst_case(network: Network, batch: Batch, adversary: "Adversary", *,
                     for name in pieces[0].margins_of},
         zero_gradients={name: sum(piece.zero_gradients[name] for piece in pieces)
                         for name in adversary.attacks})
+
+
+def strong_case(network: Network, batch: Batch, adversary: "Adversary", *,
+                key: int = 0) -> WorstCase:
+    """Run the strong attacks of an adversary alone; see :func:`worst_case`."""
+    require_adversary(adversary)
+    return worst_case(network, batch, replace(adversary, attacks=adversary.strong),
+                      key=STRONG_KEYS + key)
+
+
+def strongest_case(network: Network, batch: Batch, adversary: "Adversary", *,
+                   key: int = 0) -> WorstCase:
+    """Run every attack, and the strong ones on the samples that are still right.
+
+    Parameters
+    ----------
+    network : Network
+    batch : Batch
+    adversary : Adversary
+    key : int
+        See :func:`worst_case`.
+
+    Returns
+    -------
+    WorstCase
+        ``margins`` and ``delta`` are of the worst of all; ``margins_of`` has the attacks that ran
+        on every sample.
+    """
+    found = worst_case(network, batch, adversary, key=key)
+    rows = np.flatnonzero(found.margins > 0.0)
+    if len(rows) == 0 or not adversary.strong:
+        return found
+    more = strong_case(network, Batch(batch.X[rows], batch.y[rows]), adversary, key=key)
+    worse = ~(more.margins >= found.margins[rows])  # a margin of NaN is the worst of all
+    found.margins[rows[worse]] = more.margins[worse]
+    found.delta[rows[worse]] = more.delta[worse]
+    return found
 
 
 def _worst_of_chunk(network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.attacks.adversary import Adversary
-from simulator.attacks.worst_case import require_adversary, require_samples, worst_case
+from simulator.attacks.worst_case import (require_adversary, require_samples, strongest_case,
+                                            worst_case)
 from simulator.certificates.margins import certify
 from simulator.checks import require_real
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -49,7 +50,7 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
                     tolerance: float = 0.01, limit: float = 1e3,
                     saved: Mapping[str, np.ndarray] | None = None,
                     tick: Callable[..., None] | None = None) -> CriticalRadius:
-    """Find r50 by bisection on the attacked accuracy.
+    """Find r50 by bisection on the attacked accuracy, under all attacks of an adversary.
 
     Parameters
     ----------
@@ -73,31 +74,39 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
 
     Notes
     -----
-    A sample broken at a radius is broken at every larger one, so it is not attacked again.
+    A sample broken at a radius is broken at every larger one, so it is not attacked again there.
+    Strong attacks cost more, so they come second: where the bisection of the others ends, they
+    are asked whether half of the samples hold there, and if not, the search goes down from
+    there, on the samples that did not.
     """
     require_adversary(adversary)
     require_real("tolerance", tolerance, low=0.0, open_low=True)
     require_real("limit", limit, low=0.0, open_low=True)
     require_samples(batch)
-    broken = ~(network.margins(batch.X, batch.y) > 0.0)
-    if broken.mean() >= 0.5:
+    wrong = ~(network.margins(batch.X, batch.y) > 0.0)
+    if wrong.mean() >= 0.5:
         return CriticalRadius(0.0, 0.0)
-    search = _Search(0.0, float("inf"), adversary.ball.radius or 0.1, 0, broken)
-    if saved is not None:
-        low, high, middle = (float(end) for end in saved["ends"])
-        search = _Search(low, high, middle, int(saved["tried"]), saved["broken"].copy())
-    while not search.is_over(tolerance, limit):
-        alive = np.flatnonzero(~search.broken)
-        worst = worst_case(network, batch[alive], adversary.at(search.next), key=search.tried)
-        search.told(alive[~(worst.margins > 0.0)])
+    search = (_Search.begun(adversary.ball.radius or 0.1, wrong) if saved is None
+              else _Search.stored(saved))
+    while True:
+        if search.is_over(tolerance, limit):
+            if search.strongly or not adversary.strong or search.low == 0.0:
+                return CriticalRadius(search.low, search.high)
+            search = search.made_strong(wrong)
+        attack = strongest_case if search.strongly else worst_case
+        rows = search.rows()
+        worst = attack(network, batch[rows], adversary.at(search.next), key=search.tried)
+        search.told(rows[~(worst.margins > 0.0)])
         if tick is not None:
             tick(search.tried, search.arrays)
-    return CriticalRadius(search.low, search.high)
+
+
+STEP_DOWN = 0.03  # the first step below the r50 of weaker attacks, relative; then doubled
 
 
 @dataclass
 class _Search:
-    """A bisection in progress: doubling until half of the samples are broken, then halving.
+    """A search in progress: for a radius on either side of r50, then by bisection.
 
     Attributes
     ----------
@@ -105,17 +114,42 @@ class _Search:
         Fewer than half are broken at ``low``, at least half at ``high`` (infinite: not yet).
     next : float
         The radius to try.
-    tried : int
-        Radii tried so far.
     broken : ndarray of bool, shape (n,)
         Samples broken at ``low``.
+    held : ndarray of bool, shape (n,)
+        Samples that held under strong attacks at ``high``, and so are not attacked below it.
+    tried : int
+        Radii tried so far.
+    down : float
+        The step down from ``high`` where ``low`` is not known; 0 where it is.
+    strongly : bool
+        Whether the strong attacks take part.
     """
 
     low: float
     high: float
     next: float
-    tried: int
     broken: np.ndarray
+    held: np.ndarray
+    tried: int = 0
+    down: float = 0.0
+    strongly: bool = False
+
+    @classmethod
+    def begun(cls, radius: float, wrong: np.ndarray) -> "_Search":
+        return cls(0.0, float("inf"), radius, wrong, np.zeros(len(wrong), bool))
+
+    @classmethod
+    def stored(cls, saved: Mapping[str, np.ndarray]) -> "_Search":
+        low, high, middle, down = (float(number) for number in saved["ends"])
+        tried, strongly = (int(number) for number in saved["counts"])
+        return cls(low, high, middle, saved["broken"].copy(), saved["held"].copy(), tried, down,
+                   bool(strongly))
+
+    def made_strong(self, wrong: np.ndarray) -> "_Search":
+        """Return the search that begins where this one ended, at its ``low``."""
+        return _Search(0.0, self.high, self.low, wrong, np.zeros(len(wrong), bool), self.tried,
+                       STEP_DOWN * self.low, True)
 
     def is_over(self, tolerance: float, limit: float) -> bool:
         if self.high == float("inf"):
@@ -123,21 +157,32 @@ class _Search:
         return (self.high - self.low <= tolerance * self.high
                 or self.next in (self.low, self.high))  # neighbours: no tolerance is finer
 
+    def rows(self) -> np.ndarray:
+        """The samples to attack at the next radius."""
+        return np.flatnonzero(~(self.broken | self.held))
+
     def told(self, rows: np.ndarray) -> None:
         """Take note of the samples that broke at the radius tried."""
         broken = self.broken.copy()
         broken[rows] = True
         self.tried += 1
         if broken.mean() < 0.5:
-            self.low, self.broken = self.next, broken
+            self.low, self.broken, self.down = self.next, broken, 0.0
         else:
             self.high = self.next
-        self.next = (2.0 * self.next if self.high == float("inf")
-                     else 0.5 * (self.low + self.high))
+            if self.strongly:
+                self.held = ~broken
+        if self.high == float("inf"):
+            self.next = 2.0 * self.next
+        elif 0.0 < self.down < self.high:
+            self.next, self.down = self.high - self.down, 2.0 * self.down
+        else:
+            self.next = 0.5 * (self.low + self.high)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return {"ends": np.array([self.low, self.high, self.next]),
-                "tried": np.array(self.tried), "broken": self.broken.copy()}
+        return {"ends": np.array([self.low, self.high, self.next, self.down]),
+                "counts": np.array([self.tried, int(self.strongly)]),
+                "broken": self.broken.copy(), "held": self.held.copy()}
 
 
 def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,

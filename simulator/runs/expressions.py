@@ -1,7 +1,8 @@
 """Numbers written as arithmetic on other settings: ``m = 20*d``, ``tau = 0.5/sqrt(k)``.
 
 A tiny evaluator over Python's own syntax tree: numbers, names of settings, ``+ - * / // % **``,
-a sign, and the functions below. Nothing else is looked at, nothing is executed.
+a sign, the functions below, and a choice by a word, ``0.5/sqrt(k) if norm == "l2" else 0.02``.
+Nothing else is looked at, nothing is executed.
 """
 
 import ast
@@ -26,7 +27,8 @@ MAX_LENGTH = 200
 MAX_SIZE = 1e15  # no setting is larger; also keeps 9**9**9 from being computed
 
 
-def evaluate(text: str, value_of: Callable[[str], float]) -> float:
+def evaluate(text: str, value_of: Callable[[str], float],
+             word_of: Callable[[str], str] | None = None) -> float:
     """Return the value of an expression.
 
     Parameters
@@ -35,6 +37,8 @@ def evaluate(text: str, value_of: Callable[[str], float]) -> float:
         For example ``"round(d**0.45)"``.
     value_of : callable
         Returns the number a name stands for; raises KeyError if there is none.
+    word_of : callable or None
+        Returns the word that a name stands for in a comparison; None: there are no words.
 
     Raises
     ------
@@ -44,7 +48,7 @@ def evaluate(text: str, value_of: Callable[[str], float]) -> float:
     if len(text) > MAX_LENGTH:
         raise ValueError(f"expected at most {MAX_LENGTH} characters, got {len(text)}")
     try:
-        value: float = _value(_tree(text), value_of, text)
+        value: float = _value(_tree(text), value_of, word_of, text)
         finite = math.isfinite(value)
     except (ZeroDivisionError, OverflowError, RecursionError) as error:
         raise ValueError(f"{text!r} has no value: {error}") from None
@@ -73,13 +77,17 @@ def _tree(text: str) -> ast.expr:
         raise ValueError(f"expected a number or an expression, got {text!r}") from None
 
 
-def _value(node: ast.expr, value_of: Callable[[str], float], text: str) -> Any:
+def _value(node: ast.expr, value_of: Callable[[str], float],
+           word_of: Callable[[str], str] | None, text: str) -> Any:
+    def part(inner: ast.expr) -> Any:
+        return _value(inner, value_of, word_of, text)
+
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return node.value
     if isinstance(node, ast.Name):
         return value_of(node.id)
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        left, right = _value(node.left, value_of, text), _value(node.right, value_of, text)
+        left, right = part(node.left), part(node.right)
         if isinstance(node.op, ast.Pow) and abs(left) > 1 and right * math.log10(abs(left)) > 15:
             raise OverflowError(f"the power is larger than {MAX_SIZE:g}")
         result = _OPERATORS[type(node.op)](left, right)
@@ -87,16 +95,29 @@ def _value(node: ast.expr, value_of: Callable[[str], float], text: str) -> Any:
             raise ValueError(f"{text!r} has no real value")
         return result
     if isinstance(node, ast.UnaryOp) and type(node.op) in _OPERATORS:
-        return _OPERATORS[type(node.op)](_value(node.operand, value_of, text))
+        return _OPERATORS[type(node.op)](part(node.operand))
     if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords
             and node.func.id in FUNCTIONS):
-        parts = [_value(part, value_of, text) for part in node.args]
+        parts = [part(argument) for argument in node.args]
         try:
             return FUNCTIONS[node.func.id](*parts)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{text!r} has no value: {error}") from None
+    if isinstance(node, ast.IfExp) and word_of is not None:
+        return part(node.body if _holds(node.test, word_of, text) else node.orelse)
     raise ValueError(f"expected numbers, settings, + - * / // % ** and "
                      f"{', '.join(FUNCTIONS)}, got {text!r}")
+
+
+def _holds(test: ast.expr, word_of: Callable[[str], str], text: str) -> bool:
+    """Whether a setting is the word it is compared with: all that a choice may ask."""
+    if (isinstance(test, ast.Compare) and isinstance(test.left, ast.Name)
+            and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)
+            and isinstance(test.comparators[0], ast.Constant)
+            and isinstance(test.comparators[0].value, str)):
+        return word_of(test.left.id) == test.comparators[0].value
+    raise ValueError('expected a choice such as 1 if norm == "l2" else 2, got '
+                     f"{text!r}")
 
 
 def resolve(settings: Mapping[str, Any], texts: frozenset[str],
@@ -121,8 +142,13 @@ def resolve(settings: Mapping[str, Any], texts: frozenset[str],
     done: dict[str, Any] = {}
     open_names: list[str] = []
 
+    def word_of(name: str) -> str:
+        if name not in settings or name not in texts:
+            raise ValueError(f"{name!r} is not a setting that is a word")
+        return str(settings[name])
+
     def value_of(name: str) -> Any:
-        if name in done:
+        if name in done and name not in texts:
             return done[name]
         if name not in settings or name in texts:
             raise ValueError(f"{name!r} is not a number setting")
@@ -132,7 +158,7 @@ def resolve(settings: Mapping[str, Any], texts: frozenset[str],
         if isinstance(value, str):
             open_names.append(name)
             try:
-                value = evaluate(value, value_of)
+                value = evaluate(value, value_of, word_of)
             except ValueError as error:
                 raise error if isinstance(error, _Named) else _Named(f"{name}: {error}") from None
             open_names.pop()

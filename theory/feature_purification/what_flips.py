@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.attacks.worst_case import worst_case
+from simulator.attacks.worst_case import strongest_case
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.features import decompose
 from simulator.flips import flip_mechanism
@@ -66,7 +66,7 @@ def what_flips(run: Run, network: str) -> Flip:
     dictionary = simulation.data.dictionary
     parts = decompose(trained.weights, dictionary, simulation.data.signs)
     with fixed_threads(run.config.threads):
-        found = worst_case(trained, few, simulation.adversary.at(radius))
+        found = strongest_case(trained, few, simulation.adversary.at(radius))
         margins, gradient = trained.margins_and_gradient(X, y)
         flipped = (margins > 0.0) & (found.margins <= 0.0)
         split = flip_mechanism(trained, X[flipped], y[flipped], found.delta[flipped], parts,

@@ -1,5 +1,6 @@
 """The settings of a purification run."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -44,7 +45,9 @@ class PurificationConfig(SparseCodingSettings):
     norm : "l2" or "linf"
         Of the perturbations, in training and in every report.
     tau : float
-        Radius of adversarial training and of the reported attacked accuracy.
+        Radius of adversarial training and of the reported attacked accuracy. In l_inf a radius of
+        half a feature, 0.5/sqrt(k), erases every feature at once and is refused: the presets take
+        0.5/sqrt(k*d) there, in which the dense direction is as long as in their l2 ball.
     training_attack : "fgm" or "pgd"
         With ``training_pgd_steps``.
     test_samples : int
@@ -109,6 +112,11 @@ class PurificationConfig(SparseCodingSettings):
         super().__post_init__()
         require_real("tau", self.tau, low=0.0, open_low=self.learner_steps > 0,
                      why="learners are attacked at multiples of it")
+
+    @property
+    def half_feature(self) -> float:
+        """Half of the size ``1/sqrt(k)`` of a feature in a code."""
+        return 0.5 / math.sqrt(self.k)
 
     def experiment(self, **parts: Any) -> "PurificationExperiment":
         """Return the objects of a run of these settings; ``parts`` replace some of them."""

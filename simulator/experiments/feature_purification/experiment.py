@@ -14,7 +14,7 @@ import numpy as np
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import FGM, PGD
-from simulator.attacks.suites import standard_attacks, strong_attacks
+from simulator.attacks.suites import sharp_attacks, standard_attacks
 from simulator.balls import ball_of
 from simulator.bias_schedules import LinearThenConstant, TrackingNorm
 from simulator.data.batches import FreshBatches, TrainingSet
@@ -109,14 +109,16 @@ class PurificationExperiment:
 
     @cached_property
     def adversary(self) -> Adversary:
-        """Who attacks in the evaluation: a ball of radius tau, the attacks and strong ones."""
+        """Who attacks in the evaluation: a ball of radius tau, the attacks, and strong ones for
+        what they leave.
+        """
         config, data = self.config, self.data
         if not self.has_features:
-            return Adversary(self.ball, seed=config.seed, chunk=config.evaluation_chunk)
+            return Adversary(self.ball, strong={"adaptive": sharp_attacks()["adaptive"]},
+                             seed=config.seed, chunk=config.evaluation_chunk)
         return Adversary(self.ball, standard_attacks(data.dense_direction),
-                         strong=strong_attacks(data.dense_direction, data.dictionary, steps=50,
-                                               restarts=1),
-                         seed=config.seed, chunk=config.evaluation_chunk)
+                         strong=sharp_attacks(data.dictionary), seed=config.seed,
+                         chunk=config.evaluation_chunk)
 
     @cached_property
     def schedule(self) -> BiasSchedule | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from simulator.attacks.adversary import Adversary
-from simulator.attacks.worst_case import WorstCase, worst_case
+from simulator.attacks.worst_case import WorstCase, strongest_case, worst_case
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.features import (Decomposition, correlations, cosines, feature_metrics, gate_rate,
                                 purification)
@@ -86,10 +86,10 @@ def _gates(experiment: PurificationExperiment, network: Network,
 def attacked(experiment: PurificationExperiment, network: Network) -> dict[str, Any]:
     """Return the accuracies of a network at radius tau, and what its neurons are made of.
 
-    ``attacked_accuracy`` is the worst of all attacks; ``zero_gradients`` the share of samples at
+    ``attacked_accuracy`` is the worst of all attacks, strong ones too; ``zero_gradients`` the share of samples at
     which FGM saw none.
     """
-    found: WorstCase = worst_case(network, experiment.test_set, experiment.adversary)
+    found: WorstCase = strongest_case(network, experiment.test_set, experiment.adversary)
     single = [name for name in ("universal", "fgm") if name in found.margins_of]
     numbers = {"accuracy": found.accuracy("clean"),
                **{f"{name}_accuracy": found.accuracy(name) for name in single},
@@ -110,8 +110,8 @@ def perturbations(experiment: PurificationExperiment, network: Network) -> np.nd
     -------
     ndarray, shape (64, d)
     """
-    delta = worst_case(network, experiment.test_set[:SHOWN_PERTURBATIONS],
-                       experiment.adversary).delta
+    delta = strongest_case(network, experiment.test_set[:SHOWN_PERTURBATIONS],
+                           experiment.adversary).delta
     dictionary = getattr(experiment.data, "dictionary", None)
     return delta if dictionary is None else delta @ dictionary
 

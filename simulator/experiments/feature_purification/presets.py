@@ -4,11 +4,15 @@ from typing import Any
 
 __all__ = ["PRESETS"]
 
+# Half of a feature in l2; in l_inf the ball in which the dense direction is as long as that: it is
+# the dense mixtures that are to be attacked in either norm, not the features.
+TAU = '0.5/sqrt(k) if norm == "l2" else 0.5/sqrt(k*d)'
+
 _COMMON: dict[str, Any] = {
     "seed": 0, "c_strong": 1.0, "weak_low": 1.0, "label_margin": 0.5, "dictionary": "identity",
     "labeler": "ones", "init_scale": 0.01, "smoothing": 0.0, "smoothing_mode": "expected",
     "weight_decay": "0.05/d", "batch_size": 1000, "training_samples": 0, "norm": "l2",
-    "tau": "0.5/sqrt(k)", "training_attack": "fgm", "training_pgd_steps": 10,
+    "tau": TAU, "training_attack": "fgm", "training_pgd_steps": 10,
     "test_samples": 1000, "evaluation_chunk": 1000, "bracket_samples": 20, "bracket_nodes": 4,
     "record_every": 50, "dtype": "float64", "threads": 2,
 }

@@ -38,7 +38,7 @@ from simulator.training import train
 __all__ = ["CONFIG", "check", "cost", "simulate"]
 
 LOG = logging.getLogger("purify")
-BISECTIONS = 12  # about as many radii does a critical radius take
+BISECTIONS = 15  # about as many radii does a critical radius take
 
 Work = Callable[[PurificationExperiment, Network, Mapping[str, Arrays], Arrays | None, Tick],
                 Arrays]
@@ -46,6 +46,11 @@ Work = Callable[[PurificationExperiment, Network, Mapping[str, Arrays], Arrays |
 
 def check(config: PurificationConfig) -> None:
     """Raise TypeError or ValueError where settings do not fit together."""
+    if config.norm == "linf" and config.tau >= config.half_feature:
+        raise ValueError(f"tau: expected less than 0.5/sqrt(k) = {config.half_feature:.4g}, half of "
+                         f"a feature, where norm is linf, got {config.tau:.4g}, which erases every "
+                         f"feature at once: the l2 ball 0.5/sqrt(k) is about 0.5/sqrt(k*d) = "
+                         f"{config.half_feature / math.sqrt(config.d):.4g} in l_inf")
     PurificationExperiment(config)
 
 
@@ -182,9 +187,10 @@ def _attack(experiment: PurificationExperiment, network: Network, done: Mapping[
 def _curves(experiment: PurificationExperiment, network: Network, done: Mapping[str, Arrays],
             saved: Arrays | None, tick: Tick) -> Arrays:
     """Accuracy under each attack at every radius."""
-    radii = experiment.radii()
-    return accuracy_curves(network, experiment.test_set, experiment.adversary, radii=list(radii),
-                           saved=saved, tick=lambda step, keep: tick(step / len(radii), keep))
+    radii, adversary = experiment.radii(), experiment.adversary
+    passes = len(radii) * (2 if adversary.strong else 1)
+    return accuracy_curves(network, experiment.test_set, adversary, radii=list(radii),
+                           saved=saved, tick=lambda step, keep: tick(step / passes, keep))
 
 
 def _r50(experiment: PurificationExperiment, network: Network, done: Mapping[str, Arrays],

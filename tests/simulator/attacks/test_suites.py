@@ -8,7 +8,7 @@ from simulator.attacks.directions import Universal
 from simulator.attacks.gradient import FGM, PGD, AdaptivePGD
 from simulator.attacks.search import FeatureGreedy, RandomSearch
 from simulator.attacks.suites import (gradient_attacks, patch_attacks, quick_attacks,
-                                      standard_attacks, strong_attacks)
+                                      sharp_attacks, standard_attacks, strong_attacks)
 from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -29,6 +29,7 @@ def test_the_suite_contains_its_parts():
 LONG = np.linspace(0.1, 1.0, 2000)
 SUITES = {"gradient": gradient_attacks(), "quick": quick_attacks(LONG),
           "standard": standard_attacks(LONG), "strong": strong_attacks(LONG, np.eye(2000)),
+          "sharp": sharp_attacks(np.eye(2000)),
           "patch": patch_attacks(np.eye(3, 700), np.eye(3, 700), ascent=0.1)}
 
 
@@ -50,6 +51,7 @@ def test_the_suites_name_their_attacks():
         "gradient": ["fgm", "pgd"], "quick": ["universal", "fgm", "pgd"],
         "standard": ["universal", "fgm", "pgd", "random"],
         "strong": ["pgd-long", "adaptive", "features", "random-long"],
+        "sharp": ["adaptive", "features"],
         "patch": ["one_step_attack", "full_length_step", "pgd", "along_v", "along_u",
                   "mixed_features", "patch_by_patch"]}
 

@@ -77,6 +77,60 @@ def test_curves_depend_on_the_seed_alone(curved):
     assert not np.array_equal(first, other)
 
 
+@both_balls
+def test_strong_attacks_lower_the_worst_curve_and_leave_the_others(curved, kind):
+    network, batch = curved
+    weak = {"random": RandomSearch(2)}
+    alone, joined, both = (accuracy_curves(network, batch, Adversary(kind(0.0), weak, strong=strong),
+                                           radii=RADII) for strong in ({}, {"pgd": PGD(5)}, None))
+    assert list(joined) == ["random", "strongest"]
+    assert np.array_equal(joined["random"], alone["random"])
+    assert np.all(joined["strongest"] <= alone["strongest"])
+    assert np.mean(joined["strongest"]) < np.mean(alone["strongest"]) - 0.1
+    assert np.all(np.diff(joined["strongest"]) <= 0.0)
+    assert np.array_equal(both["strongest"], alone["strongest"])
+
+
+class Counting:
+    """A PGD that keeps at which radius it was asked about how many samples."""
+
+    def __init__(self):
+        self.asked = []
+
+    def perturb(self, network, X, y, ball, rng):
+        self.asked.append((ball.radius, len(X)))
+        return PGD(5).perturb(network, X, y, ball, rng)
+
+
+def test_a_sample_is_attacked_strongly_once_more_than_it_breaks(curved):
+    network, batch = curved
+    strong = Counting()
+    adversary = Adversary(L2Ball(0.0), {"random": RandomSearch(2)}, strong={"pgd": strong})
+    curves = accuracy_curves(network, batch, adversary, radii=RADII)
+    gained = len(batch) * (curves["random"] - curves["strongest"]).sum()
+    asked = sum(count for _, count in strong.asked)
+    assert asked <= gained + len(batch) + 1e-9
+    radii = [radius for radius, _ in strong.asked]
+    assert radii == sorted(radii, reverse=True)
+    # on these samples an attack that fails in a ball fails in every smaller one
+    everywhere = accuracy_curves(network, batch, Adversary(L2Ball(0.0), {"pgd": PGD(5)}),
+                                 radii=RADII)
+    assert np.allclose(curves["strongest"], everywhere["pgd"], rtol=0.0, atol=0.02)
+
+
+def test_interrupted_curves_go_on_to_the_same_numbers(curved):
+    network, batch = curved
+    adversary = Adversary(L2Ball(0.0), {"random": RandomSearch(2)},
+                          strong={"pgd": PGD(5, ("random",))})
+    states = []
+    whole = accuracy_curves(network, batch, adversary, radii=RADII,
+                            tick=lambda step, keep: states.append((step, keep())))
+    assert [step for step, _ in states] == list(range(1, 2 * len(RADII) + 1))
+    for _, saved in states[::3]:
+        again = accuracy_curves(network, batch, adversary, radii=RADII, saved=saved)
+        assert all(np.array_equal(again[name], whole[name]) for name in whole)
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_strongest_curve_is_below_one_that_ends_in_nan():
     class Fragile(Constant):

@@ -112,6 +112,40 @@ def test_samples_already_broken_are_not_attacked_again(linear):
             largest_survived = max(largest_survived, radius)
 
 
+@both_balls
+def test_strong_attacks_find_the_radius_that_weak_ones_overlook(linear, kind):
+    network, batch = linear
+    exact = np.median(network.critical_radii(batch.X, batch.y, kind(1.0)))
+    adversary = Adversary(kind(0.1), {"random": RandomSearch(2)}, strong={"fgm": FGM()})
+    weak = critical_radius(network, batch, Adversary(kind(0.1), adversary.attacks))
+    assert weak.low > 1.05 * exact
+    found = critical_radius(network, batch, adversary)
+    assert found.low - 1e-12 <= exact <= found.high + 1e-12
+    assert found.high - found.low <= 0.01 * found.high
+
+
+def test_strong_attacks_that_find_no_more_are_asked_once(linear):
+    network, batch = linear
+    strong = Recording(RandomSearch(2))
+    weak = critical_radius(network, batch, Adversary(L2Ball(0.1), {"fgm": FGM()}))
+    found = critical_radius(network, batch, Adversary(L2Ball(0.1), {"fgm": FGM()},
+                                                      strong={"random": strong}))
+    assert found == weak
+    assert [radius for radius, _ in strong.calls] == [weak.low]
+
+
+@both_balls
+def test_a_search_stopped_anywhere_goes_on_to_the_same_radius(linear, kind):
+    network, batch = linear
+    adversary = Adversary(kind(0.1), {"random": RandomSearch(2)}, strong={"fgm": FGM()})
+    states = []
+    found = critical_radius(network, batch, adversary,
+                            tick=lambda step, keep: states.append(keep()))
+    assert any(saved["counts"][1] for saved in states[:-1])
+    for saved in states[:-1:2]:
+        assert critical_radius(network, batch, adversary, saved=saved) == found
+
+
 def test_the_search_ends_however_small_the_tolerance(linear):
     network, batch = linear
     attack = Recording(FGM(), limit=200)
