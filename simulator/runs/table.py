@@ -8,7 +8,9 @@ the terminal.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Cell", "Table", "by_network"]
+__all__ = ["SAMPLES", "Cell", "Table", "by_network"]
+
+SAMPLES = "samples"  # head of the column that says on how many of them a row stands
 
 Cell = float | int | str | None
 
@@ -32,8 +34,11 @@ class Table(NamedTuple):
 
 
 def by_network(title: str, networks: Mapping[str, Mapping[str, Any]],
-               labels: Mapping[str, str]) -> Table:
+               labels: Mapping[str, str], samples: Mapping[str, int]) -> Table:
     """Return a table with a column for each network and a row for each quantity.
+
+    The first column says on how many samples a row stands, so that numbers of different samples
+    are not read as contradictions.
 
     Parameters
     ----------
@@ -43,8 +48,12 @@ def by_network(title: str, networks: Mapping[str, Mapping[str, Any]],
     labels : mapping of str to str
         Key and words of every quantity that is shown, in order; one that no network has is
         left out.
+    samples : mapping of str to int
+        On how many samples each quantity was measured; those that need none are not in it.
     """
     shown: Sequence[str] = [key for key in labels
                             if any(key in numbers for numbers in networks.values())]
-    return Table(title, tuple(networks), tuple(
-        (labels[key], tuple(numbers.get(key) for numbers in networks.values())) for key in shown))
+    rows = tuple((labels[key], (samples.get(key), *(numbers.get(key)
+                                                    for numbers in networks.values())))
+                 for key in shown)
+    return Table(title, (SAMPLES, *networks), rows)

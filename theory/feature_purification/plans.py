@@ -8,8 +8,8 @@ __all__ = ["CURVES", "DENSE", "LEARNERS", "LOTTERY", "MACHINERY", "NETWORK", "PA
            "PAPER_LOTTERY", "PERTURBATIONS"]
 
 # Float32 and one thread: verify needs many small runs, and a second thread only waits on products
-# this small.
-QUICK: dict[str, Any] = {"dtype": "float32", "threads": 1, "record_every": 200}
+# this small. Few boxes: no claim needs every sample decided, and the large sizes have many.
+QUICK: dict[str, Any] = {"dtype": "float32", "threads": 1, "record_every": 200, "bracket_nodes": 4}
 FEW: dict[str, Any] = QUICK | {"test_samples": 500, "evaluation_chunk": 500}
 MANY: dict[str, Any] = QUICK | {"test_samples": 2000}
 # A8 trains all the low-complexity learners too, and certifies at more radii and samples: families

@@ -18,10 +18,12 @@ PRE_ACTIVATIONS = 1  # (n, m) arrays; sampled smoothing holds its noise as well
 INPUTS = 5  # (n, d) arrays: samples, perturbations, gradients
 DICTIONARIES = 4  # (d, d) arrays while a random dictionary is made
 PGD_PASSES = 3 * 20 * 3  # starts, steps, products a step
+STRONG_PASSES = 6 * 12 * 3 + 40 + 6 * 9  # adaptive PGD, and of the features those beside 2 d
 BRACKET_PASSES = 15 * PGD_PASSES  # radii, bisection and bounds, for each of two networks
 RECORD_PASSES = 5  # of the test samples, for a row of the history
 RATE = 2e10  # flops a second; only shares of the progress bar depend on it
 BOX_SECONDS = 6e-4  # of branch and bound, at a size of seconds
+BOXES = 15  # of a sample and radius on average, however many are allowed: few stay open
 DUAL_SECONDS = 0.007  # of the bisections, a sample
 LEARNER_ROWS = 5  # (n, d (d + 1) / 2) arrays of a polynomial learner
 LEARNER_WEIGHTS = 11  # (d, d (d + 1) / 2) arrays: the cubics of a grid
@@ -68,7 +70,8 @@ def evaluation_steps(config: PurificationConfig) -> dict[str, int]:
     step = TRAINING_SLOWER * 4.0 * config.batch_size * config.m * config.d / RATE + STEP_SECONDS
     radii = 6.0
     small = {"attacks": 0.02, "curves": 0.1, "r50": 0.05, "masking": 0.05,
-             "bracket": BOX_SECONDS * radii * config.bracket_samples * config.bracket_nodes,
+             "bracket": (BOX_SECONDS * radii * config.bracket_samples
+                         * min(config.bracket_nodes, BOXES)),
              "interval": DUAL_SECONDS * config.bracket_samples}
     return {what: max(1, round((EVALUATION_SLOWER * flops / RATE + small.get(what, 0.0)) / step))
             for what, flops in _evaluation_work(config).items()}
@@ -82,7 +85,10 @@ def _evaluation_work(config: PurificationConfig) -> dict[str, float]:
     pairs = 0.5 * config.d * (config.d + 1.0)
     learner = (2.0 * LEARNER_PRODUCTS * config.learner_steps * config.batch_size * config.d
                * pairs) / len(LEARNERS)
-    # 16 radii of the curves and about 10 of the bisection, many samples broken early
-    return {"attacks": attack, "curves": 12.0 * attack, "r50": 5.0 * attack,
+    strong = 2.0 * config.test_samples * weights * (STRONG_PASSES + 2.0 * config.d)
+    # 16 radii of the curves and about 10 of the bisection, many samples broken early; strong
+    # attacks see the samples that are left at tau, each about once for the curves, half at r50
+    return {"attacks": attack + 0.6 * strong, "curves": 12.0 * attack + 1.2 * strong,
+            "r50": 5.0 * attack + 0.7 * strong,
             "masking": 0.05 * certified, "bracket": 0.75 * certified, "interval": 0.2 * certified,
             "learner": learner}

@@ -13,7 +13,7 @@ _COMMON: dict[str, Any] = {
     "labeler": "ones", "init_scale": 0.01, "smoothing": 0.0, "smoothing_mode": "expected",
     "weight_decay": "0.05/d", "batch_size": 1000, "training_samples": 0, "norm": "l2",
     "tau": TAU, "training_attack": "fgm", "training_pgd_steps": 10,
-    "test_samples": 1000, "evaluation_chunk": 1000, "bracket_samples": 20, "bracket_nodes": 4,
+    "test_samples": 1000, "evaluation_chunk": 1000, "bracket_samples": 20, "bracket_nodes": 200,
     "record_every": 50, "dtype": "float64", "threads": 2,
 }
 
@@ -35,5 +35,5 @@ PRESETS: dict[str, dict[str, Any]] = {
 # waits on products this small.
 PRESETS["smoke"] = PRESETS["desk"] | {
     "name": "smoke", "d": 50, "k": 3, "batch_size": 200, "clean_steps": 400,
-    "adversarial_steps": 400, "test_samples": 200, "bracket_samples": 50, "bracket_nodes": 4,
+    "adversarial_steps": 400, "test_samples": 200, "bracket_samples": 50,
     "record_every": 20, "threads": 1}

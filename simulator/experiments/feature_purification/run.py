@@ -38,7 +38,7 @@ from simulator.training import train
 __all__ = ["CONFIG", "check", "cost", "simulate"]
 
 LOG = logging.getLogger("purify")
-BISECTIONS = 15  # about as many radii does a critical radius take
+BISECTIONS = 12  # about as many radii does a critical radius take
 
 Work = Callable[[PurificationExperiment, Network, Mapping[str, Arrays], Arrays | None, Tick],
                 Arrays]

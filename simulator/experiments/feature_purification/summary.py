@@ -41,6 +41,7 @@ ROWS = {"accuracy": "clean accuracy", "universal_accuracy": "under the universal
         "attacked_accuracy": "under the strongest attack", "mixture_ratio": "mixture ratio",
         "purity": "purity", "coverage": "coverage", "gate_rate": "gate rate",
         "r50": "critical radius r50"}
+ON_TEST_SAMPLES = ("accuracy", "universal_accuracy", "attacked_accuracy", "gate_rate", "r50")
 NETWORKS = PHASES
 MEASURED = ("attacks", "r50", "bracket", "interval", "masking")  # their order in a summary
 
@@ -107,7 +108,8 @@ def tables(config: PurificationConfig, summary: Mapping[str, Any]) -> list[Table
     """Return the tables that show a summary."""
     networks = {name: summary[name] for name in NETWORKS}
     shown = [by_network(f"p = P(z_j != 0) = {summary['p']:.4f}   tau = {summary['tau']:.4f}   "
-                        f"linear r50 = {summary['linear_r50']:.4f}", networks, ROWS),
+                        f"linear r50 = {summary['linear_r50']:.4f}", networks, ROWS,
+                        dict.fromkeys(ON_TEST_SAMPLES, config.test_samples)),
              _bracket(config, networks)]
     if "learners" in summary:
         shown.append(_learners(config, summary["learners"]))
@@ -124,7 +126,7 @@ def _bracket(config: PurificationConfig, networks: Mapping[str, Mapping[str, Any
     rows = [(f"radius {ends[0]['radius']:.4f}" + " (tau)" * (ends[0]["radius"] == config.tau),
              tuple(f"{end['certified']:.2f} - {end['attacked']:.2f}" for end in ends))
             for ends in zip(*brackets)]
-    rows.append(("r50, certified to attacked", tuple(
+    rows.append(("r50 of these samples", tuple(
         f"{numbers['r50_low']:.3f} - {numbers['r50_high']:.3f}" for numbers in networks.values())))
     if any(numbers["masking"] for numbers in networks.values()):
         rows.append(("signs of masked gradients", tuple(
@@ -136,7 +138,8 @@ def _bracket(config: PurificationConfig, networks: Mapping[str, Mapping[str, Any
 
 def _learners(config: PurificationConfig, learners: Mapping[str, Any]) -> Table:
     """Attacked accuracy of the best member of each class, at every radius."""
-    return Table("attacked accuracy of low-complexity learners (best of a grid), at radius / tau",
+    return Table("attacked accuracy of low-complexity learners (best of a grid) on "
+                 f"{config.test_samples} samples, at radius / tau",
                  tuple(f"{radius / config.tau:.3g}" for radius in learners["radii"]),
                  tuple((f"{entry['learner']}, {entry['training']}", tuple(entry["attacked"]))
                        for entry in learners["table"]))

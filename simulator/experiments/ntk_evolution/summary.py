@@ -45,7 +45,7 @@ from simulator.runs.table import Table, by_network
 __all__ = ["ROWS", "RUNS", "Frozen", "PhaseOne", "current", "finished_run",
            "frozen_trainings", "tables"]
 
-ROWS = {"accuracy": "clean accuracy", "attacked_accuracy": "under the strongest attack",
+ROWS = {"accuracy": "clean accuracy", "attacked_accuracy": "under the worst of the attacks",
         "plain_attacked_accuracy": "under PGD at true gates",
         "effective_rank": "effective rank of the kernel", "gate_rate": "gate rate",
         "leading_eigenvector_cosine": "first eigenvector, cosine to w*",
@@ -158,9 +158,17 @@ def tables(config: NTKConfig, summary: Mapping[str, Any]) -> list[Table]:
     first = {f"{mode} training": summary[mode] for mode in MODES}
     second = {f"{data}, {mode}": summary[key] for mode in MODES for data in DATA
               if (key := f"{data}_on_{mode}_kernel") in summary}
-    kernels = Table("distances of the final kernels, between two runs", ("distance",), tuple(
+    samples = (dict.fromkeys(("accuracy", "attacked_accuracy", "plain_attacked_accuracy"),
+                             config.test_samples)
+               | dict.fromkeys(("effective_rank", "gate_rate"), config.probe_samples)
+               | dict.fromkeys(("leading_eigenvector_cosine", "leading_eigenvector_features"),
+                               config.spectrum_samples))
+    kernels = Table(f"distances of the final kernels on {config.probe_samples} samples, between two "
+                    "runs", ("distance",), tuple(
         (ROWS[key], (summary[key],)) for key in ("between", "within_clean", "within_adversarial")))
     return [by_network(f"p = {summary['p']:.4f}   tau = {summary['tau']:.4f}   linear classifier, "
-                       f"attacked = {summary['linear_attacked_accuracy']:.4f}", first, ROWS),
+                       f"attacked = {summary['linear_attacked_accuracy']:.4f}", first, ROWS,
+                       samples),
             kernels,
-            by_network("trained on a kernel frozen early in phase 1 (data, kernel)", second, ROWS)]
+            by_network("trained on a kernel frozen early in phase 1 (data, kernel)", second, ROWS,
+                       samples)]

@@ -60,6 +60,8 @@ ROWS = {"accuracy": "clean accuracy", "one_step_attack": "under one ascent step"
         "predicted_midpoint": "midpoint from the starts",
         "predicted_width": "width from the starts",
         "predicted_rightly": "outcomes predicted", "races": "races at each kappa"}
+ON_TEST_SAMPLES = tuple(ROWS)[:9]  # clean, each attack, the worst of them
+ON_CERTIFIED_SAMPLES = ("certified_accuracy", "certified_radius")
 NETWORKS = {"standard": "standard", "one_step": "one step", "pgd": "PGD",
             "multi_start": "multi-start"}
 EARLIER = {"clean": "accuracy", "strongest_attack": "attacked_accuracy",
@@ -153,8 +155,13 @@ def current(summary: Mapping[str, Any]) -> dict[str, Any]:
 def tables(config: StructuredConfig, summary: Mapping[str, Any]) -> list[Table]:
     """Return the tables that show a summary."""
     if "midpoint" in summary:
-        return [by_network("races between the two features", {"all races": summary}, ROWS)]
+        races = Table("races between the two features", ("all races",), tuple(
+            (ROWS[key], (summary[key],)) for key in ROWS if key in summary))
+        return [races]
     networks = {NETWORKS[name]: summary[name] for name in TRAININGS if name in summary}
+    samples = (dict.fromkeys(ON_TEST_SAMPLES, config.test_samples)
+               | dict.fromkeys(ON_CERTIFIED_SAMPLES, config.certified_samples))
     return [by_network(
         f"kappa = {summary['kappa']:.4g}   tau = {summary['tau']:.4g} a patch   certified: the "
-        f"first {config.certified_samples} of {config.test_samples} samples", networks, ROWS)]
+        f"first {config.certified_samples} of {config.test_samples} samples", networks, ROWS,
+        samples)]
