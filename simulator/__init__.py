@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from simulator.attacks.patches import PatchSearch as PatchSearch
     from simulator.attacks.search import FeatureGreedy as FeatureGreedy
     from simulator.attacks.search import RandomSearch as RandomSearch
+    from simulator.attacks.suites import sharp_attacks as sharp_attacks
     from simulator.attacks.suites import standard_attacks as standard_attacks
     from simulator.attacks.suites import strong_attacks as strong_attacks
     from simulator.attacks.worst_case import worst_case as worst_case
@@ -66,8 +67,8 @@ __all__ = [
     "SymmetricReLU", "SmoothedReLUCNN", "LinearizedReLU", "MaskedReLU", "LinearClassifier",
     "Polynomial", "SymmetricCubic",
     "L2Ball", "LinfBall", "PatchL2Ball", "Adversary", "FGM", "PGD", "AdaptivePGD", "Universal",
-    "RandomSearch", "FeatureGreedy", "PatchSearch", "standard_attacks", "strong_attacks",
-    "worst_case",
+    "RandomSearch", "FeatureGreedy", "PatchSearch", "standard_attacks", "sharp_attacks",
+    "strong_attacks", "worst_case",
     "train", "LinearThenConstant", "TrackingNorm", "Diverged",
     "decompose", "feature_metrics", "purification", "flip_mechanism",
     "accuracy", "accuracy_curves", "critical_radius", "certify", "bracket", "gradient_masking",
@@ -85,7 +86,8 @@ _PLACES = {
     "balls": "L2Ball LinfBall PatchL2Ball", "attacks.adversary": "Adversary",
     "attacks.gradient": "FGM PGD AdaptivePGD", "attacks.directions": "Universal",
     "attacks.search": "RandomSearch FeatureGreedy", "attacks.patches": "PatchSearch",
-    "attacks.suites": "standard_attacks strong_attacks", "attacks.worst_case": "worst_case",
+    "attacks.suites": "sharp_attacks standard_attacks strong_attacks",
+    "attacks.worst_case": "worst_case",
     "attacks.gradient_masking": "gradient_masking",
     "training": "train", "bias_schedules": "LinearThenConstant TrackingNorm",
     "errors": "Diverged",

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from simulator.attacks.search import FeatureGreedy, RandomSearch
-from simulator.attacks.suites import standard_attacks, strong_attacks
+from simulator.attacks.suites import sharp_attacks, standard_attacks
 from simulator.experiments import preset
 from simulator.experiments.feature_purification import experiment
 from simulator.experiments.feature_purification.config import PurificationConfig
@@ -41,7 +41,7 @@ def brief(suite: Callable[..., Mapping[str, Any]]) -> Callable[..., Mapping[str,
 
 def shorten_attacks(patch: Any) -> None:
     """Let the evaluations of this process, and of workers it starts for a sweep, be brief."""
-    for suite in (standard_attacks, strong_attacks):
+    for suite in (standard_attacks, sharp_attacks):
         patch.setattr(experiment, suite.__name__, brief(suite))
     patch.setattr(local, "_begin_worker", begin_brief_worker)
 

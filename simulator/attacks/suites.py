@@ -69,7 +69,8 @@ def strong_attacks(direction: np.ndarray, dictionary: np.ndarray | None = None,
             "features": FeatureGreedy(dictionary), "random-long": RandomSearch(4 * steps)}
 
 
-def sharp_attacks(dictionary: np.ndarray | None = None) -> dict[str, Attack]:
+def sharp_attacks(dictionary: np.ndarray | None = None, steps: int = 12,
+                  restarts: int = 6) -> dict[str, Attack]:
     """Return the two attacks that break what the standard ones leave, at a few times their cost.
 
     Cheap enough for every test sample that is still right: at radii near r50 random starts with
@@ -80,8 +81,12 @@ def sharp_attacks(dictionary: np.ndarray | None = None) -> dict[str, Attack]:
     ----------
     dictionary : ndarray, shape (d, d), or None
         None is the identity.
+    steps : int
+        Steps of adaptive PGD from each start.
+    restarts : int
+        Its random starts.
     """
-    return {"adaptive": AdaptivePGD(12, ("random",), restarts=6),
+    return {"adaptive": AdaptivePGD(steps, ("random",), restarts),
             "features": FeatureGreedy(dictionary)}
 
 

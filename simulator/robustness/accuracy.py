@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.attacks.adversary import Adversary
-from simulator.attacks.worst_case import (require_adversary, require_samples, strong_case,
-                                            worst_case)
+from simulator.attacks.worst_case import require_adversary, require_samples, strong_case, worst_case
 from simulator.checks import require_int, require_radii
 from simulator.heartbeat import beat
 from simulator.protocols import Batch, Network

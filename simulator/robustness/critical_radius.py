@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.worst_case import (require_adversary, require_samples, strongest_case,
-                                            worst_case)
+                                          worst_case)
 from simulator.certificates.margins import certify
 from simulator.checks import require_real
 from simulator.networks.symmetric_relu import SymmetricReLU

@@ -165,6 +165,8 @@ BAD = [
     (["--set", "d=1e308"], "d: "),
     (["--set", "tau=-1"], "tau: expected at least 0.0, got -1.0"),
     (["--set", "tau=0,3"], "tau: "),
+    (["--set", "norm=linf", "--set", "tau=0.3"], "tau: expected less than 0.5/sqrt(k) = 0.2887"),
+    (["--set", "norm=linf", "--set", "tau=0.3", "--dry-run"], "tau: expected less than 0.5"),
     (["--set", "noise=nan"], "noise: 'nan' is not a number setting"),
     (["--set", "noise=-1"], "noise: expected at least 0.0"),
     (["--set", "lerning_rate=1"], "did you mean learning_rate?"),

@@ -86,8 +86,8 @@ def _gates(experiment: PurificationExperiment, network: Network,
 def attacked(experiment: PurificationExperiment, network: Network) -> dict[str, Any]:
     """Return the accuracies of a network at radius tau, and what its neurons are made of.
 
-    ``attacked_accuracy`` is the worst of all attacks, strong ones too; ``zero_gradients`` the share of samples at
-    which FGM saw none.
+    ``attacked_accuracy`` is the worst of all attacks, strong ones too; ``zero_gradients`` the
+    share of samples at which FGM saw none.
     """
     found: WorstCase = strongest_case(network, experiment.test_set, experiment.adversary)
     single = [name for name in ("universal", "fgm") if name in found.margins_of]

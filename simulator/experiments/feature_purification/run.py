@@ -47,10 +47,11 @@ Work = Callable[[PurificationExperiment, Network, Mapping[str, Arrays], Arrays |
 def check(config: PurificationConfig) -> None:
     """Raise TypeError or ValueError where settings do not fit together."""
     if config.norm == "linf" and config.tau >= config.half_feature:
-        raise ValueError(f"tau: expected less than 0.5/sqrt(k) = {config.half_feature:.4g}, half of "
-                         f"a feature, where norm is linf, got {config.tau:.4g}, which erases every "
-                         f"feature at once: the l2 ball 0.5/sqrt(k) is about 0.5/sqrt(k*d) = "
-                         f"{config.half_feature / math.sqrt(config.d):.4g} in l_inf")
+        raise ValueError(
+            f"tau: expected less than 0.5/sqrt(k) = {config.half_feature:.4g}, half of a feature, "
+            f"where norm is linf, got {config.tau:.4g}, which erases every feature at once: an l2 "
+            "radius of that size is about 0.5/sqrt(k*d) = "
+            f"{config.half_feature / math.sqrt(config.d):.4g} in l_inf")
     PurificationExperiment(config)
 
 

@@ -163,9 +163,10 @@ def tables(config: NTKConfig, summary: Mapping[str, Any]) -> list[Table]:
                | dict.fromkeys(("effective_rank", "gate_rate"), config.probe_samples)
                | dict.fromkeys(("leading_eigenvector_cosine", "leading_eigenvector_features"),
                                config.spectrum_samples))
-    kernels = Table(f"distances of the final kernels on {config.probe_samples} samples, between two "
-                    "runs", ("distance",), tuple(
-        (ROWS[key], (summary[key],)) for key in ("between", "within_clean", "within_adversarial")))
+    kernels = Table(
+        f"distances of the final kernels on {config.probe_samples} samples, between two runs",
+        ("distance",), tuple((ROWS[key], (summary[key],)) for key in (
+            "between", "within_clean", "within_adversarial")))
     return [by_network(f"p = {summary['p']:.4f}   tau = {summary['tau']:.4f}   linear classifier, "
                        f"attacked = {summary['linear_attacked_accuracy']:.4f}", first, ROWS,
                        samples),

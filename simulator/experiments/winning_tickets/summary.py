@@ -204,10 +204,11 @@ def current(summary: Mapping[str, Any]) -> dict[str, Any]:
 def tables(config: TicketConfig, summary: Mapping[str, Any]) -> list[Table]:
     """Return the tables that show a summary: one for each percentage, a row for each mask."""
     dense = ("dense", tuple(summary["dense"].get(name) for name in SHOWN))
-    return [Table(f"{percent} % kept: relative errors of kernel and outputs at the start and of the "
-                  f"outputs along training ({config.kernel_samples} samples), and of the frozen flow "
-                  f"({config.flow_samples}); accuracies ({config.test_samples}); best ticket: "
-                  f"{summary['best_ticket'][percent]}", tuple(ROWS[name] for name in SHOWN),
+    return [Table(f"{percent} % kept: relative errors of kernel and outputs at the start and of "
+                  f"the outputs along training ({config.kernel_samples} samples), of the frozen "
+                  f"flow ({config.flow_samples} samples); accuracies ({config.test_samples} "
+                  f"samples); best ticket: {summary['best_ticket'][percent]}",
+                  tuple(ROWS[name] for name in SHOWN),
                   (dense, *((mask, tuple(summary[mask][percent].get(name) for name in SHOWN))
                             for mask in MASKS)))
             for percent in map(str, config.percents)]

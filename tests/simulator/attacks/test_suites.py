@@ -7,8 +7,8 @@ from simulator.attacks.adversary import Adversary
 from simulator.attacks.directions import Universal
 from simulator.attacks.gradient import FGM, PGD, AdaptivePGD
 from simulator.attacks.search import FeatureGreedy, RandomSearch
-from simulator.attacks.suites import (gradient_attacks, patch_attacks, quick_attacks,
-                                      sharp_attacks, standard_attacks, strong_attacks)
+from simulator.attacks.suites import (gradient_attacks, patch_attacks, quick_attacks, sharp_attacks,
+                                      standard_attacks, strong_attacks)
 from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball
 from simulator.networks.symmetric_relu import SymmetricReLU

@@ -45,6 +45,24 @@ def test_settings_are_resolved_in_the_order_they_need():
         "d": 64, "k": 8, "m": 1280, "tau": 0.5 / math.sqrt(8), "norm": "l2"}
 
 
+CHOICE = '0.5/sqrt(k) if norm == "l2" else 0.5/sqrt(k*d)'
+
+
+@pytest.mark.parametrize("norm, tau", [("l2", 0.25), ("linf", 0.025)])
+def test_a_word_chooses_between_expressions(norm, tau):
+    settings = {"tau": CHOICE, "d": 100, "k": 4, "norm": norm}
+    assert resolve(settings, frozenset({"norm"}))["tau"] == pytest.approx(tau, rel=1e-15)
+
+
+@pytest.mark.parametrize("text", [
+    '1 if norm else 2', '1 if norm != "l2" else 2', '1 if "l2" == norm else 2',
+    '1 if norm == "l2" == norm else 2', '1 if d == "l2" else 2', '1 if nope == "l2" else 2',
+    '1 if norm == d else 2', 'norm == "l2"', '"l2" if norm == "l2" else 1'])
+def test_a_choice_asks_for_nothing_but_a_word(text):
+    with pytest.raises(ValueError, match="^a: "):
+        resolve({"a": text, "d": 3, "norm": "l2"}, frozenset({"norm"}))
+
+
 @pytest.mark.parametrize("settings, message", [
     ({"a": "b", "b": "a"}, "a -> b -> a: settings defined by each other"),
     ({"a": "nope + 1"}, "a: 'nope' is not a number setting"),

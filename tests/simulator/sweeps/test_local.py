@@ -362,7 +362,7 @@ def test_workers_do_not_outlive_a_killed_sweep_and_it_goes_on_to_the_same_bytes(
         with locked(folder, patience=10.0):  # nobody works there any more
             assert json.loads((folder / "status.json").read_text())["state"] == "running"
     with pytest.MonkeyPatch.context() as patch:  # the workers attacked with all steps
-        for name in ("standard_attacks", "strong_attacks"):
+        for name in ("standard_attacks", "sharp_attacks"):
             patch.setattr(experiment, name, getattr(suites, name))
         assert command.main([*flags, "--workers", "1", "--resume"]) == 0
         whole = small_config(**settings, seed=1, threads=1)

@@ -1,16 +1,19 @@
 """A whole run: what it reports, that it resumes to the same bits, and how it stops."""
 
+import math
 import time
 
 import numpy as np
 import pytest
 
 from simulator.errors import Diverged, Stopped
+from simulator.experiments import chosen, config_of, preset
 from simulator.experiments import stored as load
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
-from simulator.experiments.feature_purification.run import simulate
+from simulator.experiments.feature_purification.run import check, simulate
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.runs import stages as engine
+from simulator.runs.config import config_hash
 from simulator.runs.folder import RunFolder
 
 from small import CERTIFIED, small_config
@@ -65,6 +68,39 @@ def test_an_linf_run_is_bracketed_at_quarters_of_tau():
     assert [row["radius"] for row in summary["clean"]["bracket"]] == pytest.approx(
         [0.01, 0.02, 0.03, 0.04, 0.05])
     assert "certified_accuracy" in summary["clean"]
+
+
+def test_the_default_radius_is_one_of_its_norm():
+    euclidean, cube = (config_of(preset("desk") | {"d": 100, "k": 5, "norm": norm})
+                       for norm in ("l2", "linf"))
+    assert euclidean.tau == 0.5 / math.sqrt(5) and cube.tau == 0.5 / math.sqrt(500)
+    assert euclidean.with_(norm="linf") == cube and cube.with_(norm="l2") == euclidean
+    assert chosen("desk", None, {"d": 100, "k": 5, "norm": "linf"}) == cube
+    # the dense direction is as long in the one ball as in the other
+    dense = euclidean.sparse_coding().dense_direction[None]
+    lengths = [np.linalg.norm(config.experiment().ball.steepest(dense))
+               for config in (euclidean, cube)]
+    assert lengths[0] == pytest.approx(lengths[1], rel=1e-12)
+
+
+def test_settings_of_l2_runs_keep_their_names():
+    assert config_hash(config_of(preset("desk") | {"bracket_nodes": 4})) == "3650eea278"
+    assert config_hash(config_of(preset("smoke") | {"bracket_nodes": 4})) == "fc570960cc"
+
+
+def test_an_l2_radius_in_an_linf_run_is_refused():
+    check(small_config(norm="linf", tau=0.35))
+    with pytest.raises(ValueError, match=r"tau: expected less than 0.5/sqrt\(k\) = 0.3536, half of a "
+                                         "feature, where norm is linf, got 0.3536, which erases"):
+        check(small_config(norm="linf", tau="0.5/sqrt(k)"))
+    check(small_config(norm="l2", tau=1.0))
+
+
+def test_the_curves_of_an_linf_run_reach_beyond_its_radius():
+    for changes in ({}, {"tau": 0.03}):
+        experiment = config_of(preset("desk") | {"norm": "linf", **changes}).experiment()
+        radii, tau = experiment.radii(), experiment.ball.radius
+        assert radii[0] == 0.0 and 4.0 * tau < radii[-1] < experiment.config.half_feature
 
 
 @pytest.mark.parametrize("changes", [{"bracket_samples": 0}, {"smoothing": 0.1, **CERTIFIED}])
