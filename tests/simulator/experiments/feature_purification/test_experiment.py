@@ -90,8 +90,8 @@ def test_settings_of_l2_runs_keep_their_names():
 
 def test_an_l2_radius_in_an_linf_run_is_refused():
     check(small_config(norm="linf", tau=0.35))
-    with pytest.raises(ValueError, match=r"tau: expected less than 0.5/sqrt\(k\) = 0.3536, half of a "
-                                         "feature, where norm is linf, got 0.3536, which erases"):
+    with pytest.raises(ValueError, match=r"tau: expected less than 0.5/sqrt\(k\) = 0.3536, half of "
+                                         "a feature, where norm is linf, got 0.3536, which"):
         check(small_config(norm="linf", tau="0.5/sqrt(k)"))
     check(small_config(norm="l2", tau=1.0))
 
