@@ -92,11 +92,8 @@ class PGD(_FromStarts):
     steps : int
         Gradient steps K for each start, of size 2.5 radius / K.
     starts : tuple of "zero", "random", "universal"
-        Where to begin. "universal" needs ``direction``.
-    restarts : int
-        How many random starts "random" stands for.
-    direction : ndarray, shape (d,), or None
-        Direction of the universal start.
+        Where to begin. "random" stands for ``restarts`` starts (1 unless given), "universal" needs
+        a ``direction``, shape (d,).
     """
 
     steps: int = 20
@@ -119,10 +116,7 @@ class AdaptivePGD(_FromStarts):
     steps : int
         Gradient steps for each start.
     starts : tuple of "zero", "random", "universal"
-    restarts : int
-        How many random starts "random" stands for.
-    direction : ndarray, shape (d,), or None
-        Direction of the universal start.
+        As of :class:`PGD`, with the same ``restarts`` and ``direction``.
     """
 
     steps: int = 100

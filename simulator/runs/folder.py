@@ -10,6 +10,9 @@
         metrics.csv      the history
         arrays.npz       weights, curves, perturbations: all that the figures need
         summary.json     what `purify simulate` prints
+        verdicts.csv     of a purification run: what is known of each certified sample
+        counterexamples.npz
+                         and the perturbations that break those which are broken
         status.json      running, interrupted, diverged, failed or done, with hashes
         figures/
 
@@ -144,9 +147,12 @@ class RunFolder:
         content = {"format": FORMAT, "state": state, "step": step, "files": hashes}
         self.write_json("status.json", content | ({"error": error} if error else {}))
 
-    def finish(self, step: int) -> None:
-        """Mark the run as done; from here on its results are believed by their hashes."""
-        self.write_status("done", step, RESULTS)
+    def finish(self, step: int, extras: Sequence[str] = ()) -> None:
+        """Mark the run as done; from here on its results are believed by their hashes.
+
+        ``extras`` are files that a model leaves beside those of every run.
+        """
+        self.write_status("done", step, (*RESULTS, *extras))
         (self.path / "checkpoint.previous.npz").unlink(missing_ok=True)
 
     @contextmanager

@@ -160,13 +160,26 @@ class Run:
         return f"<p>{html.escape(repr(self))}</p><table>{table}</table>"
 
 
-def write_run(run: Run, folder: "RunFolder | None", step: int) -> Run:
-    """Write a run into its folder, mark it as done after ``step``, and return it."""
+def write_run(run: Run, folder: "RunFolder | None", step: int,
+              extras: Mapping[str, Any] = {}) -> Run:
+    """Write a run into its folder, mark it as done after ``step``, and return it.
+
+    Parameters
+    ----------
+    run : Run
+    folder : RunFolder or None
+        None keeps it in memory.
+    step : int
+    extras : mapping of str to sequence or mapping
+        What else the folder keeps, by file name: rows of a table (.csv), arrays (.npz).
+    """
     if folder is not None:
         folder.write_csv("metrics.csv", run.history.rows())
         folder.write_npz("arrays.npz", run.arrays)
         folder.write_json("summary.json", run.summary)
-        folder.finish(step)
+        for name, content in extras.items():
+            (folder.write_csv if name.endswith(".csv") else folder.write_npz)(name, content)
+        folder.finish(step, tuple(extras))
         run.folder = folder
     return run
 

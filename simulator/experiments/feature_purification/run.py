@@ -22,6 +22,7 @@ from simulator.experiments.feature_purification.cost import LEARNERS, cost, eval
 from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
 from simulator.experiments.feature_purification.measured import attacked, perturbations, row
 from simulator.experiments.feature_purification.summary import found_run
+from simulator.experiments.feature_purification.verdicts import arrays_of, files_of
 from simulator.experiments.records import Record, as_text, columns_of, from_text
 from simulator.jit import fixed_threads
 from simulator.low_complexity import Learner, LearnerTask, learners_of, measure
@@ -76,7 +77,8 @@ def simulate(config: PurificationConfig, folder: RunFolder | None = None,
     Returns
     -------
     Run
-        See :mod:`simulator.experiments.feature_purification.summary`.
+        See :mod:`simulator.experiments.feature_purification.summary`; the folder also has the
+        files of :mod:`simulator.experiments.feature_purification.verdicts`.
 
     Raises
     ------
@@ -86,7 +88,8 @@ def simulate(config: PurificationConfig, folder: RunFolder | None = None,
     experiment = PurificationExperiment(config, network=network, data=data, attack=attack)
     stages = _stages(experiment)
     done = run_stages(config, stages, folder, progress, checkpoint_every)
-    return write_run(found_run(experiment, done), folder, sum(stage.steps for stage in stages))
+    return write_run(found_run(experiment, done), folder, sum(stage.steps for stage in stages),
+                     files_of(done))
 
 
 def _stages(experiment: PurificationExperiment) -> list[Stage]:
@@ -222,7 +225,8 @@ def _bracket(experiment: PurificationExperiment, network: Any, done: Mapping[str
                         tick=lambda step, keep: tick(step / (PASSES * len(radii)), keep))
     at_tau = {"certified_accuracy": one.certified for one in found
               if one.radius == experiment.ball.radius}
-    return {"numbers": as_text({"bracket": [one.numbers() for one in found], **at_tau})}
+    return {"numbers": as_text({"bracket": [one.numbers() for one in found], **at_tau}),
+            **arrays_of(found)}
 
 
 def _interval(experiment: PurificationExperiment, network: Any, done: Mapping[str, Arrays],

@@ -1,12 +1,13 @@
 """A whole run: what it reports, that it resumes to the same bits, and how it stops."""
 
 import math
+import shutil
 import time
 
 import numpy as np
 import pytest
 
-from simulator.errors import Diverged, Stopped
+from simulator.errors import Diverged, RunError, Stopped
 from simulator.experiments import chosen, config_of, preset
 from simulator.experiments import stored as load
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
@@ -26,7 +27,8 @@ pytestmark = pytest.mark.usefixtures("brief_attacks")
 
 def files_of(folder):
     return {name: (folder.path / name).read_bytes()
-            for name in ("arrays.npz", "metrics.csv", "summary.json")}
+            for name in ("arrays.npz", "metrics.csv", "summary.json", "verdicts.csv",
+                         "counterexamples.npz") if (folder.path / name).exists()}
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,44 @@ def test_the_summary_brackets_both_networks_at_the_radii_of_the_paper(finished):
         assert result.summary[phase]["certified_accuracy"] == at_tau["certified"]
         assert result.summary[phase]["r50_low"] <= result.summary[phase]["r50_high"]
         assert isinstance(result.summary[phase]["masking"], list)
+
+
+def test_the_folder_keeps_verdicts_and_counterexamples(finished):
+    config, folder, result = finished
+    verdicts, broken = folder.read_csv("verdicts.csv"), folder.read_npz("counterexamples.npz")
+    assert list(verdicts[0]) == ["network", "sample", "radius", "verdict", "method", "lower",
+                                 "upper"]
+    for phase in ("clean", "adversarial"):
+        for entry in result.summary[phase]["bracket"]:
+            those = [row for row in verdicts
+                     if (row["network"], row["radius"]) == (phase, entry["radius"])]
+            assert [row["sample"] for row in those] == list(range(config.bracket_samples))
+            words = [row["verdict"] for row in those]
+            assert words.count("certified") / len(words) == entry["certified"]
+            assert 1.0 - words.count("broken") / len(words) == pytest.approx(entry["attacked"])
+            assert all(row["lower"] > 0.0 for row in those if row["verdict"] == "certified")
+    listed = [(row["network"], row["sample"], row["radius"]) for row in verdicts
+              if row["verdict"] == "broken"]
+    assert listed and listed == list(zip(*(broken[name].tolist()
+                                           for name in ("network", "sample", "radius"))))
+    for phase, sample, radius, delta in zip(*(broken[name] for name in (
+            "network", "sample", "radius", "delta"))):
+        X, y = result.test_set.X[[sample]] + delta, result.test_set.y[[sample]]
+        assert np.linalg.norm(delta) <= radius * (1.0 + 1e-12)
+        assert result.network(str(phase)).margins(X, y)[0] <= 1e-12  # rounding of one product
+
+
+def test_a_folder_of_before_has_no_verdicts_and_opens(finished, tmp_path):
+    _, folder, result = finished
+    old = RunFolder(tmp_path / folder.path.name)
+    shutil.copytree(folder.path, old.path)
+    for name in ("verdicts.csv", "counterexamples.npz"):
+        assert name in old.status()["files"]
+        (old.path / name).unlink()
+    with pytest.raises(RunError, match="has changed files"):
+        load(old.path)
+    old.finish(result.config.clean_steps)
+    assert load(old.path).summary == result.summary
 
 
 def test_an_linf_run_is_bracketed_at_quarters_of_tau():
