@@ -1,6 +1,8 @@
 """The exact worst margin in an l_inf ball: a mixed-integer linear program.
 
-Too slow for a run: it checks the bounds on small networks, in the tests. For the q neurons of a
+A reference for tests, not a certificate: both values are the solver's word, true up to its
+tolerances (1e-6 for constraints), and come without multipliers that others could check. What a run
+proves rests on :mod:`simulator.certificates.branch_and_bound`. For the q neurons of a
 relaxation let ``u_i = t_i + <w_i, delta>`` and ``z_i = 1{u_i <= -b}``; then
 ``S_b(u_i) = p_i - q_i`` at the minimum of
 
@@ -33,7 +35,8 @@ GAP = 1e-9  # relative gap at which HiGHS stops: below its tolerance for constra
 def exact_margin(problem: Relaxation, seconds: float = 60.0) -> tuple[float, float]:
     """Return the least margin in an l_inf ball, as HiGHS' lower and upper value.
 
-    Equal up to the tolerance of the solver, 1e-6; the lower value is sound to the same.
+    Equal up to the tolerance of the solver, 1e-6, and no proof: the lower value may be above the
+    least margin by that much.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.balls import L2Ball
+from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.branch_and_bound import _reach, search
 from simulator.certificates.relaxation import Relaxation
 
@@ -42,6 +42,17 @@ def test_a_half_space_shrinks_intervals_soundly(kind, seed):
     points = points[points @ w <= v]
     if len(points):
         assert np.all((points @ V.T).max(axis=0) <= _reach(V, w, v, ball) + ROUND)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_other_eta_shrinks_an_interval_more(seed):
+    rng = np.random.default_rng(seed)
+    ball = LinfBall(0.7)
+    V, w = rng.standard_normal((6, 5)), rng.standard_normal(5) * np.array([1.0, 1.0, 0.0, 1.0, 1.0])
+    v = rng.uniform(-1.0, 1.0) * 0.7 * np.abs(w).sum()
+    found = _reach(V, w, v, ball)
+    for eta in np.linspace(0.0, 5.0, 400):
+        assert np.all(found <= 0.7 * np.abs(V - eta * w).sum(axis=1) + eta * v + ROUND)
 
 
 def test_the_budgets_are_kept():
