@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from theory.claim import Claim, Finding, Measurement, Run, Size, conclude, outside
-from theory.drawing.picture import Picture, Series
+from theory.drawing.picture import Curve, Picture, Series
 from theory.regime import by_size, within
 from theory.scaling import MIN_SEEDS, Exponent, Interval, TooFew, share_interval, t_interval
 
-__all__ = ["Evidence", "at_every_size", "confronted", "of_slopes", "series_over_sizes",
-           "size_names", "values_of"]
+__all__ = ["Evidence", "at_every_size", "confronted", "of_slopes", "levels_over_sizes",
+           "series_over_sizes", "size_names", "values_of"]
 
 Groups = Mapping[Size, Sequence[Run]]
 
@@ -140,6 +140,12 @@ def series_over_sizes(label: str, values: Mapping[Size, np.ndarray], role: str,
         if size in values:
             table[:len(values[size]), column] = values[size]
     return Series(label, np.arange(len(order), dtype=float), table, role)
+
+
+def levels_over_sizes(label: str, levels: Sequence[float], dash: str = "") -> Curve:
+    """Return a level for each numbered size, to be seen also where there is only one."""
+    x = np.arange(len(levels))[:, None] + (-0.4, 0.4, math.nan)
+    return Curve(label, x.ravel(), np.repeat(np.asarray(levels, np.float64), 3), dash)
 
 
 def size_names(order: Sequence[Size]) -> tuple[str, ...]:

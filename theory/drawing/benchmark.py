@@ -1,4 +1,4 @@
-"""The figure of ``purify benchmark``."""
+"""The figure of ``purify benchmark``: of one size for the width of a column, else of a page."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from theory.drawing.style import ADVERSARIAL, CLEAN, COLUMN, LINEAR, PAGE, new_figure, save_figures
+from theory.drawing.style import (ADVERSARIAL, CLEAN, COLUMN, LINEAR, PAGE, new_figure,
+                                  plain_numbers, save_figures)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +37,7 @@ def benchmark_figure(rows: Sequence[Mapping[str, Any]]) -> "Figure":
     places = list(dict.fromkeys((row["case"], row["weights"]) for row in rows))
     figure, panels = new_figure(
         len(dtypes), len(sizes), sharex=True, sharey=True,
-        size=(max(COLUMN + 1.0, PAGE * len(sizes) / 3.0), 0.6 + 2.0 * len(dtypes)))
+        size=(COLUMN if len(sizes) == 1 else PAGE, 1.4 + 2.1 * len(dtypes)))
     for (row, dtype), (column, d) in itertools.product(enumerate(dtypes), enumerate(sizes)):
         axes = panels[row, column]
         time_of = {(found["case"], found["weights"], found["implementation"]):
@@ -52,10 +53,14 @@ def benchmark_figure(rows: Sequence[Mapping[str, Any]]) -> "Figure":
                               markerfacecolor=colour if filled else "white")
         axes.axhline(1.0, color="black", linewidth=0.8)
         axes.set(yscale="log", title=f"d = {d}, {dtype}")
+        plain_numbers(axes.yaxis)
         axes.set_xticks(range(len(places)), [
             case if case == "run" else f"{case} {weights}" for case, weights in places],
             rotation=60, ha="right", rotation_mode="anchor")
     for axes in panels[:, 0]:
         axes.set_ylabel("time / our time")
-    panels[0, -1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    handles = {label: handle for axes in panels.flat
+               for handle, label in zip(*axes.get_legend_handles_labels())}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center",
+                  ncols=2 if len(sizes) == 1 else 5)
     return figure

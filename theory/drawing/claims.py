@@ -1,8 +1,12 @@
-"""Figures of the claims: one renderer for every :class:`theory.drawing.picture.Picture`."""
+"""Figures of the claims: one renderer for every :class:`theory.drawing.picture.Picture`.
+
+A picture of one panel is made for the width of a column, any other for that of a page.
+"""
 
 import io
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +16,8 @@ from scipy import stats
 
 from theory.claim import Finding
 from theory.drawing.picture import Panel, Picture, Series
-from theory.drawing.style import (ADVERSARIAL, CLEAN, LINEAR, OTHER, PAGE, SHADES, draw_all,
-                                  new_figure, one_panel, plain_numbers, save_figures)
+from theory.drawing.style import (ADVERSARIAL, CLEAN, COLUMN, LINEAR, OTHER, PAGE, SHADES, draw_all,
+                                  every, new_figure, one_panel, plain_numbers, save_figures)
 from theory.scaling import LEVEL
 
 if TYPE_CHECKING:
@@ -29,7 +33,9 @@ for number, (shade, marker) in enumerate(zip(SHADES, "os^DvP*")):
     COLOURS[f"case {number}"], MARKERS[f"case {number}"] = shade, marker
 DASHES = ("--", ":", "-.")
 BESIDE = 4.0  # points from a mean to the dots of its seeds: bars would hide them
-ONE, TWO = PAGE * 0.6, PAGE  # inches: width of a figure with one panel, with more
+HEIGHT = 2.9  # inches, of a row of panels
+LETTER, LINE = 0.064, 0.125  # inches that a letter of 8 points is wide, a line of them high
+AXES = 0.75  # of a panel's width is between the ends of its axis, about
 
 
 def draw_findings(findings: Iterable[Finding], folder: Path) -> list[Path]:
@@ -58,32 +64,39 @@ def png(picture: Picture, name: str = "of a claim") -> bytes:
 
 
 def draw(picture: Picture) -> "Figure":
-    """Draw a picture: its panels, at most three in a row, each with its own legend on top."""
+    """Draw a picture: its panels, at most three in a row, each with its own legend on top.
+
+    Below it stands over how many seeds the means are.
+    """
     count = max(1, len(picture.panels))
     rows = math.ceil(count / 3)
     columns = math.ceil(count / rows)
-    figure, axes = new_figure(rows, columns, size=(ONE if count == 1 else TWO, 2.9 * rows))
+    width = COLUMN if count == 1 else PAGE
+    told = max((_legend_shape(panel, width / columns)[0] for panel in picture.panels), default=0)
+    height = HEIGHT + 1.2 * LINE * max(0, told - 2)
+    figure, axes = new_figure(rows, columns, size=(width, height * rows + 2 * LINE))
     for unused in axes.flat[len(picture.panels):]:
         unused.remove()
-    crowded = max((len(panel.ticks) for panel in picture.panels), default=0) > 7
     for ax, panel in zip(axes.flat, picture.panels):
-        draw_panel(panel, ax, crowded, 2 if columns < 3 else 1)
+        draw_panel(panel, ax, width / columns)
+    note = _note(picture.panels)
+    if note:
+        figure.supxlabel(note if count > 1 else note.replace(", ", ",\n"), fontsize=8,
+                         color="0.3")
     return figure
 
 
-def draw_panel(panel: Panel, ax: "Axes | None" = None, crowded: bool = False,
-               legend_columns: int = 2) -> "Figure":
+def draw_panel(panel: Panel, ax: "Axes | None" = None, width: float = COLUMN) -> "Figure":
     """Draw one panel, into axes that are given or into a figure of its own.
 
     Parameters
     ----------
     panel : Panel
     ax : matplotlib.axes.Axes or None
-    crowded : bool
-        There is no room for level tick labels.
-    legend_columns : int
+    width : float
+        Inches that the panel has, with its labels.
     """
-    figure, axes = one_panel(ax, (ONE, 2.9))
+    figure, axes = one_panel(ax, (width, HEIGHT))
     for number, curve in enumerate(panel.theory):
         axes.plot(curve.x, curve.y, curve.dash or DASHES[number % len(DASHES)], linewidth=0.8,
                   color=COLOURS[curve.role] if curve.role else "black", label=curve.label or None,
@@ -91,17 +104,63 @@ def draw_panel(panel: Panel, ax: "Axes | None" = None, crowded: bool = False,
     spread = np.linspace(-1.0, 1.0, len(panel.series)) if len(panel.series) > 1 else [0.0]
     for offset, series in zip(spread, panel.series):
         # beside each other where x only counts: bars must not hide each other
-        _draw_series(axes, series, 0.16 * float(offset) if panel.ticks else 0.0, "y" in panel.log)
+        counts = panel.ticks and not panel.at
+        _draw_series(axes, series, 0.16 * float(offset) if counts else 0.0, "y" in panel.log)
     axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
     _scale(axes, panel)
-    if panel.ticks:
-        axes.set_xticks(range(len(panel.ticks)), panel.ticks, rotation=50 if crowded else 0,
-                        ha="right" if crowded else "center", rotation_mode="anchor")
+    if panel.at:
+        axes.set_xticks(panel.at, panel.ticks)
+        axes.xaxis.minorticks_off()
+    elif panel.ticks:
+        _name_ticks(axes, panel.ticks, AXES * width)
         axes.set_xlim(-0.5, len(panel.ticks) - 0.5)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=legend_columns,
-                    columnspacing=1.2, handlelength=1.8)
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        # what is measured first, then what it is held against
+        order = sorted(range(len(labels)), key=lambda place: labels[place] in _curves(panel))
+        axes.legend([handles[place] for place in order], [labels[place] for place in order],
+                    loc="lower center", bbox_to_anchor=(0.5, 1.0),
+                    ncols=_legend_shape(panel, width)[1])
     return figure
+
+
+def _curves(panel: Panel) -> list[str]:
+    return [curve.label for curve in panel.theory if curve.label]
+
+
+def _legend_shape(panel: Panel, width: float) -> tuple[int, int]:
+    """Rows and columns of a panel's legend: two columns where they fit above it."""
+    labels = [series.label for series in panel.series] + _curves(panel)
+    widest = max((len(re.sub(r"\\[a-zA-Z]+|[${}^_]", "", label)) for label in labels), default=0)
+    # handle and gap are as wide as seven letters
+    columns = 2 if 2.0 * LETTER * (7 + widest) < width else 1
+    return math.ceil(len(labels) / columns), columns
+
+
+def _name_ticks(axes: "Axes", names: Sequence[str], room: float) -> None:
+    """Label 0, 1, ...: level where there is room, else turned, else not every one."""
+    place = room / len(names)  # inches
+    widest = LETTER * max(len(line) for name in names for line in name.splitlines() or [""])
+    if widest < 0.9 * place:
+        axes.set_xticks(range(len(names)), names)
+        return
+    every = math.ceil(1.1 * LINE / place)
+    steep = place <= 1.5 * LINE
+    axes.set_xticks(range(0, len(names), every),
+                    [name.replace("\n", " ") for name in names[::every]],
+                    rotation=90 if steep else 50, ha="right",
+                    va="center_baseline" if steep else "baseline", rotation_mode="anchor")
+
+
+def _note(panels: Sequence[Panel]) -> str:
+    """Say over how many seeds means and intervals are; "" where nothing is measured."""
+    counts = [int(np.isfinite(values).any(axis=1).sum()) for panel in panels
+              for series in panel.series for values in [np.asarray(series.values, float)]]
+    if not any(counts):
+        return ""
+    few, most = min(filter(None, counts)), max(counts)
+    return (f"mean and 95 % interval over {most if few == most else f'{few} to {most}'} seeds, "
+            "each a dot or a faint line")
 
 
 def _scale(axes: "Axes", panel: Panel) -> None:
@@ -115,7 +174,9 @@ def _scale(axes: "Axes", panel: Panel) -> None:
     elif panel.ylim is None:
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     if panel.ylim is not None:
-        axes.set_ylim(panel.ylim)
+        low, high = panel.ylim
+        # a mark at zero is seen whole
+        axes.set_ylim(low if low != 0.0 or "y" in panel.log else -0.03 * high, high)
 
 
 def _draw_series(axes: "Axes", series: Series, shift: float, logarithms: bool) -> None:
@@ -141,7 +202,8 @@ def _draw_series(axes: "Axes", series: Series, shift: float, logarithms: bool) -
     if logarithms:
         mean, low, high, values = np.exp(mean), np.exp(low), np.exp(high), np.exp(values)
     if series.joined:
-        axes.plot(x, mean, color=colour, label=series.label, zorder=3)
+        axes.plot(x, mean, color=colour, label=series.label, zorder=3,
+                  marker=MARKERS[series.role], markevery=every(len(x)))
         axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
         for of_seed in values:
             axes.plot(x, of_seed, color=colour, linewidth=0.4, alpha=0.35, zorder=2)

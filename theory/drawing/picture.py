@@ -65,7 +65,9 @@ class Panel:
     log : str
         "", "x", "y" or "xy".
     ticks : tuple of str
-        Names of x = 0, 1, ... where x only counts.
+        Names of x = 0, 1, ... where x only counts, or of the places in ``at``.
+    at : tuple of float
+        Where the ticks are; () is 0, 1, ...
     ylim : tuple of float or None
     """
 
@@ -75,6 +77,7 @@ class Panel:
     theory: tuple[Curve, ...] = ()
     log: str = ""
     ticks: tuple[str, ...] = ()
+    at: tuple[float, ...] = ()
     ylim: tuple[float, float] | None = None
 
 

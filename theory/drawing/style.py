@@ -1,7 +1,10 @@
 """How every figure looks, and where all of Matplotlib comes from.
 
 Figures are made without pyplot: nobody's backend is chosen, switched or started, and a figure
-lives as long as somebody holds it. The house style lies over Matplotlib's own defaults and not
+lives as long as somebody holds it. A figure is made for the width of a column or of a page, and
+printed at that width no letter is smaller than 8 points (sub- and superscripts are, as in any
+text). Colour is never alone: whoever prints in grey tells things apart by marker, dash or hatch.
+The house style lies over Matplotlib's own defaults and not
 over the user's settings, so that equal runs give equal files on every machine; what the user has
 set is as before afterwards. Matplotlib is loaded when the first figure is drawn.
 """
@@ -23,22 +26,28 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["ADVERSARIAL", "CLEAN", "COLOURS", "COLUMN", "GUIDE", "LINEAR", "NAMES", "OTHER", "PAGE",
-           "SHADES", "STYLE", "DrawingError", "area", "cache_folder", "draw_all", "house_style",
-           "line", "new_figure", "one_panel", "plain_numbers", "save_figures"]
+__all__ = ["ADVERSARIAL", "CLEAN", "COLOURS", "COLUMN", "GUIDE", "LINEAR", "MARKERS", "NAMES",
+           "OTHER", "PAGE", "SHADES", "STYLE", "DrawingError", "area", "cache_folder", "draw_all",
+           "every", "house_style", "line", "new_figure", "one_panel", "plain_numbers",
+           "save_figures"]
 
-COLUMN, PAGE = 3.3, 6.9  # inches: one column, the page
+COLUMN, PAGE = 3.4, 7.0  # inches: one column, the page
 # Okabe & Ito, told apart by every eye: one colour for one thing in all figures.
 CLEAN, ADVERSARIAL, LINEAR, OTHER = "#D55E00", "#0072B2", "#666666", "#009E73"
 COLOURS = {"clean": CLEAN, "adversarial": ADVERSARIAL}
+MARKERS = {"clean": "o", "adversarial": "s"}
 NAMES = {"clean": "after clean training", "adversarial": "after adversarial training"}
 # For things that are neither clean nor adversarial, such as sizes.
 SHADES = ("#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#999999")
+# ends of a logarithmic axis, one over the other, up to which it is labelled like a linear one
+NARROW = 3.0
 MANY_DECADES = 2.5  # on one axis, from which on powers of ten are labels enough
 GUIDE: dict[str, Any] = {"color": "0.75", "linewidth": 0.6, "zorder": 0}  # a line to read off at
 STYLE: dict[str, Any] = {
-    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7,
-    "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.spines.top": False,
+    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 8,
+    "legend.title_fontsize": 8, "xtick.labelsize": 8, "ytick.labelsize": 8,
+    "legend.handlelength": 1.8, "legend.columnspacing": 1.2, "legend.labelspacing": 0.3,
+    "lines.markersize": 3.5, "hatch.linewidth": 0.5, "axes.spines.top": False,
     "axes.spines.right": False, "axes.linewidth": 0.6, "lines.linewidth": 1.3,
     "legend.frameon": False, "pdf.fonttype": 42, "ps.fonttype": 42, "savefig.dpi": 200,
 }
@@ -122,13 +131,28 @@ def area(label: str, **look: Any) -> "Artist":
     return Rectangle((0.0, 0.0), 1.0, 1.0, label=label, **({"linewidth": 0} | look))
 
 
+def every(points: int) -> int:
+    """Return the step from marker to marker of a line, so that there are about ten of them."""
+    return max(1, points // 10)
+
+
 def plain_numbers(axis: "Axis") -> None:
-    """Write 1, 2, 5, 10 on a logarithmic axis, also within one decade; powers over many."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Write 1, 2, 5, 10 on a logarithmic axis, also within one decade; powers over many.
+
+    They are powers of ten where 0.0001 or 100000 would be among them.
+    """
+    from matplotlib.ticker import (FuncFormatter, LogFormatterMathtext, LogLocator, MaxNLocator,
+                                   NullFormatter, NullLocator)
     low, high = axis.get_view_interval()
     wide = low > 0.0 and high > 10.0**MANY_DECADES * low
-    axis.set_major_locator(LogLocator(10.0, (1.0,) if wide else (1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    if 0.0 < low and high < NARROW * low:
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_minor_locator(NullLocator())
+    else:
+        axis.set_major_locator(LogLocator(10.0, (1.0,) if wide else (1.0, 2.0, 5.0)))
+    plain = not wide or (low > 3e-4 and high < 3e4)
+    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}") if plain
+                             else LogFormatterMathtext())
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -15,8 +15,8 @@ from simulator.experiments.feature_purification.experiment import PurificationEx
 from simulator.features import cosines, decompose
 from theory.claim import Claim, Finding, Measurement, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
-from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
-                             values_of)
+from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes,
+                             series_over_sizes, size_names, values_of)
 from theory.feature_purification.assumptions import BELOW_SQUARE_ROOT, FRESH_SAMPLES, MORE_NEURONS
 from theory.feature_purification.plans import NETWORK
 from theory.regime import largest_family, same_seeds
@@ -112,7 +112,8 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     ends = (-0.4, len(order) - 0.6)
     picture = Picture(
         "Share of features found and test accuracy (left), and the cosine of a feature neuron "
-        "with its random start (right), at each size (d, k).",
+        "with its random start (right), that must be smaller at the largest d than at the "
+        "smallest, at each size (d, k).",
         (Panel("d, k", "share",
                (series_over_sizes("features found", found, "clean", order),
                 series_over_sizes("test accuracy", accuracy, "other", order)),
@@ -120,7 +121,7 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
                ticks=size_names(order), ylim=(0.0, 1.05)),
          Panel("d, k", "cosine with the start",
                (series_over_sizes("after clean training", cosine, "clean", order),),
-               (Curve(r"$\sqrt{2 \log d / d}$", np.arange(len(order)),
-                      [_chance(size.d) for size in order]),),
+               (levels_over_sizes(r"of a start by chance, $\sqrt{2 \log d / d}$",
+                                  [_chance(size.d) for size in order]),),
                ticks=size_names(order), ylim=(0.0, 1.0))))
     return Evidence(parts, picture, [])

@@ -1,4 +1,7 @@
-"""Figures of a purification run, one message each, drawn from what the run stored."""
+"""Figures of a purification run, one message each, drawn from what the run stored.
+
+Made for the width of a page, but for ``history`` and for panels alone: for that of a column.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -7,8 +10,8 @@ import numpy as np
 
 from simulator.features import decompose, participation_ratio
 from theory.claim import Run
-from theory.drawing.style import (ADVERSARIAL, CLEAN, COLOURS, GUIDE, LINEAR, NAMES, PAGE, area,
-                                  line, new_figure, one_panel)
+from theory.drawing.style import (ADVERSARIAL, CLEAN, COLOURS, COLUMN, GUIDE, LINEAR, MARKERS,
+                                  NAMES, PAGE, area, every, line, new_figure, one_panel)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +22,7 @@ __all__ = ["accuracy_figure", "bracket_panel", "coefficients_figure", "curves_pa
 
 DASHES: dict[str, Any] = {"universal": ":", "fgm": "--", "pgd": "-"}
 WORDS = {"universal": "universal direction", "fgm": "FGM", "pgd": "PGD"}
-PANEL = (PAGE * 0.5, 2.8)  # inches
+PANEL = (COLUMN, 2.8)  # inches
 MOST_SHOWN = 150  # features in the coefficient figure; more cannot be told apart on paper
 
 
@@ -32,16 +35,18 @@ def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
 def accuracy_figure(run: Run) -> "Figure":
     """Accuracy against radius: what attacks leave of it, and between which bounds it lies.
 
-    The two panels do not share their samples: certificates take long, and are for fewer.
+    The two panels do not share their samples: certificates take long, and are for fewer. For the
+    width of a page; without certificates for that of a column.
     """
     if not _bracket(run, "clean"):
-        figure, axes = new_figure(size=(PAGE * 0.6, 3.4))
+        figure, axes = new_figure(size=(COLUMN, 3.6))
         curves_panel(run, axes[0, 0])
     else:
         figure, axes = new_figure(1, 2, sharey=True, size=(PAGE, 3.4))
         curves_panel(run, axes[0, 0])
         bracket_panel(run, axes[0, 1])
-    handles = [line(NAMES[phase], color=COLOURS[phase]) for phase in COLOURS]
+    handles = [line(NAMES[phase], color=COLOURS[phase], marker=MARKERS[phase])
+               for phase in COLOURS]
     handles.append(line("linear classifier (exact)", color=LINEAR, linewidth=1.0))
     handles += [line(WORDS[attack], color="black", linestyle=DASHES[attack]) for attack in DASHES]
     if _bracket(run, "clean"):
@@ -50,7 +55,7 @@ def accuracy_figure(run: Run) -> "Figure":
                     line("certified against any", marker="^", **marks),
                     area("true accuracy (95 %)", color="black", alpha=0.13)]
     figure.legend(handles=handles, loc="outside lower center",
-                  ncols=3 if _bracket(run, "clean") else 2)
+                  ncols=3 if _bracket(run, "clean") else 1)
     return figure
 
 
@@ -60,10 +65,11 @@ def curves_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
     radii = run.arrays["radii"]
     for phase, colour in COLOURS.items():
         for attack, dash in DASHES.items():
-            axes.plot(radii, run.arrays[f"curve_{phase}_{attack}"], dash, color=colour)
+            axes.plot(radii, run.arrays[f"curve_{phase}_{attack}"], dash, color=colour,
+                      marker=MARKERS[phase], markevery=every(len(radii)))
     axes.plot(radii, run.arrays["curve_linear"], color=LINEAR, linewidth=1.0)
     _radius_axis(run, axes, float(radii[-1]))
-    axes.set_title(f"under attack ({run.config.test_samples} samples)", pad=14)
+    axes.set_title(f"under attack ({run.config.test_samples} samples)", pad=18)
     axes.set_ylabel("accuracy")
     return figure
 
@@ -71,7 +77,8 @@ def curves_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
 def bracket_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
     """Bounds of the accuracy of both networks: certified, and attacked on the same samples.
 
-    A bar spans what lies between them; a band the exact binomial limits of the true accuracy.
+    A bar spans what lies between them; a band the exact binomial limits of the true accuracy. The
+    marks of the clean network are open.
     """
     figure, axes = one_panel(ax, PANEL)
     for phase, colour in COLOURS.items():
@@ -81,12 +88,14 @@ def bracket_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
                                           ("certified", "attacked", "low", "high"))
         axes.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
         axes.vlines(at, certified, attacked, color=colour, linewidth=0.9)
-        axes.plot(at, attacked, "v", color=colour, markersize=4.5, markeredgewidth=0)
-        axes.plot(at, certified, "^", color=colour, markersize=4.5, markeredgewidth=0)
+        look: dict[str, Any] = {"color": colour, "markersize": 4.0, "markeredgewidth": 0.8,
+                                "markerfacecolor": "white" if phase == "clean" else colour}
+        axes.plot(at, attacked, "v", **look)
+        axes.plot(at, certified, "^", **look)
     largest = max((row["radius"] for phase in COLOURS for row in _bracket(run, phase)), default=1.0)
     _radius_axis(run, axes, 1.06 * largest)
     samples = max((row["samples"] for row in _bracket(run, "clean")), default=0)
-    axes.set_title(f"between proof and attack ({samples} samples)", pad=14)
+    axes.set_title(f"between proof and attack ({samples} samples)", pad=18)
     return figure
 
 
@@ -103,7 +112,7 @@ def _radius_axis(run: Run, axes: "Axes", end: float) -> None:
     for radius, text in marks:
         if 0.0 < radius <= end:
             axes.axvline(radius, **GUIDE)
-            axes.text(radius, 1.04, text, ha="center", va="bottom", fontsize=7)
+            axes.text(radius, 1.04, text, ha="center", va="bottom")
     axes.axhline(0.5, **GUIDE)
     norm = r"\ell_2" if config.norm == "l2" else r"\ell_\infty"
     axes.set(xlabel=rf"${norm}$ radius of the perturbation", xlim=(0, end), ylim=(-0.02, 1.03))
@@ -114,11 +123,12 @@ def coefficients_figure(run: Run) -> "Figure":
 
     Entry (i, j) is ``s_i w*_j C_ij / |C_{i,j(i)}|``: positive where the neuron's part along
     feature j pushes towards the neuron's own label. The neuron's own feature, where that is 1, is
-    black; the colours are for what else it holds.
+    black; the colours are for what else it holds: the darker, the larger, and red or blue for its
+    sign. For the width of a page.
     """
     shown = {phase: _strongest_neurons(run, phase) for phase in COLOURS}
     limit = _limit(shown["clean"])
-    figure, axes = new_figure(1, 2, sharex=True, sharey=True, size=(PAGE, 3.5))
+    figure, axes = new_figure(1, 2, sharex=True, sharey=True, size=(PAGE, 4.1))
     ends = (-0.5, run.config.d - 0.5)
     for panel, (phase, rows) in zip(axes[0], shown.items()):
         others = rows.copy()
@@ -129,7 +139,7 @@ def coefficients_figure(run: Run) -> "Figure":
         panel.imshow(own, cmap="gray", vmin=0.0, vmax=1.0, extent=(*ends, *ends[::-1]),
                      interpolation="none")
         ratio = run.summary[phase]["mixture_ratio"]
-        panel.set_title(f"{NAMES[phase]}: mixture ratio {ratio:.3f}", color=COLOURS[phase])
+        panel.set_title(f"{NAMES[phase]}\nmixture ratio {ratio:.3f}", color=COLOURS[phase])
         panel.set_xlabel("feature $j$")
         panel.spines[:].set_visible(False)
         panel.tick_params(length=0)
@@ -141,10 +151,10 @@ def coefficients_figure(run: Run) -> "Figure":
     bar.outline.set_visible(False)
     handles = [area("its own feature: 1", color="black")]
     if any(np.isnan(rows).all(axis=1).any() for rows in shown.values()):
-        handles.append(area("row left white: no neuron has the feature", facecolor="white",
+        handles.append(area("white row: no neuron has the feature", facecolor="white",
                             edgecolor="0.6", linewidth=0.5))
     if _second_features(shown["adversarial"]):
-        handles.append(area("dark and alone: a second feature of the same neuron",
+        handles.append(area("dark red and alone: its second feature",
                             color="#67001F"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
@@ -179,9 +189,12 @@ def _strongest_neurons(run: Run, phase: str) -> np.ndarray:
 
 
 def history_figure(run: Run) -> "Figure":
-    """Mixture ratio and purity over training: gathered in one phase, removed in the other."""
+    """Mixture ratio and purity over training: gathered in one phase, removed in the other.
+
+    For the width of a column.
+    """
     config, steps = run.config, run.history["step"]
-    figure, axes = new_figure(2, 1, sharex=True, size=(PAGE * 0.72, 3.6))
+    figure, axes = new_figure(2, 1, sharex=True, size=(COLUMN, 3.4))
     upper, lower = axes[:, 0]
     for panel, name, label in ((upper, "mixture_ratio", "mixture ratio $r$"),
                                (lower, "purity", "purity $\\|p_i\\|^2/\\|w_i\\|^2$")):
@@ -193,23 +206,23 @@ def history_figure(run: Run) -> "Figure":
         panel.set_ylabel(label)
     p = run.summary["p"]
     upper.axhline(p, color="black", linewidth=0.8, linestyle="--")
-    upper.annotate(r"$p = P(z_j \neq 0)$", (1.0, p), (-2, 2), ha="right", va="bottom", fontsize=7,
+    upper.annotate(r"$p = P(z_j \neq 0)$", (1.0, p), (-2, 2), ha="right", va="bottom",
                    xycoords=upper.get_yaxis_transform(), textcoords="offset points")
     upper.set_ylim(bottom=min(0.0, upper.get_ylim()[0]))
-    lower.set(xlabel="gradient step", ylim=(0, 1), xlim=(0, steps[-1]))
-    halfway = ((config.clean_steps / 2, "clean training", CLEAN),
-               (config.clean_steps + config.adversarial_steps / 2, "adversarial training",
-                ADVERSARIAL))
+    lower.set(xlabel="gradient step of clean, then adversarial training", ylim=(0, 1),
+              xlim=(0, steps[-1]))
+    halfway = ((config.clean_steps / 2, "clean", CLEAN),
+               (config.clean_steps + config.adversarial_steps / 2, "adversarial", ADVERSARIAL))
     for place, text, colour in halfway:
-        upper.text(place, 1.02, text, color=colour, ha="center", va="bottom", fontsize=8,
+        upper.text(place, 1.02, text, color=colour, ha="center", va="bottom",
                    transform=upper.get_xaxis_transform())
     return figure
 
 
 def perturbation_figure(run: Run) -> "Figure":
-    """One strongest perturbation of each network in dictionary coordinates."""
+    """One strongest perturbation of each network in dictionary coordinates; a page wide."""
     arrays, d = run.arrays, run.config.d
-    figure, axes = new_figure(2, 1, sharex=True, sharey=True, size=(PAGE * 0.72, 3.4))
+    figure, axes = new_figure(2, 1, sharex=True, sharey=True, size=(PAGE, 3.6))
     both = [arrays[f"perturbation_{phase}"] for phase in COLOURS]
     attacked = np.flatnonzero(both[0].any(axis=1) & both[1].any(axis=1))
     sample = int(attacked[0]) if len(attacked) else 0
@@ -223,6 +236,6 @@ def perturbation_figure(run: Run) -> "Figure":
         spread = participation_ratio(deltas[deltas.any(axis=1)])
         words = f"spread over {spread.mean():.0f} of {d} features on average" if len(spread) else (
             "no perturbation was found")
-        panel.set_title(f"{NAMES[phase]}: {words}", loc="right", fontsize=7, color=COLOURS[phase])
+        panel.set_title(f"{NAMES[phase]}: {words}", loc="right", color=COLOURS[phase])
     axes[1, 0].set(xlabel="feature $j$", xlim=(-1, d))
     return figure

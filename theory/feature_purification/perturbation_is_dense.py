@@ -12,8 +12,8 @@ import numpy as np
 from simulator.features import participation_ratio
 from theory.claim import Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture
-from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
-                             values_of)
+from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes,
+                             series_over_sizes, size_names, values_of)
 from theory.feature_purification.assumptions import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN,
                                                      LEARNED, PURIFIED, expected_active)
 from theory.feature_purification.plans import PERTURBATIONS
@@ -90,7 +90,7 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
         (Panel("d, k", "participation ratio / (d/3)",
                (series_over_sizes("clean network", before, "clean", order),
                 series_over_sizes("robust network", after, "adversarial", order)),
-               (Curve("$p\\,d$ features", np.arange(len(order)), sparse),
+               (levels_over_sizes("$p\\,d$ features", sparse),
                 Curve("Gaussian", (-0.4, len(order) - 0.6), (1.0, 1.0))), log="y",
                ticks=size_names(order)),
          Panel("d, k", "share on the $p\\,d$ largest coordinates",

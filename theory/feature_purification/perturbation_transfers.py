@@ -89,7 +89,7 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
                                   "other", order)),
                ticks=size_names(order), ylim=(0.0, 1.0)),
          Panel("d, k", "transferred / white box",
-               (series_over_sizes("ratio", ratio, "other", order),),
+               (series_over_sizes("transferred share", ratio, "other", order),),
                (Curve("as good as white box", (-0.4, len(order) - 0.6), (1.0, 1.0)),
                 Curve("accepted from here", (-0.4, len(order) - 0.6), (0.8, 0.8))),
                ticks=size_names(order), ylim=(0.0, 1.3))))

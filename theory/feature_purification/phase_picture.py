@@ -222,10 +222,11 @@ def _panel(part: _Slice, ylim: tuple[float, float]) -> Panel:
         centre = np.exp(np.log(part.d).mean())
         level = np.exp(np.log(part.radii[network]).mean())
         theory += [Curve("", ends, level * (ends / centre)**fit.slopes.mean(), "-", network),
-                   Curve("", ends, level * (ends / centre)**expected, "--")]
+                   Curve("reading" if network == "linear" else "", ends,
+                         level * (ends / centre)**expected, "--")]
         if network != "linear":
             formula = _formula(part, network)
-            theory.append(Curve("", part.d, formula * level / np.exp(np.log(formula).mean()),
-                                ":"))
+            theory.append(Curve("formula" if network == "clean" else "", part.d,
+                                formula * level / np.exp(np.log(formula).mean()), ":"))
     return Panel(f"$d$, with $k = d^{{{part.power:g}}}$", "critical radius $r_{50}$",
                  tuple(series), tuple(theory), log="xy", ylim=ylim)

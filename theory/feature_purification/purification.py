@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from theory.claim import Claim, Finding, Run, Size
-from theory.drawing.picture import Curve, Panel, Picture
-from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
-                             values_of)
+from theory.drawing.picture import Panel, Picture
+from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes,
+                             series_over_sizes, size_names, values_of)
 from theory.feature_purification.assumptions import BELOW_SQUARE_ROOT, COVERED, LEARNED, PURIFIED
 from theory.feature_purification.plans import NETWORK
 
@@ -67,8 +67,7 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
                (series_over_sizes("clean network", ratio["clean"], "clean", order),
                 series_over_sizes("after adversarial training", ratio["adversarial"],
                                   "adversarial", order)),
-               (Curve("$p$", np.arange(len(order)),
-                      [groups[size][0].summary["p"] for size in order]),),
+               (levels_over_sizes("$p$", [groups[size][0].summary["p"] for size in order]),),
                ticks=size_names(order)),
          Panel("d, k", r"purity $\|p_i\|^2/\|w_i\|^2$",
                (series_over_sizes("clean network", purity["clean"], "clean", order),

@@ -1,4 +1,7 @@
-"""Figures of one kernel run, drawn from what it stored."""
+"""Figures of one kernel run, drawn from what it stored.
+
+All are made for the width of a page; a panel alone for that of a column.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -7,7 +10,8 @@ import numpy as np
 
 from simulator.features import participation_ratio
 from theory.claim import Run
-from theory.drawing.style import COLOURS, LINEAR, PAGE, line, new_figure, one_panel
+from theory.drawing.style import (COLOURS, COLUMN, LINEAR, MARKERS, PAGE, every, line, new_figure,
+                                  one_panel)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +25,7 @@ TRAINING = {mode: f"{mode} training" for mode in MODES}
 DATA_STYLES: dict[str, Any] = {"benign": "-", "adversarial": "--", "masked": ":"}
 DATA_WORDS = {"benign": "benign phase 2", "adversarial": "adversarial phase 2",
               "masked": "adversarial against plain gates"}
-PANEL = (PAGE * 0.5, 2.7)  # inches
+PANEL = (COLUMN, 2.7)  # inches
 
 
 def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
@@ -37,7 +41,9 @@ def movement_figure(run: Run) -> "Figure":
     for mode in MODES:
         for number, width in ((1, 1.3), (2, 0.5)):  # the second is an independent run
             steps = _column(run, mode, "step", number)
-            look: dict[str, Any] = {"color": COLOURS[mode], "linewidth": width}
+            look: dict[str, Any] = {"color": COLOURS[mode], "linewidth": width,
+                                    "marker": MARKERS[mode] if number == 1 else None,
+                                    "markevery": every(len(steps))}
             left.plot(steps, _column(run, mode, "distance_from_start", number), **look)
             right.plot(steps[1:], _column(run, mode, "velocity", number)[1:], **look)
     ends = (0, run.config.steps)
@@ -45,7 +51,8 @@ def movement_figure(run: Run) -> "Figure":
              ylim=(0, None))
     right.set(xlabel="phase-1 step", ylabel="velocity $S(K_t, K_{t+dt})/dt$", yscale="log",
               xlim=ends)
-    handles = [line(TRAINING[mode] + words, color=COLOURS[mode], linewidth=width)
+    handles = [line(TRAINING[mode] + words, color=COLOURS[mode], linewidth=width,
+                    marker=None if words else MARKERS[mode])
                for mode in MODES for words, width in (("", 1.3), (", independent run", 0.5))]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
@@ -56,21 +63,21 @@ def distances_figure(run: Run) -> "Figure":
     moved, times = run.arrays["distances"], run.arrays["times"]
     runs, count = moved.shape[:2]
     names = [f"{mode}, run {number}" for number in (1, 2) for mode in MODES]
-    figure, panels = new_figure(size=(PAGE * 0.7, PAGE * 0.6))
+    figure, panels = new_figure(size=(PAGE, 5.2))
     axes = panels[0, 0]
     image = axes.imshow(moved.reshape(runs * count, runs * count), cmap="viridis", vmin=0.0,
                         interpolation="none")
     every = -(-count // 4)  # labels beside each other, not over each other
     labels = [f"{step}" if place % every == 0 else "" for place, step in enumerate(times)] * runs
     places = np.arange(runs * count)
-    axes.set_xticks(places, labels, fontsize=6, rotation=90)
-    axes.set_yticks(places, labels, fontsize=6)
+    axes.set_xticks(places, labels, rotation=90)
+    axes.set_yticks(places, labels)
     axes.set(xlabel="phase-1 step of the kernel", ylabel="phase-1 step of the kernel")
     middles = np.arange(runs) * count + (count - 1) / 2
     for middle, name, mode in zip(middles, names, MODES * 2):
-        axes.text(middle, -0.8, name, ha="center", va="bottom", fontsize=7, color=COLOURS[mode])
+        axes.text(middle, -0.8, name, ha="center", va="bottom", color=COLOURS[mode])
         axes.text(runs * count - 0.2, middle, name, ha="left", va="center", rotation=270,
-                  fontsize=7, color=COLOURS[mode])
+                  color=COLOURS[mode])
     for edge in np.arange(1, runs) * count - 0.5:
         axes.axhline(edge, color="white", linewidth=1.0)
         axes.axvline(edge, color="white", linewidth=1.0)
@@ -88,12 +95,12 @@ def frozen_figure(run: Run) -> "Figure":
     for panel, centred in zip(axes[0], (True, False)):
         frozen_panel(run, centred, panel)
     axes[0, 1].set_ylabel("")
-    handles = [line(f"kernel of {TRAINING[mode]}", color=COLOURS[mode]) for mode in MODES]
+    handles = [line(f"kernel of {TRAINING[mode]}", color=COLOURS[mode], marker=MARKERS[mode])
+               for mode in MODES]
     handles += [line(DATA_WORDS[data], color="black", linestyle=dash)
                 for data, dash in DATA_STYLES.items()]
-    handles += [line(f"the {mode} network itself", color=COLOURS[mode], linewidth=0.6)
-                for mode in MODES]
-    handles.append(line("linear classifier", color=LINEAR, linewidth=0.6))
+    handles += [line(words, color=colour, linewidth=0.8, linestyle=dash)
+                for words, colour, dash in _levels().values()]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
@@ -106,10 +113,11 @@ def frozen_panel(run: Run, centred: bool = True, ax: "Axes | None" = None) -> "F
             rows = [row for row in run.summary["frozen"] if row["mode"] == mode
                     and row["data"] == data and bool(row["centred"]) == centred]
             axes.plot([row["time"] for row in rows], [row["attacked_accuracy"] for row in rows],
-                      dash, color=COLOURS[mode], marker=".", markersize=4)
-        axes.axhline(run.summary[mode]["attacked_accuracy"], color=COLOURS[mode], linewidth=0.6,
-                     alpha=0.6, zorder=0)
-    axes.axhline(run.summary["linear_attacked_accuracy"], color=LINEAR, linewidth=0.6, zorder=0)
+                      dash, color=COLOURS[mode], marker=MARKERS[mode])
+    heights = {"linear": run.summary["linear_attacked_accuracy"]} | {
+        mode: run.summary[mode]["attacked_accuracy"] for mode in MODES}
+    for name, (_, colour, dash) in _levels().items():
+        axes.axhline(heights[name], color=colour, linewidth=0.8, linestyle=dash, zorder=0)
     axes.set(xlabel="phase-1 step of the frozen kernel", ylim=(-0.02, 1.02),
              ylabel=r"attacked accuracy at $\tau$ after phase 2",
              title="centred: the kernel alone" if centred
@@ -117,9 +125,17 @@ def frozen_panel(run: Run, centred: bool = True, ax: "Axes | None" = None) -> "F
     return figure
 
 
+def _levels() -> dict[str, tuple[str, str, Any]]:
+    """Words, colour and dash of the levels that the frozen kernels are held against."""
+    return {"clean": ("the clean network itself", COLOURS["clean"], (0, (6, 1.5))),
+            "adversarial": ("the adversarial network itself", COLOURS["adversarial"],
+                            (0, (6, 1.5, 1, 1.5))),
+            "linear": ("linear classifier", LINEAR, (0, (1, 1)))}
+
+
 def spectrum_figure(run: Run) -> "Figure":
     """Spectrum of the kernel at the start and after both trainings; effective rank over time."""
-    figure, axes = new_figure(1, 2, size=(PAGE, 2.7))
+    figure, axes = new_figure(1, 2, size=(PAGE, 3.0))
     spectrum_panel(run, axes[0, 0])
     rank_panel(run, axes[0, 1])
     return figure
@@ -128,11 +144,13 @@ def spectrum_figure(run: Run) -> "Figure":
 def spectrum_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
     """Eigenvalues of the kernel in descending order, as shares of its trace."""
     figure, axes = one_panel(ax, PANEL)
-    for name, colour, words in (("start", LINEAR, "at the start"),
-                                *((mode, COLOURS[mode], f"after {TRAINING[mode]}")
-                                  for mode in MODES)):
+    for name, colour, marker, words in (
+            ("start", LINEAR, "", "at the start"),
+            *((mode, COLOURS[mode], MARKERS[mode], f"after {TRAINING[mode]}") for mode in MODES)):
         values = run.arrays[f"spectrum_{name}"]
-        axes.plot(np.arange(1, len(values) + 1), values, color=colour, label=words)
+        marks = np.unique(np.geomspace(1, len(values), 10).astype(int)) - 1
+        axes.plot(np.arange(1, len(values) + 1), values, color=colour, label=words, marker=marker,
+                  markevery=list(marks))
     axes.set(xlabel="index of the eigenvalue", ylabel="eigenvalue / trace", yscale="log",
              xscale="log")
     axes.set_ylim(bottom=1e-4 * float(run.arrays["spectrum_start"][0]))
@@ -145,14 +163,17 @@ def rank_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
     figure, axes = one_panel(ax, PANEL)
     for mode in MODES:
         steps = _column(run, mode, "step")
-        axes.plot(steps, _column(run, mode, "effective_rank"), color=COLOURS[mode])
-        axes.plot(steps, _column(run, mode, "participation"), "--", color=COLOURS[mode])
+        look: dict[str, Any] = {"color": COLOURS[mode], "marker": MARKERS[mode],
+                                "markevery": every(len(steps))}
+        axes.plot(steps, _column(run, mode, "effective_rank"), **look)
+        axes.plot(steps, _column(run, mode, "participation"), "--", **look)
     axes.set(xlabel="phase-1 step", xlim=(0, run.config.steps), ylim=(0, None),
              ylabel=f"effective rank (of {run.config.probe_samples})")
-    axes.legend(handles=[*(line(TRAINING[mode], color=COLOURS[mode]) for mode in MODES),
+    axes.legend(handles=[*(line(TRAINING[mode], color=COLOURS[mode], marker=MARKERS[mode])
+                           for mode in MODES),
                          line("entropy", color="black"),
                          line("participation ratio", color="black", linestyle="--")],
-                loc="lower right", ncols=2)
+                loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
 
 
@@ -160,12 +181,12 @@ def eigenvectors_figure(run: Run) -> "Figure":
     """The leading eigenvectors of both final kernels, as directions among the features."""
     vectors = {mode: run.arrays[f"eigenvectors_{mode}"] for mode in MODES}
     count = len(vectors[MODES[0]])
-    figure, axes = new_figure(count, 2, sharex=True, sharey=True, size=(PAGE, 0.95 * count + 0.6))
+    figure, axes = new_figure(count, 2, sharex=True, sharey=True, size=(PAGE, 1.0 * count + 0.8))
     limit = 1.1 * max(np.abs(found).max() for found in vectors.values())
     for column, mode in enumerate(MODES):
-        axes[0, column].set_title(f"after {TRAINING[mode]}", loc="left", color=COLOURS[mode])
         for row, vector in enumerate(vectors[mode]):
-            _features(axes[row, column], vector, COLOURS[mode])
+            _features(axes[row, column], vector, COLOURS[mode],
+                      f"after {TRAINING[mode]}\n" if row == 0 else "")
             axes[row, 0].set_ylabel(f"$v_{row + 1}$", rotation=0, labelpad=10)
     axes[0, 0].set(xlim=(-1, run.config.d), ylim=(-limit, limit))
     for panel in axes[-1]:
@@ -173,13 +194,13 @@ def eigenvectors_figure(run: Run) -> "Figure":
     return figure
 
 
-def _features(axes: "Axes", vector: np.ndarray, colour: str) -> None:
+def _features(axes: "Axes", vector: np.ndarray, colour: str, heading: str) -> None:
     axes.vlines(np.arange(len(vector)), 0.0, vector, color=colour, linewidth=1.0)
     axes.axhline(0.0, color="black", linewidth=0.5)
     spread = float(participation_ratio(vector[None])[0])
     dense = abs(float(vector.sum())) / np.sqrt(len(vector))
-    axes.set_title(f"over {spread:.0f} features; cosine with $w^\\star$ {dense:.2f}", loc="right",
-                   fontsize=6, pad=2)
+    axes.set_title(f"{heading}over {spread:.0f} features; cosine with $w^\\star$ {dense:.2f}",
+                   loc="right", pad=2)
 
 
 def _column(run: Run, mode: str, name: str, number: int = 1) -> np.ndarray:

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from theory.claim import Claim, Finding, Run
+from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted, values_of
 from theory.ntk_evolution.assumptions import HARDENED, INTERMEDIATE, LEARNED, SOURCE
 from theory.ntk_evolution.plans import KERNELS
-from theory.ntk_evolution.quantities import Groups, attacked, over_time, when
+from theory.ntk_evolution.quantities import MODES, Groups, attacked, frozen, when
 
 __all__ = ["CLAIM", "RUNS", "confront"]
 
@@ -32,6 +33,20 @@ CLAIM = Claim(
 RUNS = KERNELS
 
 
+# what is compared: in short, the first (kernel, phase-2 training), the second, role in the figure
+GAINS = {
+    "adversarial less benign training on the clean kernel":
+        ("training: adversarial $-$ benign", ("clean", "adversarial"), ("clean", "benign"),
+         "clean"),
+    "benign training on the adversarial kernel less adversarial on the clean one":
+        ("kernel: adversarial $-$ clean", ("adversarial", "benign"), ("clean", "adversarial"),
+         "adversarial")}
+# the three trainings that are compared: label, kernel, phase-2 training, role
+COMPARED = (("adversarial kernel, benign training", "adversarial", "benign", "adversarial"),
+            ("clean kernel, adversarial training", "clean", "adversarial", "clean"),
+            ("clean kernel, benign training", "clean", "benign", "linear"))
+
+
 def confront(runs: Sequence[Run]) -> Finding:
     """Confront C4 with runs."""
     return confronted(CLAIM, runs, _measure)
@@ -40,11 +55,7 @@ def confront(runs: Sequence[Run]) -> Finding:
 def _measure(groups: Groups) -> Evidence:
     parts = []
     for place, decisive in ((1, True), (2, True), (-1, False)):
-        for name, upper, lower in (
-                ("adversarial less benign training on the clean kernel",
-                 ("clean", "adversarial"), ("clean", "benign")),
-                ("benign training on the adversarial kernel less adversarial on the clean one",
-                 ("adversarial", "benign"), ("clean", "adversarial"))):
+        for name, (_, upper, lower, _) in GAINS.items():
             gain = values_of(groups, lambda run: attacked(run, place, *upper)
                              - attacked(run, place, *lower))
             parts.append(at_every_size(f"{name}, {when(place)}", gain, (0.0, np.inf),
@@ -58,6 +69,36 @@ def _measure(groups: Groups) -> Evidence:
         - attacked(run, 1, "clean", "masked"))
     parts.append(at_every_size("attacked accuracy that plain PGD overstates after training against "
                                f"plain gates, {when(1)}", hidden, (0.0, np.inf), decisive=False))
-    return Evidence(parts, over_time(groups, "adversarial", "Adversarial phase-2 training"), [
+    return Evidence(parts, _picture(groups), [
         "phase 2 is trained against an attack that sees smoothed gates, and attacked through them: "
         "training against the true gates alone hides behind their jumps"])
+
+
+def _picture(groups: Groups) -> Picture:
+    """The three trainings over the time of the kernel, and the two differences that decide."""
+    size = next(iter(groups))
+    group = groups[size]
+    times = group[0].config.freeze_times
+
+    def over_times(mode: str, data: str) -> np.ndarray:
+        return np.array([[frozen(run, mode, time, data, True) for time in times]
+                         for run in group])
+
+    x = np.array(times, float)
+    return Picture(
+        f"Centred frozen kernels at {size}, against the phase-1 time of the kernel. Left: attacked "
+        "accuracy after benign or adversarial phase-2 training, and of the networks of phase 1 "
+        "themselves. Right: the two differences that must not be negative at the first two times "
+        "after the start (heavy line).",
+        (Panel("phase-1 step of the kernel", r"attacked accuracy at $\tau$",
+               tuple(Series(label, x, over_times(mode, data), role, joined=True)
+                     for label, mode, data, role in COMPARED),
+               tuple(Curve(f"{mode} network itself", (0.0, times[-1]), (height, height))
+                     for mode in MODES for height in [float(np.mean(
+                         [run.summary[mode]["attacked_accuracy"] for run in group]))]),
+               ylim=(0.0, 1.05)),
+         Panel("phase-1 step of the kernel", "difference in attacked accuracy",
+               tuple(Series(label, x, over_times(*upper) - over_times(*lower), role, joined=True)
+                     for label, upper, lower, role in GAINS.values()),
+               (Curve("", (0.0, times[-1]), (0.0, 0.0), ":"),
+                Curve("accepted from here", (times[1], times[2]), (0.0, 0.0), "-")))))

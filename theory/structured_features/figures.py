@@ -1,4 +1,7 @@
-"""Figures of a patch run: what was learned, what withstands what, and how it is attacked."""
+"""Figures of a patch run: what was learned, what withstands what, and how it is attacked.
+
+All are made for the width of a page, but for ``transition``: for that of a column.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -7,8 +10,8 @@ import numpy as np
 
 from simulator.experiments.structured_features.config import TRAININGS
 from theory.claim import Run
-from theory.drawing.style import (ADVERSARIAL, CLEAN, GUIDE, LINEAR, OTHER, PAGE, area, line,
-                                  new_figure, one_panel)
+from theory.drawing.style import (ADVERSARIAL, CLEAN, COLUMN, GUIDE, LINEAR, OTHER, PAGE, area,
+                                  line, new_figure, one_panel)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +23,7 @@ __all__ = ["accuracy_figure", "correlation_figure", "figures", "perturbation_fig
 ROBUST, NONROBUST, AGAINST, REST = ADVERSARIAL, CLEAN, OTHER, LINEAR
 ORANGE, SKY = "#E69F00", "#56B4E9"
 SHADES = {"standard": CLEAN, "one_step": ORANGE, "pgd": SKY, "multi_start": ADVERSARIAL}
+HATCHES = {"standard": "", "one_step": "////", "pgd": "....", "multi_start": "xxxx"}
 NAMES = {"standard": "standard", "one_step": "one ascent step", "pgd": "PGD",
          "multi_start": "multi-start PGD"}
 ATTACKS = {"accuracy": "none", "one_step_attack": "one ascent\nstep",
@@ -27,11 +31,12 @@ ATTACKS = {"accuracy": "none", "one_step_attack": "one ascent\nstep",
            "along_v": "swap $v$", "along_u": "swap $u$", "mixed_features": "mixed\nfeatures",
            "patch_by_patch": "patch by\npatch", "attacked_accuracy": "strongest",
            "certified_accuracy": "ANY\n(certified)"}
-LEARNED = (("u", ROBUST, r"robust: $\max_r \langle w_{y,r}, u_y\rangle$"),
-           ("v", NONROBUST, r"non-robust: $\max_r \langle w_{y,r}, v_y\rangle$"),
-           ("against_v", AGAINST, r"held against it: $\min_r \langle w_{i,r}, v_y\rangle$"))
+LEARNED = (("u", ROBUST, "-", r"robust: $\max_r \langle w_{y,r}, u_y\rangle$"),
+           ("v", NONROBUST, "--", r"non-robust: $\max_r \langle w_{y,r}, v_y\rangle$"),
+           ("against_v", AGAINST, ":", r"held against it: $\min_r \langle w_{i,r}, v_y\rangle$"))
 PARTS = ("$-u_y$", "$+u_j$", "$-v_y$", "$+v_j$", "rest")
 PART_COLOURS = (ROBUST, SKY, NONROBUST, ORANGE, REST)
+PART_HATCHES = (r"\\\\\\", "....", "////", "xxxx", "")
 
 
 def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
@@ -53,7 +58,8 @@ def correlation_figure(run: Run) -> "Figure":
         panel.set_xlabel("gradient step")
         panel.axhline(0.0, **GUIDE)
     axes[0, 0].set_ylabel("correlation, mean over classes")
-    figure.legend(handles=[line(label, color=colour) for _, colour, label in LEARNED],
+    figure.legend(handles=[line(label, color=colour, linestyle=dash)
+                           for _, colour, dash, label in LEARNED],
                   loc="outside lower center", ncols=3)
     return figure
 
@@ -66,15 +72,15 @@ def _correlations(axes: "Axes", run: Run, names: Sequence[str]) -> None:
     """The trainings one after the other, as they were done."""
     history = run.history
     chosen = np.isin(history["training"], names)
-    for key, colour, _ in LEARNED:
-        axes.plot(history["step"][chosen], history[key][chosen], color=colour)
+    for key, colour, dash, _ in LEARNED:
+        axes.plot(history["step"][chosen], history[key][chosen], dash, color=colour)
     first = 0
     for name in names:
         last = int(history["step"][history["training"] == name].max())
         if len(names) > 1:
             axes.axvline(last, **GUIDE)
-            axes.text(0.5 * (first + last), 1.01, "against\n" + NAMES[name], fontsize=6.5,
-                      ha="center", va="bottom", transform=axes.get_xaxis_transform())
+            axes.text(0.5 * (first + last), 1.01, "against\n" + NAMES[name], ha="center",
+                      va="bottom", transform=axes.get_xaxis_transform())
         first = last
     if first:
         axes.set_xlim(0, first)
@@ -82,23 +88,23 @@ def _correlations(axes: "Axes", run: Run, names: Sequence[str]) -> None:
 
 def accuracy_figure(run: Run, ax: "Axes | None" = None) -> "Figure":
     """Accuracy of every training under every attack, on the same test samples."""
-    figure, axes = one_panel(ax, (PAGE, 2.6))
+    figure, axes = one_panel(ax, (PAGE, 2.9))
     shown = _shown(run)
     keys = [key for key in ATTACKS if key in run.summary[shown[0]]]
     width = 0.8 / len(shown)
     for number, name in enumerate(shown):
         place = np.arange(len(keys)) + width * (number - 0.5 * (len(shown) - 1))
         height = np.array([run.summary[name][key] for key in keys], float)
-        axes.bar(place, height, 0.92 * width, color=SHADES[name], label=NAMES[name])
+        axes.bar(place, height, 0.92 * width, color=SHADES[name], label=NAMES[name],
+                 hatch=HATCHES[name], edgecolor="white", linewidth=0)
         for x, y in zip(place, height):
-            if y < 0.02:  # a bar of height zero is still an answer
-                axes.text(x, 0.01, "0" if y == 0.0 else f"{y:.2f}".lstrip("0"), ha="center",
-                          va="bottom", fontsize=6, color=SHADES[name])
+            if y < 0.005:  # a bar of height zero is still an answer
+                axes.text(x, 0.01, "0", ha="center", va="bottom", color=SHADES[name])
     axes.set_xticks(range(len(keys)), [ATTACKS[key] for key in keys])
     axes.set(ylabel=rf"accuracy, $\epsilon = {run.config.epsilon:g}$ a patch", ylim=(0.0, 1.02),
              xlim=(-0.5, len(keys) - 0.5), xlabel="attack")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(shown),
-                title="trained", title_fontsize=7)
+                title="training")
     return figure
 
 
@@ -106,10 +112,11 @@ def perturbation_figure(run: Run) -> "Figure":
     """The strongest perturbation of each network patch by patch: along u, along v, the rest.
 
     Shares of the squared length, mean over samples: in the robust patches, and in the
-    non-robust ones, which are ordered by their part orthogonal to the features.
+    non-robust ones, which are ordered by their part orthogonal to the features. Parts are in the
+    order of the legend, from left to right and from below to above.
     """
     shown, first = _shown(run), run.config.robust_patches
-    figure, panels = new_figure(2, len(shown), sharey="row", size=(PAGE, 3.1))
+    figure, panels = new_figure(2, len(shown), sharey="row", size=(PAGE, 3.6))
     for (bars, shares), name in zip(panels.T, shown):
         parts = np.asarray(run.arrays[f"parts_{name}"], float)
         attacked = parts[parts.any(axis=(1, 2))]
@@ -122,13 +129,14 @@ def perturbation_figure(run: Run) -> "Figure":
         squares = attacked[:, first:] ** 2
         share = squares.sum(axis=0) / squares.sum(axis=(0, 2))[:, None]
         share = share[np.argsort(share[:, 4])]
-        shares.stackplot(np.arange(len(share)), share.T, colors=PART_COLOURS, linewidth=0)
+        shares.stackplot(np.arange(len(share)), share.T, colors=PART_COLOURS, linewidth=0,
+                         hatch=PART_HATCHES, edgecolor="white")
         shares.set(xlim=(0, max(len(share) - 1, 1)), ylim=(0, 1))
     panels[0, 0].set_ylabel(r"mean component / $\epsilon$" if run.config.epsilon == 1.0
                             else "mean component")
     panels[1, 0].set_ylabel("share of $\\|\\delta_p\\|^2$")
-    figure.legend(handles=[area(label, color=colour)
-                           for colour, label in zip(PART_COLOURS, PARTS)],
+    figure.legend(handles=[area(label, facecolor=colour, hatch=hatch, edgecolor="white")
+                           for colour, hatch, label in zip(PART_COLOURS, PART_HATCHES, PARTS)],
                   loc="outside upper center", ncols=len(PARTS),
                   title="component of the perturbation along")
     return figure
@@ -138,7 +146,8 @@ def _signed_bars(axes: "Axes", robust: np.ndarray, nonrobust: np.ndarray) -> Non
     """The mean components in a robust patch and in a non-robust one."""
     place = np.arange(len(PARTS))
     for middle, values in ((0.0, robust), (6.0, nonrobust)):
-        axes.bar(middle + place, values, 0.85, color=PART_COLOURS)
+        axes.bar(middle + place, values, 0.85, color=PART_COLOURS, hatch=PART_HATCHES,
+                 edgecolor="white", linewidth=0)
     axes.axhline(0.0, color="black", linewidth=0.5)
     axes.set_xticks((2.0, 8.0), ("robust", "non-robust"))
     axes.tick_params(axis="x", length=0)
@@ -146,7 +155,7 @@ def _signed_bars(axes: "Axes", robust: np.ndarray, nonrobust: np.ndarray) -> Non
 
 def transition_figure(run: Run, ax: "Axes | None" = None) -> "Figure":
     """How often v wins against kappa in this run, what the starts predict, and the fit."""
-    figure, axes = one_panel(ax, (PAGE * 0.55, 2.7))
+    figure, axes = one_panel(ax, (COLUMN, 3.0))
     history, summary = run.history, run.summary
     kappa = history["kappa"]
     axes.plot(kappa, history["v_wins"], "o", color=NONROBUST, markersize=4, label="v wins")

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 from theory.claim import Claim, Finding, Run
 from theory.drawing.picture import Picture
-from theory.evidence import Evidence, at_every_size, confronted, values_of
+from theory.evidence import Evidence, at_every_size, confronted, levels_over_sizes, values_of
 from theory.structured_features.assumptions import DENSE, QUIET, SOURCE, SUPERLINEAR, WEAK
 from theory.structured_features.plans import NETWORKS
 from theory.structured_features.quantities import (Groups, accuracy_panel, at_the_start,
-                                                   correlation_panel, exponent_in_d, number_of,
-                                                   over, samples_of, share_along_v, trained)
+                                                   correlation_panel, exponent_in_d, geometric_mean,
+                                                   level, number_of, over, samples_of,
+                                                   share_along_v, trained)
 
 __all__ = ["CLAIM", "RUNS", "confront"]
 
@@ -35,6 +36,7 @@ CLAIM = Claim(
     expected=10.0)
 RUNS = NETWORKS
 TRAINING = "standard"
+RATIO, GROWTH, ALONG = 10.0, 3.0, 0.5  # at least, at most, at least
 
 
 def confront(runs: Sequence[Run]) -> Finding:
@@ -44,27 +46,38 @@ def confront(runs: Sequence[Run]) -> Finding:
 
 def _measure(groups: Groups) -> Evidence:
     u, v = (values_of(groups, number_of(TRAINING, name)) for name in ("u", "v"))
-    growth = over(u, values_of(groups, lambda run: at_the_start(run, "u")))
+    start = values_of(groups, lambda run: at_the_start(run, "u"))
+    growth = over(u, start)
     accuracy = {name: values_of(groups, number_of(TRAINING, name))
                 for name in ("accuracy", "pgd", "along_v", "along_u")}
     along = values_of(groups, lambda run: share_along_v(run, TRAINING))
     ratio, samples = over(v, u), samples_of(groups)
     parts = [
-        at_every_size("<w, v> over <w, u>", ratio, (10.0, math.inf), logarithms=True),
-        at_every_size("growth of <w, u>", growth, (0.0, 3.0), logarithms=True),
+        at_every_size("<w, v> over <w, u>", ratio, (RATIO, math.inf), logarithms=True),
+        at_every_size("growth of <w, u>", growth, (0.0, GROWTH), logarithms=True),
         at_every_size("clean accuracy", accuracy["accuracy"], (0.99, 1.0), samples),
         at_every_size("accuracy under PGD", accuracy["pgd"], (0.0, 0.01), samples),
         at_every_size("accuracy along v", accuracy["along_v"], (0.0, 0.01), samples),
-        at_every_size("share along v", along, (0.5, math.inf)),
+        at_every_size("share along v", along, (ALONG, math.inf)),
         at_every_size("accuracy along u", accuracy["along_u"], (0.0, 1.0), samples,
                       decisive=False),
         *exponent_in_d("<w, v> over <w, u>", ratio, groups)]
     picture = Picture(
-        "Standard training: largest correlations of a neuron with the two features, and accuracy "
-        "on clean samples, under PGD and along the features v, at each size (d, J_NR).",
+        "Standard training: largest correlations of a neuron with the two features; accuracy on "
+        "clean samples, under PGD and along the features v; share of the strongest perturbation, "
+        "in squared length, along features v; at each size (d, J_NR).",
         (correlation_panel(groups, {"non-robust $v$": (v, "clean"),
-                                    "robust $u$": (u, "adversarial")}),
+                                    "robust $u$": (u, "adversarial")}, (
+            levels_over_sizes(f"${RATIO:g}\\,u$: $v$ from here",
+                              [RATIO * value for value in geometric_mean(u)]),
+            levels_over_sizes(f"{GROWTH:g} times its start: $u$ up to here",
+                              [GROWTH * value for value in geometric_mean(start)]))),
          accuracy_panel(groups, {"clean": (accuracy["accuracy"], "other"),
-                                 "PGD": (accuracy["pgd"], "clean"),
-                                 "along $v$": (accuracy["along_v"], "linear")})))
+                                 "under PGD": (accuracy["pgd"], "clean"),
+                                 "along $v$": (accuracy["along_v"], "linear")},
+                        (level(groups, "clean from here", 0.99),
+                         level(groups, "others up to here", 0.01))),
+         accuracy_panel(groups, {"strongest attack": (along, "clean")},
+                        (level(groups, "accepted from here", ALONG),),
+                        "share of $\\|\\delta\\|^2$ along $v$")))
     return Evidence(parts, picture, [])

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from theory.claim import Measurement, Run, Size
-from theory.drawing.picture import Panel
+from theory.drawing.picture import Curve, Panel
 from theory.evidence import of_slopes, series_over_sizes, size_names
 from theory.regime import same_seeds
 from theory.scaling import TooFew, fit_exponent
 
 __all__ = ["Groups", "accuracy_panel", "at_the_start", "correlation_panel", "exponent_in_d",
-           "number_of", "over", "samples_of", "share_along_v", "trained", "trainings"]
+           "geometric_mean", "level", "number_of", "over", "samples_of", "share_along_v",
+           "trained", "trainings"]
 
 Groups = dict[Size, list[Run]]
 
@@ -75,19 +76,33 @@ def trainings(groups: Groups) -> list[str]:
 
 
 def correlation_panel(groups: Groups,
-                      shown: Mapping[str, tuple[dict[Size, np.ndarray], str]]) -> Panel:
-    """Accuracies at each size, by label: values and role."""
+                      shown: Mapping[str, tuple[dict[Size, np.ndarray], str]],
+                      theory: tuple[Curve, ...] = (),
+                      ylabel: str = r"largest correlation $\max_r \langle w_r, \cdot\,\rangle$"
+                      ) -> Panel:
     """Largest correlations of a neuron with the features, by label: values and role."""
     order = list(groups)
-    return Panel("$d, J_{NR}$", "correlation", tuple(
+    return Panel("$d, J_{NR}$", ylabel, tuple(
         series_over_sizes(label, values, role, order) for label, (values, role) in shown.items()),
-        log="y", ticks=size_names(order))
+        theory, log="y", ticks=size_names(order))
 
 
 def accuracy_panel(groups: Groups,
-                   shown: Mapping[str, tuple[dict[Size, np.ndarray], str]]) -> Panel:
-    """Accuracies at each size, by label: values and role."""
+                   shown: Mapping[str, tuple[dict[Size, np.ndarray], str]],
+                   theory: tuple[Curve, ...] = (), ylabel: str = "accuracy") -> Panel:
+    """Accuracies, or other shares, at each size, by label: values and role."""
     order = list(groups)
-    return Panel("$d, J_{NR}$", "accuracy", tuple(
+    return Panel("$d, J_{NR}$", ylabel, tuple(
         series_over_sizes(label, values, role, order) for label, (values, role) in shown.items()),
-        ticks=size_names(order), ylim=(-0.03, 1.05))
+        theory, ticks=size_names(order), ylim=(0.0, 1.05))
+
+
+def level(groups: Groups, label: str, height: float) -> Curve:
+    """One level for all sizes: what is accepted begins or ends there."""
+    return Curve(label, (-0.4, len(groups) - 0.6), (height, height))
+
+
+def geometric_mean(values: Mapping[Size, np.ndarray]) -> list[float]:
+    """Of the seeds, at each size; NaN where one is not positive."""
+    return [float(np.exp(np.log(seeds).mean())) if (seeds > 0.0).all() else math.nan
+            for seeds in values.values()]

@@ -1,16 +1,18 @@
 """Figures of one ticket run: errors and accuracies against what is kept, where it lies, the bound.
 
-Bands over seeds are in the figures of the claims (:mod:`theory.winning_tickets`).
+All are made for the width of a page, a panel of errors alone for that of a column. Bands over
+seeds are in the figures of the claims (:mod:`theory.winning_tickets`).
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simulator.experiments.winning_tickets.config import MASKS, TICKETS
 from theory.claim import Run
-from theory.drawing.style import PAGE, area, line, new_figure, one_panel, plain_numbers
+from theory.drawing.style import (COLUMN, PAGE, area, every, line, new_figure, one_panel,
+                                  plain_numbers)
 from theory.winning_tickets.quantities import best_ticket, percents, value
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ BLUE = "#0072B2"
 # Okabe & Ito, told apart by every eye: all tickets are blue
 COLOURS = {"random": "#009E73", "neurons": "#666666", "magnitude": "#D55E00", "snip": "#CC79A7",
            "saliency": "#E69F00", "lottery": "#56B4E9"} | dict.fromkeys(TICKETS, BLUE)
+# ... and in grey: a mark each for masks over the share kept, a dash each where shares are panels
+MARKS = {"neuron-ticket": "D", "random": "o", "neurons": "^", "magnitude": "v", "snip": "P",
+         "saliency": "X", "lottery": "*", "ticket": "s"}
+DASHES: dict[str, Any] = {"ticket": "-", "kernel-ticket": (0, (6, 1.5)), "random": (0, (1, 1)),
+                          "magnitude": (0, (4, 1, 1, 1)), "snip": (0, (3, 2)),
+                          "saliency": (0, (4, 1, 1, 1, 1, 1)), "lottery": (0, (2, 3))}
 SINGLE = tuple(name for name in TICKETS if name != "neuron-ticket")  # they choose single weights
 LINES = ("neuron-ticket", *(name for name in MASKS if name not in TICKETS))
 MARKERS = ("o", "s", "^", "D", "v", "P")  # of the shares kept
@@ -43,14 +51,14 @@ def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
 
 def errors_figure(run: Run) -> "Figure":
     """Kernel error at initialisation and trajectory errors, against the share kept."""
-    figure, axes = new_figure(1, len(ERRORS), size=(PAGE, 3.3))
+    figure, axes = new_figure(1, len(ERRORS), size=(PAGE, 3.4))
     for panel, quantity in zip(axes[0], ERRORS):
         errors_panel(run, quantity, panel)
-    handles = [line("the ticket", color=BLUE, linewidth=1.8, marker="s", markersize=3),
+    handles = [line("the ticket", color=BLUE, linewidth=1.8, marker=MARKS["ticket"]),
                area("tickets of single weights", color=BLUE, alpha=0.25)]
-    handles += [line(name, color=COLOURS[name], linestyle=_dash(name), marker="o", markersize=3)
+    handles += [line(name, color=COLOURS[name], linestyle=_dash(name), marker=MARKS[name])
                 for name in LINES]
-    figure.legend(handles=handles, loc="outside upper center", ncols=5)
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
 
 
@@ -60,7 +68,7 @@ def errors_panel(run: Run, quantity: str = "kernel_error", ax: "Axes | None" = N
     The ticket is the search with the smallest objective; a band spans all searches for single
     weights.
     """
-    figure, axes = one_panel(ax, (PAGE * 0.5, 3.0))
+    figure, axes = one_panel(ax, (COLUMN, 3.0))
     kept = percents([run])
     family = np.array([[value(run, name, quantity, percent) for percent in kept]
                        for name in SINGLE])
@@ -68,9 +76,9 @@ def errors_panel(run: Run, quantity: str = "kernel_error", ax: "Axes | None" = N
                       linewidth=0)
     for name in LINES:
         axes.plot(kept, [value(run, name, quantity, percent) for percent in kept], _dash(name),
-                  color=COLOURS[name], marker="o", markersize=3)
+                  color=COLOURS[name], marker=MARKS[name])
     axes.plot(kept, [value(run, best_ticket(run, percent), quantity, percent) for percent in kept],
-              color=BLUE, linewidth=1.8, marker="s", markersize=3)
+              color=BLUE, linewidth=1.8, marker=MARKS["ticket"])
     axes.set(xscale="log", yscale="log", xlabel="weights kept (%)", ylabel=ERRORS[quantity])
     axes.set_xticks(kept, [str(percent) for percent in kept])
     axes.xaxis.minorticks_off()
@@ -84,7 +92,7 @@ def _dash(name: str) -> str:
 
 def accuracy_figure(run: Run) -> "Figure":
     """Accuracy of every mask after adversarial training; a line for the dense network."""
-    figure, axes = new_figure(2, 1, sharex=True, size=(PAGE * 0.75, 4.0))
+    figure, axes = new_figure(2, 1, sharex=True, size=(PAGE, 4.2))
     for panel, quantity in zip(axes[:, 0], ACCURACIES):
         accuracy_panel(run, quantity, panel)
     axes[0, 0].tick_params(axis="x", labelbottom=False)
@@ -98,7 +106,7 @@ def accuracy_figure(run: Run) -> "Figure":
 def accuracy_panel(run: Run, quantity: str = "attacked_accuracy",
                    ax: "Axes | None" = None) -> "Figure":
     """An accuracy of every mask, a mark for each share kept."""
-    figure, axes = one_panel(ax, (PAGE * 0.75, 2.4))
+    figure, axes = one_panel(ax, (PAGE, 2.6))
     kept = percents([run])
     for number, percent in enumerate(kept):
         shift = 0.16 * (number - 0.5 * (len(kept) - 1))
@@ -121,33 +129,32 @@ def where_figure(run: Run) -> "Figure":
     median and the range of 90 % of the neurons.
     """
     shown = percents([run])[:3]
-    figure, axes = new_figure(2, len(shown), sharey="row", size=(PAGE, 4.8),
+    figure, axes = new_figure(2, len(shown), sharey="row", size=(PAGE, 5.2),
                               height_ratios=(1.0, 1.1))
     for (upper, lower), percent in zip(axes.T, shown):
         ranks, neurons = (np.asarray(run.arrays[f"per_{what}_{percent}"], float)
                           for what in ("rank", "neuron"))
         for name in WHERE:
             upper.plot(np.arange(1, run.config.d + 1), ranks[MASKS.index(name)],
-                       "--" if name == "kernel-ticket" else "-", color=COLOURS[name], label=name)
-        upper.set(title=f"{percent} % kept", xlabel="rank of the coefficient in its neuron",
+                       linestyle=DASHES[name], color=COLOURS[name], label=name)
+        upper.set(title=f"{percent} % kept", xlabel="rank of the coefficient",
                   ylim=(-0.02, 1.02))
         for place, (name, kept) in enumerate(zip(MASKS, neurons / run.config.d)):
             low, middle, high = np.quantile(kept, (0.05, 0.5, 0.95))
             lower.hlines(place, low, high, color=COLOURS[name], linewidth=2.2, alpha=0.5)
             lower.plot(middle, place, "o", color=COLOURS[name], markersize=3.5)
         lower.axvline(percent / 100.0, color="0.75", linewidth=0.6, zorder=0)
-        lower.set(xlabel="share of a neuron's weights kept", xlim=(-0.02, 1.02))
+        lower.set(xlabel="share kept of a neuron", xlim=(-0.02, 1.02))
     axes[0, 0].set_ylabel("share kept")
     axes[1, 0].set_yticks(range(len(MASKS)), MASKS)
     axes[1, 0].invert_yaxis()
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels),
-                  columnspacing=1.0, handlelength=1.8)
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, handlelength=2.6)
     return figure
 
 
 def flow_figure(run: Run) -> "Figure":
-    """Distance of the frozen flows (full) and its bound (dashed) for three masks.
+    """Distance of the frozen flows (full) and its bound (dashed) for three masks, each its mark.
 
     In the norm of the inverse of each mask's kernel.
     """
@@ -158,8 +165,10 @@ def flow_figure(run: Run) -> "Figure":
         times = np.linspace(0.0, config.learning_rate * config.steps, flows.shape[2])
         for name in FLOWS:
             distance, bound = flows[MASKS.index(name)]
-            panel.plot(times, distance, color=COLOURS[name])
-            panel.plot(times, bound, "--", color=COLOURS[name], linewidth=0.9)
+            look: dict[str, Any] = {"color": COLOURS[name], "marker": MARKS[name],
+                                    "markevery": every(flows.shape[2])}
+            panel.plot(times, distance, **look)
+            panel.plot(times, bound, "--", linewidth=0.9, **look)
         panel.set(title=f"{percent} % kept", xlabel=r"time $\eta t$")
         if np.isfinite(flows[[MASKS.index(name) for name in FLOWS]]).any():
             panel.set_yscale("log")
@@ -168,7 +177,7 @@ def flow_figure(run: Run) -> "Figure":
             panel.text(0.5, 0.5, "no kernel of these\ncan be inverted", ha="center", va="center",
                        transform=panel.transAxes)
     axes[0, 0].set_ylabel(r"$\|f_s - f_d\|$ and its bound")
-    handles = [line(name, color=COLOURS[name]) for name in FLOWS]
+    handles = [line(name, color=COLOURS[name], marker=MARKS[name]) for name in FLOWS]
     handles += [line("distance", color="black"),
                 line("its bound", color="black", linestyle="--", linewidth=0.9)]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))

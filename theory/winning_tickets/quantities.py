@@ -8,13 +8,15 @@ weights does (``purify simulate --paper winning_tickets --preset better``).
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from theory.claim import Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
 
-__all__ = ["ERRORS", "always", "best_ticket", "percents", "picture_of", "value"]
+__all__ = ["ERRORS", "SHOWN", "always", "best_ticket", "kept_axis", "percents", "picture_of",
+           "value"]
 
 ERRORS = {"kernel_error": "kernel error", "trajectory_error": "trajectory error"}
 
@@ -41,6 +43,16 @@ def always(name: str) -> Callable[[Run, int], str]:
     return lambda run, percent: name
 
 
+# label, choice of the mask and role of what the figures of the claims show
+SHOWN = (("ticket", best_ticket, "adversarial"), ("random", always("random"), "other"),
+         ("magnitude", always("magnitude"), "clean"), ("lottery", always("lottery"), "linear"))
+
+
+def kept_axis(kept: Sequence[int]) -> dict[str, Any]:
+    """Where a panel over the share kept has its ticks, and their names."""
+    return {"at": tuple(percent / 100.0 for percent in kept), "ticks": tuple(map(str, kept))}
+
+
 def picture_of(chosen: Sequence[tuple[Size, Sequence[Run], str, str]], caption: str,
                dense: bool = False) -> Picture:
     """A panel for each (size, runs, quantity, label): ticket, three other masks, dense network."""
@@ -53,10 +65,9 @@ def picture_of(chosen: Sequence[tuple[Size, Sequence[Run], str, str]], caption: 
             return np.array([[value(run, mask(run, percent), quantity, percent)
                               for percent in kept] for run in group])
 
-        series = [Series("ticket", x, values(best_ticket), "adversarial", joined=True)]
-        series += [Series(name, x, values(always(name)), role, joined=True) for name, role in
-                   (("random", "other"), ("magnitude", "clean"), ("lottery", "linear"))]
+        series = [Series(name, x, values(mask), role, joined=True) for name, mask, role in SHOWN]
         curves = (Curve("dense", x, values(always("dense")).mean(axis=0)),) if dense else ()
-        panels.append(Panel(f"share of weights kept\n({size.family})", label, tuple(series), curves,
-                            log="x" if dense else "xy", ylim=(0.0, 1.02) if dense else None))
+        panels.append(Panel(f"weights kept (%)\n{size.family} {size}", label, tuple(series), curves,
+                            log="x" if dense else "xy", ylim=(0.0, 1.05) if dense else None,
+                            **kept_axis(kept)))
     return Picture(caption + " Bands: 95 % over seeds.", tuple(panels))

@@ -10,17 +10,20 @@ import numpy as np
 
 from simulator.experiments.winning_tickets.config import OTHERS
 from theory.claim import Claim, Finding, Run, Size
+from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted
 from theory.regime import by_size
 from theory.scaling import TooFew
 from theory.winning_tickets.assumptions import LAZY, RESCALED
 from theory.winning_tickets.plans import MASKS
-from theory.winning_tickets.quantities import always, best_ticket, percents, picture_of, value
+from theory.winning_tickets.quantities import (SHOWN, always, best_ticket, kept_axis, percents,
+                                               picture_of, value)
 
 __all__ = ["CLAIM", "RUNS", "confront"]
 
 ENOUGH = 20  # per cent kept, from which on a ticket must be as good as the dense network
 MARGIN = 0.03
+QUANTITIES = {"attacked_accuracy": "attacked", "accuracy": "clean"}
 
 CLAIM = Claim(
     id="D2", title="the ticket is as accurate and as robust",
@@ -47,7 +50,7 @@ def _gains(group: Sequence[Run], quantity: str, percent: int,
 
 def _measure(groups: Mapping[Size, Sequence[Run]], runs: Sequence[Run]) -> Evidence:
     parts, caveats = [], []
-    for quantity, label in (("attacked_accuracy", "attacked"), ("accuracy", "clean")):
+    for quantity, label in QUANTITIES.items():
         for percent in sorted({percent for group in groups.values() for percent
                                in percents(group) if percent >= ENOUGH}):
             values = {size: _gains(group, quantity, percent) for size, group in groups.items()
@@ -67,8 +70,35 @@ def _measure(groups: Mapping[Size, Sequence[Run]], runs: Sequence[Run]) -> Evide
                 group, "attacked_accuracy", percent, always(name)).mean() >= -MARGIN]
             caveats.append(f"{size.family} {size} at {percent} %: so do {', '.join(equal)}"
                            if equal else f"{size.family} {size} at {percent} %: no other mask does")
-    shown = [(size, group, "accuracy", "clean accuracy") for size, group in groups.items()]
-    shown += [(size, group, "attacked_accuracy", "attacked accuracy")
-              for size, group in by_size(runs).items()]
-    return Evidence(parts, picture_of(shown, "Accuracy after adversarial training.", dense=True),
-                    caveats)
+    return Evidence(parts, _picture(groups, runs), caveats)
+
+
+def _picture(groups: Mapping[Size, Sequence[Run]], runs: Sequence[Run]) -> Picture:
+    """What decides, in the regime: accuracies minus dense; then what they are, at every size."""
+    decides = [_margin_panel(size, group, quantity, label) for size, group in groups.items()
+               for quantity, label in QUANTITIES.items()]
+    levels = picture_of([(size, group, "attacked_accuracy", "attacked accuracy")
+                         for size, group in by_size(runs).items()], "", dense=True)
+    return Picture(
+        "Accuracy after adversarial training minus that of the dense network on the same samples, "
+        f"with the margin {MARGIN:g} that the ticket's whole interval must stay above wherever it "
+        f"keeps {ENOUGH} % or more, and attacked accuracy as it is.",
+        (*decides, *levels.panels))
+
+
+def _margin_panel(size: Size, group: Sequence[Run], quantity: str, label: str) -> Panel:
+    kept = percents(group)
+    x = np.array(kept) / 100.0
+    series = [Series(name, x, np.array([_gains(group, quantity, percent, mask)
+                                        for percent in kept]).T, role, joined=True)
+              for name, mask, role in SHOWN]
+    deciding = [percent / 100.0 for percent in kept if percent >= ENOUGH]
+    ends = (0.93 * min(deciding, default=1.0), 1.07 * max(deciding, default=1.0))
+    lowest = min(float(np.nanmin(entry.values)) for entry in series)
+    highest = max(float(np.nanmax(entry.values)) for entry in series)
+    return Panel(f"weights kept (%)\n{size.family} {size}", f"{label} accuracy minus dense",
+                 tuple(series), (Curve("dense", (x.min(), x.max()), (0.0, 0.0)),
+                                 Curve("ticket accepted from here", ends, (-MARGIN, -MARGIN),
+                                       "-")),
+                 log="x", ylim=(min(1.15 * lowest, -2.5 * MARGIN), max(1.3 * highest, MARGIN)),
+                 **kept_axis(kept))

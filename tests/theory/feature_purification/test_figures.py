@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from simulator.experiments.feature_purification.run import simulate
-from theory import draw_run, figures
-from theory.drawing.style import new_figure
+from theory import draw_run
+from theory.drawing.style import COLUMN, house_style, new_figure
 from theory.feature_purification.figures import (accuracy_figure, bracket_panel,
-                                                 coefficients_figure, curves_panel)
+                                                 coefficients_figure, curves_panel, figures)
 
+from legible import faults
 from small import small_config
 
 NAMES = {"accuracy", "coefficients", "history", "perturbation"}
@@ -24,6 +25,12 @@ def test_all_figures_are_drawn_and_written(run, tmp_path):
     written = draw_run(run, tmp_path)
     assert {path.name for path in written} == {f"{name}.{suffix}" for name in NAMES
                                                for suffix in ("pdf", "png")}
+
+
+def test_every_figure_can_be_read(run):
+    with house_style():
+        drawn = {name: faults(draw(run)) for name, draw in figures(run).items()}
+    assert drawn == dict.fromkeys(drawn, [])
 
 
 def test_certified_is_never_above_what_is_drawn_as_attacked(run):
@@ -42,7 +49,9 @@ def test_certified_is_never_above_what_is_drawn_as_attacked(run):
 
 
 def test_without_certificates_there_is_one_panel():
-    figure = accuracy_figure(simulate(small_config(bracket_samples=0)))
+    with house_style():
+        figure = accuracy_figure(simulate(small_config(bracket_samples=0)))
+        assert faults(figure) == [] and figure.get_size_inches()[0] == COLUMN
     assert len(figure.axes) == 1
     assert not any("certified" in text.get_text() for text in figure.legends[0].get_texts())
 
@@ -52,7 +61,9 @@ def test_a_panel_is_drawn_into_given_axes(run, panel):
     figure, axes = new_figure(1, 2, size=(6.0, 3.0))
     assert panel(run, axes[0, 1]) is figure
     assert not axes[0, 0].get_lines() and axes[0, 1].get_lines()
-    assert panel(run).axes[0].get_title()
+    with house_style():
+        alone = panel(run)
+        assert alone.axes[0].get_title() and faults(alone) == []
 
 
 def test_the_colours_of_the_coefficients_are_for_what_is_beside_the_diagonal(run):

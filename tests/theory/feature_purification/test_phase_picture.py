@@ -169,5 +169,5 @@ def test_the_figure_has_a_panel_for_each_power_with_its_exponents(rng):
     figure = draw(picture)
     assert len(figure.axes) == 4
     shown = [text.get_text() for text in figure.axes[3].get_legend().get_texts()]
-    assert len(shown) == 3 and all("0.5" in text for text in shown[:2])
+    assert all("0.5" in text for text in shown[:2]) and shown[3:] == ["reading", "formula"]
     assert png(picture).startswith(b"\x89PNG")

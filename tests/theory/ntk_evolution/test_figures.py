@@ -4,9 +4,12 @@ import pytest
 
 from simulator.experiments import config_of, experiment_module, preset
 from theory import draw_run
-from theory.drawing.style import new_figure
-from theory.ntk_evolution.figures import (distances_figure, eigenvectors_figure, frozen_panel,
-                                          movement_figure, spectrum_figure)
+from theory.drawing.style import house_style, new_figure
+from theory.ntk_evolution.figures import (distances_figure, eigenvectors_figure, figures,
+                                          frozen_panel, movement_figure, rank_panel,
+                                          spectrum_figure, spectrum_panel)
+
+from legible import faults
 
 NAMES = ("movement", "distances", "frozen", "spectrum", "eigenvectors")
 
@@ -23,6 +26,18 @@ def run():
 def test_all_figures_are_written(run, tmp_path):
     assert {path.name for path in draw_run(run, tmp_path)} == {
         f"{name}.{suffix}" for name in NAMES for suffix in ("pdf", "png")}
+
+
+def test_every_figure_can_be_read(run):
+    with house_style():
+        drawn = {name: faults(draw(run)) for name, draw in figures(run).items()}
+    assert drawn == dict.fromkeys(drawn, [])
+
+
+@pytest.mark.parametrize("panel", [frozen_panel, spectrum_panel, rank_panel])
+def test_a_panel_alone_can_be_read(run, panel):
+    with house_style():
+        assert faults(panel(run)) == []
 
 
 def test_every_line_of_the_movement_is_in_the_legend(run):

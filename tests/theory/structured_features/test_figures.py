@@ -4,7 +4,10 @@ import pytest
 
 from simulator.experiments import config_of, experiment_module, preset
 from theory import draw_run
-from theory.structured_features.figures import LEARNED, correlation_figure
+from theory.drawing.style import house_style
+from theory.structured_features.figures import LEARNED, correlation_figure, figures
+
+from legible import faults
 
 
 def run_of(name, **changes):
@@ -24,10 +27,18 @@ def test_all_figures_of_trainings_are_written(run, tmp_path):
         for name in ("accuracy", "correlations", "perturbation")}
 
 
+def test_every_figure_can_be_read(run):
+    with house_style():
+        drawn = {name: faults(draw(run)) for name, draw in figures(run).items()}
+    assert drawn == dict.fromkeys(drawn, [])
+
+
 def test_races_have_a_figure_of_their_own(tmp_path):
     races = run_of("transition", races=1, kappa_points=3)
     assert {path.name for path in draw_run(races, tmp_path)} == {"transition.pdf",
                                                                  "transition.png"}
+    with house_style():
+        assert faults(figures(races)["transition"](races)) == []
 
 
 def test_the_legend_of_the_correlations_lies_beside_the_panels(run):

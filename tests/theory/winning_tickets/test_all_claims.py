@@ -9,10 +9,12 @@ from simulator.experiments.winning_tickets.run import simulate
 from theory import claims
 from theory.claim import HOLDS, OUTSIDE, confront_all
 from theory.drawing.claims import draw
+from theory.drawing.style import house_style
 from theory.plans import settings_of
 from theory.winning_tickets import distance_is_bounded
 from theory.winning_tickets.quantities import best_ticket
 
+from legible import faults
 from planted.winning_tickets import planted_run, runs_of
 
 CLAIMS = claims("winning_tickets")
@@ -36,9 +38,10 @@ def test_the_desk_plan_has_both_regimes_for_eight_seeds():
     assert names.count("tickets-wide") == names.count("tickets-feature") == 8
 
 
-def test_the_figures_of_the_claims_can_be_drawn():
-    for finding in confront_all(runs_of(), CLAIMS):
-        draw(finding.data)
+def test_the_figures_of_the_claims_can_be_read():
+    with house_style():
+        for finding in confront_all([*runs_of(), *runs_of(family="feature", distance=0.5)], CLAIMS):
+            assert faults(draw(finding.data)) == []
 
 
 def test_the_best_ticket_is_the_one_the_run_names():

@@ -6,16 +6,19 @@ import pytest
 from simulator.experiments import config_of, experiment_module, preset
 from simulator.experiments.winning_tickets.config import MASKS
 from theory import draw_run
-from theory.drawing.style import new_figure
+from theory.drawing.style import house_style, new_figure
 from theory.winning_tickets.figures import (LINES, accuracy_panel, errors_figure, errors_panel,
-                                            flow_figure, where_figure)
+                                            figures, flow_figure, where_figure)
 from theory.winning_tickets.quantities import value
+
+from legible import faults
 
 
 @pytest.fixture(scope="module")
 def run():
     return experiment_module("tickets").simulate(config_of(preset("smoke", "tickets") | {
-        "d": 12, "k": 2, "m": 30, "search_steps": 2, "swaps": 5, "steps": 2, "record_every": 1,
+        "d": 12, "k": 2, "m": 30, "keep_percents": "50-20-10", "search_steps": 2,
+        "swaps": 5, "steps": 2, "record_every": 1,
         "batch_size": 30, "kernel_samples": 12, "flow_samples": 4, "test_samples": 20}))
 
 
@@ -25,12 +28,23 @@ def test_all_figures_are_written(run, tmp_path):
         for suffix in ("pdf", "png")}
 
 
+def test_every_figure_can_be_read(run):
+    with house_style():
+        drawn = {name: faults(draw(run)) for name, draw in figures(run).items()}
+    assert drawn == dict.fromkeys(drawn, [])
+
+
+def test_a_panel_alone_can_be_read(run):
+    with house_style():
+        assert faults(errors_panel(run)) == faults(accuracy_panel(run)) == []
+
+
 def test_the_errors_are_those_of_the_summary(run):
     lines = errors_panel(run, "kernel_error").axes[0].get_lines()
     assert len(lines) == len(LINES) + 1
     for drawn, name in zip(lines, LINES):
         np.testing.assert_allclose(drawn.get_ydata(), [value(run, name, "kernel_error", percent)
-                                                       for percent in (50, 20)])
+                                                       for percent in (50, 20, 10)])
 
 
 def test_every_line_and_area_of_the_errors_is_in_the_legend(run):
@@ -42,9 +56,9 @@ def test_every_line_and_area_of_the_errors_is_in_the_legend(run):
 def test_each_mask_has_a_place_of_its_own(run):
     axes = accuracy_panel(run).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == list(MASKS)
-    marks = [drawn for drawn in axes.get_lines() if drawn.get_marker() in ("o", "s")]
-    assert len(marks) == 2 * len(MASKS)
-    assert [label.get_text() for label in where_figure(run).axes[2].get_yticklabels()] == list(
+    marks = [drawn for drawn in axes.get_lines() if drawn.get_marker() in ("o", "s", "^")]
+    assert len(marks) == 3 * len(MASKS)
+    assert [label.get_text() for label in where_figure(run).axes[3].get_yticklabels()] == list(
         MASKS)
 
 

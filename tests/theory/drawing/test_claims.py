@@ -1,0 +1,65 @@
+"""Pictures of many sizes, many seeds and long words can be read at the width of a page."""
+
+import numpy as np
+import pytest
+
+from theory.drawing.claims import draw
+from theory.drawing.picture import Curve, Panel, Picture, Series
+from theory.drawing.style import COLUMN, PAGE, house_style
+
+from legible import faults
+
+ROLES = ("clean", "adversarial", "linear", "other")
+
+
+def panel(sizes, log="", labels=("after adversarial training", "clean network")):
+    rng = np.random.default_rng(sizes)
+    series = tuple(Series(label, np.arange(sizes, dtype=float), 0.5 + 0.1 * rng.random((3, sizes)),
+                          role) for label, role in zip(labels, ROLES))
+    return Panel("d, k", "test accuracy of a network", series,
+                 (Curve("accepted from here", (-0.4, sizes - 0.6), (0.5, 0.5)),), log=log,
+                 ticks=tuple(f"{100 + size}, {size}\nlottery" for size in range(sizes)))
+
+
+@pytest.mark.parametrize("count, width", [(1, COLUMN), (3, PAGE), (4, PAGE)])
+@pytest.mark.parametrize("sizes", [1, 7, 30])
+def test_any_number_of_sizes_can_be_read(count, width, sizes):
+    with house_style():
+        figure = draw(Picture("", (panel(sizes),) * count))
+        assert figure.get_size_inches()[0] == width
+        assert faults(figure) == []
+
+
+@pytest.mark.parametrize("low, high", [(0.9, 1.1), (0.02, 0.09), (0.1, 3.0), (1e-12, 1e-3),
+                                       (0.5, 3e5)])
+def test_logarithmic_axes_have_numbers_that_can_be_read(low, high):
+    series = (Series("a", np.array([low, high]), np.array([[low, high]] * 3), joined=True),)
+    with house_style():
+        figure = draw(Picture("", (Panel("x", "y", series, log="xy"),) * 3))
+        assert faults(figure) == []
+        for axes in figure.axes:
+            shown = [tick for tick in axes.get_yticks() if low <= tick <= high]
+            assert len(shown) >= 2
+
+
+def test_what_is_measured_stands_before_what_is_accepted():
+    with house_style():
+        figure = draw(Picture("", (panel(2),)))
+    told = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert told == ["after adversarial training", "clean network", "accepted from here"]
+
+
+def test_the_figure_says_over_how_many_seeds():
+    few = Series("a", np.arange(2.0), np.array([[1.0, 2.0], [1.0, 2.0], [np.nan] * 2]))
+    full = Series("b", np.arange(2.0), np.ones((5, 2)))
+    with house_style():
+        figure = draw(Picture("", (Panel("x", "y", (few,)), Panel("x", "y", (full,)))))
+        assert "over 2 to 5 seeds" in figure.get_supxlabel()
+        assert not draw(Picture("", (Panel("x", "y", ()),))).get_supxlabel()
+
+
+def test_series_are_told_apart_in_grey():
+    with house_style():
+        figure = draw(Picture("", (panel(3, labels="abcd"),)))
+    marks = [container.lines[0].get_marker() for container in figure.axes[0].containers]
+    assert len(set(marks)) == len(marks) == 4
