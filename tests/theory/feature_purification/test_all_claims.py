@@ -18,12 +18,12 @@ def test_confronting_all_claims_keeps_their_order(planted):
     _can_be_read(findings)
 
 
-def test_the_figures_of_claims_over_sizes_can_be_read(found, rng):
-    """A1, A2, A8 and R1 need runs of their own; the others are drawn above."""
+def test_the_figures_of_claims_over_sizes_can_be_read(rng):
+    """A2, A8 and R1 need runs of their own; A1 is drawn with its tests, the others above."""
     theorems = {theorem.claim.id: theorem for theorem in CLAIMS}
-    _can_be_read([theorems["A1"].confront(found), theorems["A2"].confront(mixture_runs(rng)),
+    _can_be_read([theorems["A2"].confront(mixture_runs(rng)),
                   theorems["A8"].confront(learner_runs()),
-                  theorems["R1"].confront(phase_runs(rng))], 4)
+                  theorems["R1"].confront(phase_runs(rng))], 3)
 
 
 def _can_be_read(findings, least=6):

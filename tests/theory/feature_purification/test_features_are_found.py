@@ -3,8 +3,11 @@
 import numpy as np
 
 from theory.claim import FAILS, HOLDS
+from theory.drawing.claims import draw
+from theory.drawing.style import house_style
 from theory.feature_purification.features_are_found import confront, features_found
 
+from legible import faults
 from planted.feature_purification import changed
 
 
@@ -12,6 +15,8 @@ def test_a1_holds_where_every_feature_has_its_neuron(found):
     finding = confront(found)
     assert finding.verdict == HOLDS, finding.caveats
     assert finding.measured > 0.95
+    with house_style():
+        assert faults(draw(finding.data)) == []
 
 
 def test_a1_fails_with_a_shuffled_dictionary(found):
