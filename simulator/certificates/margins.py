@@ -33,7 +33,7 @@ from simulator.certificates.evidence import linear_proofs, separable_proofs, tre
 from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs, starts
 from simulator.certificates.linear import linear_bounds
 from simulator.certificates.proofs import Proof
-from simulator.certificates.relaxation import Relaxation
+from simulator.certificates.relaxation import Ascent, Relaxation
 from simulator.certificates.separable import separable_bounds
 from simulator.checks import require_choice, require_int, require_real
 from simulator.heartbeat import beat
@@ -241,9 +241,7 @@ def _separable(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Foun
 def _quadratic(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
     if inputs.ball.radius == 0.0:  # nothing is left to bound
         return _linear(inputs, delta, effort)
-    problem = _relaxation(inputs)
-    _, point = problem.descend(delta[0])
-    found = problem.maximise(problem.start(point), effort.steps, effort.target)
+    problem, point, found = _best_climb(inputs, delta[0], effort)
     proofs = ([tree_proof(inputs, "quadratic", found.bound, [(problem, found.dual)])]
               if effort.proofs else ())
     return _Found(np.array([found.bound]), point[None], proofs)
@@ -252,15 +250,36 @@ def _quadratic(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Foun
 def _branching(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
     if inputs.ball.radius == 0.0:
         return _linear(inputs, delta, effort)
-    found = search(_relaxation(inputs), delta[0], effort.boxes, effort.seconds, effort.target,
+    problem = (_relaxation(inputs, Relaxation) if isinstance(inputs.ball, L2Ball)
+               else _best_climb(inputs, delta[0], effort)[0])
+    found = search(problem, delta[0], effort.boxes, effort.seconds, effort.target,
                    root_steps=effort.root_steps, keep=effort.proofs)
     proofs = [tree_proof(inputs, "branching", found.lower, found.parts)] if effort.proofs else ()
     return _Found(np.array([found.lower]), found.delta[None], proofs)
 
 
-def _relaxation(inputs: SignedInputs) -> Relaxation:
+def _best_climb(inputs: SignedInputs, delta: np.ndarray,
+                effort: Effort) -> tuple[Relaxation, np.ndarray, Ascent]:
+    """Bound a single sample: in l_inf with split weights first, then as they are.
+
+    A split is worth it where rests are many small weights; other networks lose by it.
+    """
+    kinds = (Relaxation,) if isinstance(inputs.ball, L2Ball) else (CoredRelaxation, Relaxation)
+    best = None
+    for kind in kinds:
+        problem = _relaxation(inputs, kind)
+        _, point = problem.descend(delta)
+        found = problem.maximise(problem.start(point), effort.steps, effort.target)
+        if best is None or found.bound > best[2].bound:
+            best = problem, point, found
+        if found.bound > effort.target:
+            break
+    assert best is not None
+    return best
+
+
+def _relaxation(inputs: SignedInputs, kind: type[Relaxation]) -> Relaxation:
     """The relaxation of a single sample."""
-    kind = CoredRelaxation if isinstance(inputs.ball, LinfBall) else Relaxation
     return kind.of_sample(inputs.W, inputs.T[0], inputs.bias, inputs.ball, float(inputs.doubt[0]))
 
 

@@ -113,6 +113,20 @@ def test_no_bound_is_below_the_linear_one(method):
     assert np.all(found.margins_of[method] >= found.margins_of["linear"] - ROUND)
 
 
+@pytest.mark.parametrize("pure", [False, True])
+def test_no_quadratic_bound_is_below_that_of_whole_weights(pure):
+    """Where nearly all weights are large a split loses; both are tried, and the better kept."""
+    network, X, y, radius, _ = case(3, 20, 6, n=4, pure=pure)
+    ball = LinfBall(0.5 * radius)
+    found = certify(network, Batch(X, y), ball, methods=("quadratic",), target=np.inf, steps=60)
+    for n in range(len(X)):
+        for kind in (Relaxation, CoredRelaxation):
+            problem = kind.of_sample(network.weights, y[n] * (network.weights @ X[n]),
+                                     network.bias, ball)
+            start = problem.start(problem.descend(np.zeros(6))[1])
+            assert found.margins[n] >= problem.maximise(start, 60).bound - 1e-6
+
+
 def test_the_same_call_gives_the_same_bits():
     network, X, y, radius, _ = case(2, 20, 6, n=4, pure=True)
     first, second = (certify(network, Batch(X, y), LinfBall(radius), methods=("branching",),
