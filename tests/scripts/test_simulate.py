@@ -306,9 +306,9 @@ def test_figures_that_are_a_file_are_one_line(tmp_path, monkeypatch, capsys):
     from simulator.runs.folder import RunFolder
     finish = RunFolder.finish
 
-    def spoilt(folder, step):
+    def spoilt(folder, step, extras):
         (folder.path / "figures").write_text("")
-        finish(folder, step)
+        finish(folder, step, extras)
 
     monkeypatch.setattr(RunFolder, "finish", spoilt)
     assert fresh(tmp_path) == 0
