@@ -4,6 +4,10 @@ A clean step, an FGM adversarial step, PGD-20 and the whole run of the preset `l
 weights of a real run (init, mid of clean training, end), with the same dtype and thread count.
 PyTorch and JAX come with ``pip install -e '.[bench]'``. Sizes follow the rules of the preset:
 m = 20 d, and k = 8 at every d (``--set "k=round(d**0.4)"`` changes that).
+
+With ``--cases certificates`` it is our lower bounds and attacks beside those of auto_LiRPA and
+AutoAttack where these are installed, on the networks of small runs of the presets `desk` and
+`lottery` or of a stored one: certified shares, gaps and CPU time of one thread.
 """
 
 import argparse
@@ -18,15 +22,22 @@ from scripts.command import OK, guarded, ready, show
 from scripts.options import Parser, settings_of
 
 if TYPE_CHECKING:
+    from scripts.benchmarking.certificates import Effort
     from scripts.benchmarking.comparison import Plan
+    from simulator.experiments.feature_purification.config import PurificationConfig
 
-__all__ = ["main", "parser", "table"]
+__all__ = ["certificates_table", "main", "parser", "table"]
 
 LOG = logging.getLogger("purify")
 SIZES = (128, 512, 1024)
 DTYPES = ("float32", "float64")
 QUICK = {"d": 24, "k": 2, "batch_size": 60, "clean_steps": 24, "adversarial_steps": 12,
          "threads": 1}
+CERTIFICATES = "certificates"  # a case of its own: other networks, another table
+SAMPLES, BOXES = 20, 200
+QUICK_RUN = {"d": 24, "k": 2, "batch_size": 60, "clean_steps": 60, "adversarial_steps": 60,
+             "test_samples": 20, "record_every": 60, "threads": 1}
+QUICK_SAMPLES, QUICK_BOXES = 4, 8
 # What all implementations have in common; others than ours know nothing else.
 COMMON = {"norm": "l2", "smoothing": 0.0, "training_attack": "fgm", "bias_schedule": "linear"}
 
@@ -39,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _benchmark(arguments: argparse.Namespace) -> int:
     ready()
+    if CERTIFICATES in arguments.cases.split(","):
+        return _certificates(arguments)
+    _refuse(arguments, ("run", "preset", "norm", "radius", "samples", "boxes"),
+            f"--cases {CERTIFICATES}")
     from scripts.benchmarking.comparison import compare
     from scripts.benchmarking.workers import BenchmarkError
     from simulator.errors import RunError
@@ -73,7 +88,17 @@ def parser() -> Parser:
     built.add_argument("--repeats", metavar="N", type=int,
                        help="turns with a step, a third of it with longer cases (default: 9)")
     built.add_argument("--cases", metavar="LIST", default="clean,adversarial,pgd20,run",
-                       help="default: %(default)s")
+                       help=f"default: %(default)s; or {CERTIFICATES} alone")
+    group = built.add_argument_group(f"with --cases {CERTIFICATES}")
+    group.add_argument("--run", metavar="RUN", type=Path, nargs="+", action="extend",
+                       help="run folders, instead of runs trained now")
+    group.add_argument("--preset", choices=("desk", "lottery"), help="train this one alone")
+    group.add_argument("--norm", choices=("l2", "linf"), help="default: that of the run, or l2")
+    group.add_argument("--radius", metavar="R", type=float, nargs="+", action="extend",
+                       help="default: shares of the run's tau")
+    group.add_argument("--samples", metavar="N", type=int, help=f"default: {SAMPLES}")
+    group.add_argument("--boxes", metavar="N", type=int,
+                       help=f"boxes of our branch and bound for each sample (default: {BOXES})")
     built.add_argument("--whole-run", action="store_true", help="do every step of the case run, "
                        "instead of some in each of nine stretches of it")
     built.add_argument("--profile", action="store_true",
@@ -82,9 +107,15 @@ def parser() -> Parser:
     built.add_argument("--out", metavar="DIR", type=Path,
                        help="keep JSON, figure and trained weights there")
     built.add_argument("--format", choices=("text", "json"), default="text")
-    built.set_defaults(paper="purification", preset="lottery", default_preset="lottery",
-                       config=None)
+    built.set_defaults(paper="purification", default_preset="lottery", config=None)
     return built
+
+
+def _refuse(arguments: argparse.Namespace, flags: Sequence[str], case: str) -> None:
+    """Raise ValueError for a flag that says nothing in this case."""
+    given = next((flag for flag in flags if getattr(arguments, flag)), None)
+    if given is not None:
+        raise ValueError(f"--{given.replace('_', '-')}: expected together with {case} only")
 
 
 def _plan(arguments: argparse.Namespace) -> "Plan":
@@ -129,6 +160,106 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
                          "are no more processors")
     return Plan(configs, dtypes, cases, configs[0].threads, repeats,
                 0.0 if arguments.quick else 0.1, arguments.whole_run, arguments.profile)
+
+
+def _certificates(arguments: argparse.Namespace) -> int:
+    """Measure the case "certificates"."""
+    from scripts.benchmarking.certificates import compare_certificates
+    from scripts.benchmarking.workers import BenchmarkError
+    from simulator.errors import RunError
+    from simulator.runs.files import json_text, write_atomic
+    _refuse(arguments, ("whole_run", "profile", "threads", "dtype"), "the other cases")
+    if arguments.cases != CERTIFICATES:
+        raise ValueError(f"--cases {arguments.cases}: expected {CERTIFICATES} alone: its networks "
+                         "and its table are others")
+    effort, configs = _effort(arguments), [] if arguments.run else _configs(arguments)
+    if arguments.run:
+        _refuse(arguments, ("set", "preset", "seed"), "networks that are trained now")
+    with tempfile.TemporaryDirectory() as scratch:
+        subjects = _subjects(arguments, configs, arguments.out or Path(scratch))
+        try:
+            found = compare_certificates(subjects, effort)
+        except BenchmarkError as error:
+            raise RunError(str(error)) from None
+    text = json_text(found)
+    show(text if arguments.format == "json" else certificates_table(found))
+    if arguments.out is not None:
+        write_atomic(arguments.out / "certificates.json", (text + "\n").encode())
+        LOG.info("JSON and runs: %s", arguments.out)
+    return OK
+
+
+def _effort(arguments: argparse.Namespace) -> "Effort":
+    from scripts.benchmarking.certificates import Effort
+    from simulator.checks import require_int
+    quick = arguments.quick
+    given = {name: value for name in ("boxes", "repeats")
+             if (value := getattr(arguments, name)) is not None}
+    chosen = {"boxes": QUICK_BOXES if quick else BOXES, "repeats": 1 if quick else 3} | given
+    for name, value in chosen.items():
+        require_int(f"--{name}", value, low=1)
+    return Effort(**chosen, iterations=20 if quick else 100, queries=100 if quick else 5000)
+
+
+def _configs(arguments: argparse.Namespace) -> "list[PurificationConfig]":
+    """The runs to be trained."""
+    from scripts.benchmarking.subjects import SIZES
+    from simulator.experiments.feature_purification.config import PurificationConfig
+    from simulator.experiments.feature_purification.experiment import PurificationExperiment
+    names = [arguments.preset] if arguments.preset else list(SIZES)[:1 if arguments.quick else 2]
+    given = {text.partition("=")[0].strip() for text in arguments.set}
+    configs = []
+    for name in names:
+        own = QUICK_RUN if arguments.quick else SIZES[name]
+        chosen = argparse.Namespace(**vars(arguments) | {"preset": name})
+        settings = settings_of(chosen) | {key: value for key, value in own.items()
+                                          if key not in given}
+        settings |= {"bracket_samples": 0}  # what the run would certify is certified here
+        if arguments.norm is not None:
+            settings["norm"] = arguments.norm
+        configs.append(PurificationConfig.from_settings(settings))
+        PurificationExperiment(configs[-1])
+    return configs
+
+
+def _subjects(arguments: argparse.Namespace, configs: "list[PurificationConfig]",
+              root: Path) -> list[Any]:
+    """The networks and samples that are measured; runs are trained last, when all else is right."""
+    from scripts.benchmarking.subjects import stored_run, subject_of, trained_run
+    from scripts.options import chosen_radii, require_memory
+    from simulator.checks import require_int
+    samples = arguments.samples
+    if samples is None:
+        samples = QUICK_SAMPLES if arguments.quick else SAMPLES
+    require_int("--samples", samples, low=1)
+    radii = chosen_radii(arguments.radius) if arguments.radius else []
+    require_memory(configs)
+    for config in configs:
+        require_int("--samples", samples, low=1, high=config.test_samples,
+                    why=f"a run has {config.test_samples} test samples")
+    runs = ([stored_run(path) for path in arguments.run] if arguments.run
+            else [trained_run(config, root) for config in configs])
+    return [subject_of(run, samples, arguments.norm, radii) for run in runs]
+
+
+def certificates_table(found: dict[str, Any]) -> str:
+    """Return what was found in the case "certificates" as text."""
+    from scripts.benchmarking.certificates import tables
+    from scripts.tables import tables_text
+    machine = found["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    lines = [f"{machine['processor']}, one thread; load before {machine['load_before']}",
+             f"NumPy {machine['numpy']}, Numba {machine['numba']}"
+             + (f", {versions}" if versions else "")]
+    lines += [f"absent: {line}" for line in machine["absent"]] + machine["refused"]
+    return "\n".join([
+        *lines, "", tables_text(tables(found)), "",
+        "attacked: share that the attack leaves right; certified: share with a bound above 0; gap: "
+        "margin that\nour attacks reached less the bound, in the mean. ms: CPU milliseconds a "
+        "sample, median (spread:\ninterquartile range) of "
+        f"{machine['repeats']}; of our bounds until the sign is known, on samples that our attacks "
+        f"left\nopen. Branching up to {machine['boxes']} boxes, alpha-CROWN "
+        f"{machine['iterations']} steps, Square {machine['queries']} queries."])
 
 
 def table(found: dict[str, Any]) -> str:

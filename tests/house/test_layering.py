@@ -95,10 +95,14 @@ def plotting(name, tree):
 
 
 def automatic_gradients(name, tree):
-    """torch and JAX are peers to measure against, imported by the benchmark's peers alone."""
-    if name in ("scripts/benchmarking/peers/pytorch.py", "scripts/benchmarking/peers/jax_.py"):
+    """torch and JAX are peers to measure against, imported by the benchmark's peers alone.
+
+    So are verifiers and attacks that need them.
+    """
+    if name in tuple(f"scripts/benchmarking/peers/{peer}.py"
+                     for peer in ("pytorch", "jax_", "lirpa", "auto_attack")):
         return []
-    return imported(tree, "torch", "jax", "jaxlib")
+    return imported(tree, "torch", "jax", "jaxlib", "auto_LiRPA", "autoattack", "torchattacks")
 
 
 CHECKER = "simulator/certificates/checker/"
@@ -158,6 +162,7 @@ def test_no_file_breaks_the_rule(rule):
     (automatic_gradients, "simulator/a.py", "import torch"),
     (automatic_gradients, "theory/a.py", "def f():\n    from jax import grad"),
     (automatic_gradients, "scripts/benchmark.py", "import jax.numpy as jnp"),
+    (automatic_gradients, "scripts/a.py", "def f():\n    import auto_LiRPA"),
     (independence, CHECKER + "a.py", "from simulator.certificates.relaxation import Relaxation"),
     (independence, CHECKER + "a.py", "def f():\n    import simulator.certificates.margins"),
     (independence, CHECKER + "a.py", "from simulator.networks.symmetric_relu import SymmetricReLU"),
