@@ -13,9 +13,9 @@ a margin that some attack reached: who disagrees computes something else, and en
 
 import contextlib
 import importlib.metadata
+import io
 import logging
 import os
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -136,8 +136,8 @@ def _is_alive(name: str, peer: BoundPeer, method: str, refused: dict[str, str]) 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what peers print off stdout, which may hold JSON, and their warnings to themselves."""
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+    """Keep to themselves what peers print (stdout may hold JSON) and what they warn of."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
