@@ -175,6 +175,8 @@ def _certificates(arguments: argparse.Namespace) -> int:
     effort, configs = _effort(arguments), [] if arguments.run else _configs(arguments)
     if arguments.run:
         _refuse(arguments, ("set", "preset", "seed"), "networks that are trained now")
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         subjects = _subjects(arguments, configs, arguments.out or Path(scratch))
         try:

@@ -188,13 +188,13 @@ class _Place:
         self.reached = self.outputs * self.batch.y
         for method, attack in (("standard", worst_case), ("standard and strong", strongest_case)):
             worst, seconds = self._timed(
-                lambda batch: attack(self.network, batch, self.adversary, key=self.key))
+                lambda: attack(self.network, self.batch, self.adversary, key=self.key))
             self._attacked("ours", method, worst.margins, seconds)
         self.start, self.attacked = worst.delta, worst.margins
         for name, peer in self.attack_peers.items():
             self._agree(name, peer)
-            delta, seconds = self._asked(
-                name, lambda batch: self.ball.project(peer.attack(batch.X, batch.y, self.ball)))
+            delta, seconds = self._asked(name, lambda: self.ball.project(
+                peer.attack(self.batch.X, self.batch.y, self.ball)))
             self._attacked(name, "", self.network.margins(self.batch.X + delta, self.batch.y),
                            seconds)
 
@@ -212,11 +212,11 @@ class _Place:
         for methods in [*alone, branching, *exact]:
             label = methods[0] if len(methods) == 1 else (
                 TOGETHER if methods[-1] != EXACT else "all, exact last")
-            sign, seconds = self._timed(lambda batch: self._certify(batch, methods, 0.0))
+            sign, seconds = self._timed(lambda: self._certify(methods, 0.0))
             open_samples = int((~np.isnan(sign.margins_of[methods[0]])).sum())
             extra: dict[str, Any] = {"certified": float(np.mean(sign.margins > 0.0))}
             if len(methods) == 1:
-                whole, longer = self._timed(lambda batch: self._certify(batch, methods, np.inf))
+                whole, longer = self._timed(lambda: self._certify(methods, np.inf))
                 extra |= {"gap": self._gap(whole.margins),
                           "whole_seconds": median(longer) / len(self.outputs)}
                 found["ours", label] = whole.margins
@@ -225,18 +225,17 @@ class _Place:
             self._add("ours", label, seconds, open_samples, **extra)
         return found
 
-    def _certify(self, batch: Batch, methods: tuple[str, ...], target: float) -> Certificates:
+    def _certify(self, methods: tuple[str, ...], target: float) -> Certificates:
         dictionary = self.subject.dictionary if self.norm == "l2" else None
-        return certify(self.network, batch, self.ball, methods=methods, target=target,
-                       start=self.start[:len(batch.y)], dictionary=dictionary,
-                       boxes=self.effort.boxes)
+        return certify(self.network, self.batch, self.ball, methods=methods, target=target,
+                       start=self.start, dictionary=dictionary, boxes=self.effort.boxes)
 
     def _bounds_of_peers(self) -> dict[tuple[str, str], np.ndarray]:
         found = {}
         for (name, method), peer in self.bound_peers.items():
             self._agree(name, peer)
-            bounds, seconds = self._asked(
-                f"{name} {method}", lambda batch: peer.bounds(method, batch.X, batch.y, self.ball))
+            bounds, seconds = self._asked(f"{name} {method}", lambda: peer.bounds(
+                method, self.batch.X, self.batch.y, self.ball))
             self._add(name, method, seconds, len(bounds),
                       certified=float(np.mean(bounds > 0.0)), gap=self._gap(bounds),
                       whole_seconds=median(seconds) / len(bounds))
@@ -264,24 +263,25 @@ class _Place:
     def _gap(self, bounds: np.ndarray) -> float:
         return float(np.mean(self.attacked - bounds))
 
-    def _asked(self, name: str, work: Callable[[Batch], Any]) -> tuple[Any, list[float]]:
+    def _asked(self, name: str, work: Callable[[], Any]) -> tuple[Any, list[float]]:
         """Like :meth:`_timed`, of somebody else's work: whatever it dies of, it has a name."""
         try:
-            return self._timed(work, len(self.outputs))
+            return self._timed(work)
         except Exception as error:
             raise BenchmarkError(f"{self}: {name}: {type(error).__name__}: "
                                  f"{' '.join(str(error).split())}") from error
 
-    def _timed(self, work: Callable[[Batch], Any], first: int = 1) -> tuple[Any, list[float]]:
+    def _timed(self, work: Callable[[], Any]) -> tuple[Any, list[float]]:
         """Return what the work gives, and CPU seconds of each time; once more before, untimed.
 
-        That compiles and caches. One sample is enough for ours; peers prepare for the very samples.
+        That compiles and caches. All samples take part: the first may be one that nothing is done
+        for, and peers prepare for the very samples.
         """
-        work(self.batch[:first])
+        work()
         seconds = []
         for _ in range(self.effort.repeats):
             began = time.process_time()
-            found = work(self.batch)
+            found = work()
             seconds.append(time.process_time() - began)
         return found, seconds
 

@@ -229,9 +229,11 @@ def test_the_command_measures_the_networks_it_trains(monkeypatch, tmp_path, peer
     assert told("--radius", "0.1", "--out", tmp_path, "--samples", 1)[0] == 0
 
 
-def test_a_stored_run_in_another_norm(run, nobody):
-    code, out, err = told("--run", run.folder.path, "--norm", "linf", "--radius", "0.02", "0.01")
+def test_a_stored_run_in_another_norm(run, nobody, tmp_path):
+    code, out, err = told("--run", run.folder.path, "--norm", "linf", "--radius", "0.02", "0.01",
+                          "--out", tmp_path / "new")
     assert code == 0, err
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["certificates.json"]
     assert "clean, linf radius 0.01, 4 samples" in out
     assert "absent: auto_LiRPA: auto_LiRPA is not installed (pip install 'torch<2.14', and" in out
     assert ("absent: AutoAttack: autoattack or torchattacks is not installed (pip install -e "
