@@ -31,7 +31,7 @@ def confront(runs: list[Run]) -> Finding:
 
 def main() -> None:
     """Confront it here, with three small runs."""
-    print(confront(sim.sweep("smoke", seeds=3, workers=1, bracket_samples=0)))
+    print(confront(sim.sweep("smoke", seeds=3, workers=1, bracket_samples=0, test_samples=50)))
 
 
 if __name__ == "__main__":

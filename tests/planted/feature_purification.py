@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 
 from simulator.attacks.adversary import Adversary
+from simulator.attacks.suites import quick_attacks
 from simulator.attacks.worst_case import worst_case
 from simulator.experiments import preset
 from simulator.experiments.feature_purification.config import PurificationConfig
@@ -31,7 +32,7 @@ PURIFIED = (0.9, 0.8, 0.7, 0.5, 0.4)  # certified: the comparison is at 1.5 tau
 
 def evaluated(experiment, network):
     """What the stages of a run measure of a network without certificates, in one go."""
-    radius = critical_radius(network, experiment.test_set, experiment.adversary)
+    radius = critical_radius(network, experiment.test_set, experiment.adversary, tolerance=0.04)
     return attacked(experiment, network) | {"r50": radius.value,
                                             "r50_tolerance": radius.tolerance}
 
@@ -71,6 +72,8 @@ def planted_run(d, k, seed, before=0.25, after=0.01, weights=None, **changes):
     """
     config = planted_config(d, k, seed, **changes)
     simulation = PurificationExperiment(config)
+    simulation.adversary = Adversary(  # what is planted needs no strong attack to be seen
+        simulation.ball, quick_attacks(simulation.data.dense_direction), seed=seed)
     clean, robust = weights or (planted_weights(d, before, seed), planted_weights(d, after, seed))
     labeler = simulation.data.signs
     summary = {"p": simulation.data.activation_probability, "tau": config.tau,
@@ -81,8 +84,8 @@ def planted_run(d, k, seed, before=0.25, after=0.01, weights=None, **changes):
         network = SymmetricReLU(matrix, BIAS)
         summary[phase] = evaluated(simulation, network)
         test = simulation.test_set
-        adversary = Adversary(simulation.ball, simulation.attacks, seed=seed)
-        arrays[f"perturbation_{phase}"] = worst_case(network, test[:SHOWN], adversary).delta
+        arrays[f"perturbation_{phase}"] = worst_case(network, test[:SHOWN],
+                                                     simulation.adversary).delta
     marked = decompose(clean, None, labeler).is_feature_neuron
     history = [{"step": 0, "phase": "adversarial", **purification(clean, robust, marked)}]
     return Run(config, summary, history, arrays)
