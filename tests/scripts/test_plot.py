@@ -5,6 +5,8 @@ import pytest
 from scripts import plot
 from theory.feature_purification import figures
 
+pytestmark = pytest.mark.usefixtures("brief_attacks")
+
 
 def drawn(place):
     return {path.name: path.read_bytes() for path in place.iterdir()}

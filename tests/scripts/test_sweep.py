@@ -12,6 +12,8 @@ from simulator.runs.folder import RunFolder
 
 from small import small_flags
 
+pytestmark = pytest.mark.usefixtures("brief_attacks")
+
 QUICK = small_flags(clean_steps=3, adversarial_steps=2, test_samples=5)
 
 

@@ -137,7 +137,7 @@ def test_a_task_without_a_radius_or_steps_is_refused():
 # --- in a run -----------------------------------------------------------------------------
 
 
-def test_a_run_stores_its_learners_where_it_is_asked_to(tmp_path):
+def test_a_run_stores_its_learners_where_it_is_asked_to(tmp_path, brief_attacks):
     config = small_config(learner_steps=3, test_samples=30, evaluation_chunk=30)
     folder = RunFolder.create(tmp_path, config)
     said = []
@@ -150,7 +150,7 @@ def test_a_run_stores_its_learners_where_it_is_asked_to(tmp_path):
     assert "learner: degree 3" in said
 
 
-def test_a_run_without_learners_is_what_it_was():
+def test_a_run_without_learners_is_what_it_was(brief_attacks):
     assert "learners" not in simulate(small_config()).summary
     assert config_hash(small_config()) == config_hash(small_config(learner_steps=0))
     assert config_hash(small_config()) != config_hash(small_config(learner_steps=5))
@@ -165,7 +165,7 @@ def test_the_network_is_certified_at_the_radii_of_its_learners():
     assert 1.25 * config.tau not in PurificationExperiment(small_config()).bracket_radii()
 
 
-def test_the_command_prints_a_table_of_learners(tmp_path, capsys):
+def test_the_command_prints_a_table_of_learners(tmp_path, capsys, brief_attacks):
     flags = small_flags(learner_steps=2, test_samples=20, evaluation_chunk=20)
     assert main([*flags, "--out", str(tmp_path), "--no-figures"]) == 0
     shown = capsys.readouterr().out

@@ -13,6 +13,8 @@ from theory.claim import (FAILS, HOLDS, OUTSIDE, Claim, Measurement, Run, accept
 
 from planted.feature_purification import planted_config
 
+pytestmark = pytest.mark.usefixtures("brief_attacks")
+
 CLAIM = Claim("T1", "a title", "a statement", "a source", (), "a quantity", "at least 5", 5.0)
 
 

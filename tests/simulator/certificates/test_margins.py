@@ -37,7 +37,7 @@ def test_no_point_of_the_ball_is_below_a_certificate(kind, seed, m, d, pure):
 
 
 @pytest.mark.parametrize("kind", BALLS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), pure=st.booleans())
 def test_no_attack_lands_below_a_certificate(kind, seed, pure):
     network, X, y, radius, rng = case(seed, 40, 8, n=4, pure=pure)

@@ -139,7 +139,7 @@ def test_margins_and_gradient_are_the_two_calls_bit_for_bit(smoothing):
     assert np.array_equal(gradient, network.margin_gradient(batch.X, batch.y))
 
 
-def test_a_whole_run_without_screening_ends_the_same(monkeypatch):
+def test_a_whole_run_without_screening_ends_the_same(monkeypatch, brief_attacks):
     """Weights to 1e-10 and the same history; the attacks of both see the same networks."""
     config = small_config(d=40, k=3, m=400, clean_steps=80, adversarial_steps=60,
                           bias_schedule="linear", bias_scale=1.5, bias_growth=0.35, bias_max=0.12)

@@ -35,7 +35,7 @@ print(line.split()[1])
 SIZES = [
     {},  # the process itself
     {"d": 32, "k": 4, "m": 3000, "batch_size": 3000},  # the pre-activations
-    {"d": 300, "k": 4, "m": 2000, "batch_size": 50},  # the weights
+    {"d": 300, "k": 4, "m": 1200, "batch_size": 50},  # the weights
 ]
 OTHER_SIZES = [
     {"d": 500, "k": 4, "m": 8000, "batch_size": 50},

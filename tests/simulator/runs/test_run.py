@@ -10,6 +10,8 @@ from simulator.runs.run import History, Run, Size, load_run, write_run
 
 from small import SMALL, small_config
 
+pytestmark = pytest.mark.usefixtures("brief_attacks")
+
 ROWS = [{"step": 0, "phase": "clean", "loss": 0.1 + 0.2},
         {"step": 5, "phase": "clean", "loss": float("nan")}]
 

@@ -16,7 +16,7 @@ NAMES = {"accuracy", "coefficients", "history", "perturbation"}
 
 
 @pytest.fixture(scope="module")
-def run():
+def run(brief_attacks):
     return simulate(small_config(bracket_samples=12, bracket_nodes=3))
 
 
@@ -48,7 +48,7 @@ def test_certified_is_never_above_what_is_drawn_as_attacked(run):
         assert (certified <= attacked).all()
 
 
-def test_without_certificates_there_is_one_panel():
+def test_without_certificates_there_is_one_panel(brief_attacks):
     with house_style():
         figure = accuracy_figure(simulate(small_config(bracket_samples=0)))
         assert faults(figure) == [] and figure.get_size_inches()[0] == COLUMN
