@@ -43,7 +43,7 @@ from simulator.protocols import Batch
 if TYPE_CHECKING:
     from simulator.attacks.adversary import Adversary
 
-__all__ = ["METHODS", "Certificates", "certify"]
+__all__ = ["METHODS", "Certificates", "Effort", "certify", "certify_inputs"]
 
 
 @dataclass(frozen=True, repr=False)
