@@ -60,7 +60,7 @@ class Search:
     delta: np.ndarray
     boxes: int
     finished: bool
-    parts: tuple["Part", ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def __repr__(self) -> str:
         end = "finished" if self.finished else "stopped"

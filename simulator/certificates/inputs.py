@@ -25,8 +25,8 @@ from simulator.checks import require_array, require_finite, require_labels
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric, soft_threshold
 from simulator.protocols import Batch
 
-__all__ = ["EPS", "NO_SQUARE", "UNDERFLOW", "SignedInputs", "grain", "power_of_two", "require_ball",
-           "require_scale", "signed_inputs", "starts"]
+__all__ = ["NO_SQUARE", "UNDERFLOW", "SignedInputs", "grain", "into_ball", "power_of_two",
+           "require_ball", "require_scale", "signed_inputs", "starts"]
 
 FLOAT = np.dtype(np.float64)
 EPS = float(np.finfo(FLOAT).eps)  # twice the unit roundoff: half of every allowance is to spare
@@ -110,28 +110,16 @@ class SignedInputs:
                        ball=ball.with_radius(ball.radius / length), length=length,
                        unit=self.unit / shrink)
 
-    def inside(self, delta: np.ndarray) -> np.ndarray:
-        """Return perturbations (n, d) moved into the ball in real arithmetic, by a few roundings.
-
-        What rounding put outside of it would prove nothing.
-        """
-        radius = self.ball.radius
-        if isinstance(self.ball, LinfBall):
-            return np.clip(delta, -radius, radius)
-        norms = self.ball.norm(delta) * (1.0 + grain(delta.shape[1]))
-        outside = norms > radius
-        shrink = np.ones_like(norms)
-        shrink[outside] = radius / norms[outside] * (1.0 - 4.0 * EPS)
-        return delta * shrink[:, None]
-
-    def margins(self, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the margins at ``x + delta`` and how far they may be off, two arrays (n,).
+    def margins(self, delta: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the margins at ``x + delta`` (None: at x) and how far they may be off, (n,) each.
 
         A neuron that is closed beyond doubt contributes exactly zero.
         """
         m, d = self.W.shape
-        U = self.T + self.y[:, None] * (delta @ self.W.T)
-        lengths = self.lengths + np.linalg.norm(delta, axis=1)
+        U, lengths = self.T, self.lengths
+        if delta is not None:
+            U = U + self.y[:, None] * (delta @ self.W.T)
+            lengths = lengths + np.linalg.norm(delta, axis=1)
         off = grain(d) * (lengths[:, None] * self.norms + np.abs(U)) + d * UNDERFLOW
         is_open = np.abs(U) + off > self.bias
         values = np.where(is_open, soft_threshold(U, self.bias), 0.0).sum(axis=1)
@@ -163,8 +151,7 @@ def signed_inputs(network: SymmetricReLU, batch: Batch, ball: L2Ball | LinfBall)
         raise TypeError(f"batch: expected a Batch(X, y), got {type(batch).__name__}: "
                         "samples and labels travel together")
     W = require_finite("weights", network.weights.astype(FLOAT))
-    m, d = W.shape
-    X = require_finite("X", require_array("X", batch.X, (None, d), dtype=FLOAT,
+    X = require_finite("X", require_array("X", batch.X, (None, W.shape[1]), dtype=FLOAT,
                                           why="the network reads that many coordinates"))
     y = require_labels("y", batch.y, len(X), FLOAT)
     largest, longest = (float(np.abs(array).max(initial=0.0)) for array in (W, X))
@@ -176,6 +163,20 @@ def signed_inputs(network: SymmetricReLU, batch: Batch, ball: L2Ball | LinfBall)
     inputs = SignedInputs(W, network.bias / weight / length, norms, X, y, y[:, None] * (X @ W.T),
                           np.linalg.norm(X, axis=1) + NO_SQUARE, ball, length, weight * length)
     return inputs.within(ball)
+
+
+def into_ball(delta: np.ndarray, ball: L2Ball | LinfBall) -> np.ndarray:
+    """Return perturbations (n, d) moved into a ball in real arithmetic, by a few roundings.
+
+    What rounding put outside of it would prove nothing.
+    """
+    if isinstance(ball, LinfBall):
+        return np.clip(delta, -ball.radius, ball.radius)
+    norms = ball.norm(delta) * (1.0 + grain(delta.shape[1]))
+    outside = norms > ball.radius
+    shrink = np.ones_like(norms)
+    shrink[outside] = ball.radius / norms[outside] * (1.0 - 4.0 * EPS)
+    return delta * shrink[:, None]
 
 
 def require_scale(name: str, largest: float) -> None:

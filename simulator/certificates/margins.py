@@ -30,7 +30,8 @@ from simulator.certificates.branch_and_bound import search
 from simulator.certificates.certified import Certified
 from simulator.certificates.cored import CoredRelaxation
 from simulator.certificates.evidence import linear_proofs, separable_proofs, tree_proof
-from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs, starts
+from simulator.certificates.inputs import (SignedInputs, into_ball, require_ball, signed_inputs,
+                                           starts)
 from simulator.certificates.linear import linear_bounds
 from simulator.certificates.proofs import Proof
 from simulator.certificates.relaxation import Ascent, Relaxation
@@ -94,6 +95,13 @@ class Effort:
     steps: int
     root_steps: int
     proofs: bool
+
+    def __post_init__(self) -> None:
+        require_int("boxes", self.boxes, low=1)
+        if self.seconds != np.inf:
+            require_real("seconds", self.seconds, low=0.0)
+        require_int("steps", self.steps, low=1)
+        require_int("root_steps", self.root_steps, low=1)
 
 
 class _Found(NamedTuple):
@@ -171,13 +179,8 @@ def certify(network: SymmetricReLU, batch: Batch,
         require_choice("methods", name, METHODS)
     ball = require_ball(ball_or_adversary)
     inputs = signed_inputs(network, batch, ball)
-    require_int("boxes", boxes, low=1)
-    if seconds != np.inf:
-        require_real("seconds", seconds, low=0.0)
     if target != np.inf:
         require_real("target", target)
-    require_int("steps", steps, low=1)
-    require_int("root_steps", root_steps, low=1)
     effort = Effort(dictionary, boxes, seconds, target / inputs.unit, steps, root_steps, proofs)
     start = starts(start, inputs.X, ball)
     return certify_inputs(inputs, start / inputs.length, methods, effort)
@@ -187,7 +190,10 @@ def certify_inputs(inputs: SignedInputs, start: np.ndarray, methods: Sequence[st
                    effort: Effort) -> Certificates:
     """Certify inputs that are checked, from perturbations (n, d) in their units."""
     n, target = len(inputs), effort.target
-    upper, delta = _least_known(inputs, inputs.inside(start))
+    delta = into_ball(start, inputs.ball)
+    clean, upper = np.add(*inputs.margins()), np.add(*inputs.margins(delta))
+    delta = np.where((clean < upper)[:, None], 0.0, delta)
+    upper = np.minimum(upper, clean)
     margins, method = np.full(n, -np.inf), np.full(n, "none", dtype="<U9")
     spent, margins_of = np.zeros(n), {}
     proofs: list[Proof | None] = [None] * n
@@ -201,7 +207,8 @@ def certify_inputs(inputs: SignedInputs, start: np.ndarray, methods: Sequence[st
             found = BOUNDS[name](some, side * delta[rows], effort)
             bounds[rows] = found.bounds
             if found.points is not None:
-                met, points = _least_known(some, some.inside(side * found.points))
+                points = into_ball(side * found.points, inputs.ball)
+                met = np.add(*some.margins(points))
                 less = met < upper[rows]
                 upper[rows[less]], delta[rows[less]] = met[less], points[less]
             for row, bound, proof in zip(rows, found.bounds, found.proofs):
@@ -213,12 +220,6 @@ def certify_inputs(inputs: SignedInputs, start: np.ndarray, methods: Sequence[st
         margins_of[name] = bounds * inputs.unit
     return Certificates(margins * inputs.unit, margins_of, method, spent, upper * inputs.unit,
                         delta * inputs.length, tuple(proofs) if effort.proofs else ())
-
-
-def _least_known(inputs: SignedInputs, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The smaller of the margins at x + delta and at x, from above, (n,), and where, (n, d)."""
-    clean, upper = (np.add(*inputs.margins(there)) for there in (np.zeros_like(delta), delta))
-    return np.minimum(upper, clean), np.where((clean < upper)[:, None], 0.0, delta)
 
 
 def _blocks(name: str, rows: np.ndarray) -> list[np.ndarray]:

@@ -24,9 +24,9 @@ from scipy.special import betaincinv
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.worst_case import require_adversary, worst_case
-from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs
+from simulator.certificates.inputs import SignedInputs, into_ball, require_ball, signed_inputs
 from simulator.certificates.margins import Effort, certify_inputs
-from simulator.checks import require_array, require_int, require_labels, require_radii, require_real
+from simulator.checks import require_array, require_labels, require_radii, require_real
 from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 from simulator.protocols import Batch
@@ -144,11 +144,7 @@ def bracket(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
     ball = require_ball(adversary)
     radii = require_radii("radii", radii)
     require_real("confidence", confidence, low=0.0, high=1.0)
-    if seconds != np.inf:
-        require_real("seconds", seconds, low=0.0)
-    effort = Effort(None, require_int("boxes", boxes, low=1), seconds, 0.0,
-                    require_int("steps", steps, low=1),
-                    require_int("root_steps", root_steps, low=1), proofs=False)
+    effort = Effort(None, boxes, seconds, 0.0, steps, root_steps, proofs=False)
     plain, X, y = in_double(network, batch)
     inputs = signed_inputs(plain, Batch(X, y), ball.with_radius(radii[-1]))
     judges = ("", "clean", *adversary.attacks, *adversary.strong, "search")
@@ -304,8 +300,8 @@ class _Court:
     def _attacked(self, index: int, rows: np.ndarray, adversary: Adversary) -> None:
         result = worst_case(self.network, self.batch[rows], adversary.at(self.radii[index]),
                             key=index)
-        inputs = self._within(index)[rows]
-        delta = inputs.inside(result.delta / inputs.length)
+        inputs = self._within(index, rows)
+        delta = into_ball(result.delta / inputs.length, inputs.ball)
         upper = np.add(*inputs.margins(delta)) * inputs.unit
         self.known.meet(index, rows, upper, delta * inputs.length)
         codes = np.where(upper <= 0.0, self._who_broke(result.margins_of), UNDECIDED)
@@ -330,8 +326,8 @@ class _Court:
             yield int(row)
 
     def _certified(self, index: int, rows: np.ndarray, method: str) -> None:
-        inputs, known = self._within(index), self.known
-        found = certify_inputs(inputs[rows], known.delta[index, rows] / inputs.length, (method,),
+        inputs, known = self._within(index, rows), self.known
+        found = certify_inputs(inputs, known.delta[index, rows] / inputs.length, (method,),
                                self.effort)
         known.meet(index, rows, found.upper, found.delta)
         known.bound(index, rows, found.margins)
@@ -340,9 +336,9 @@ class _Court:
         known.certify_to(index, rows, np.where(found.margins > 0.0, METHODS.index(method),
                                                UNDECIDED))
 
-    def _within(self, index: int) -> SignedInputs:
-        """The samples in the ball of a radius."""
-        return self.inputs.within(self.inputs.ball.with_radius(self.radii[index]))
+    def _within(self, index: int, rows: np.ndarray) -> SignedInputs:
+        """Some samples in the ball of a radius."""
+        return self.inputs[rows].within(self.inputs.ball.with_radius(self.radii[index]))
 
     def _who_broke(self, margins_of: Mapping[str, np.ndarray]) -> np.ndarray:
         """Code of the first attack that broke each sample, or UNDECIDED, shape (n,)."""

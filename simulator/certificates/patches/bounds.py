@@ -41,7 +41,7 @@ from simulator.certificates.patches.problem import (ACTIVATION, COEFFICIENT, CUR
 from simulator.heartbeat import beat
 from simulator.jit import kernel
 
-__all__ = ["attack_patches", "descend", "tighten"]
+__all__ = ["TINY", "attack_patches", "descend", "tighten"]
 
 # Descent. Its step length, in radii, grows while phi falls and shrinks when it does not.
 DESCENT_STEPS = 60

@@ -15,7 +15,7 @@ same bits.
 
 import numpy as np
 
-from simulator.certificates.patches.bounds import descend, tighten
+from simulator.certificates.patches.bounds import TINY, descend, tighten
 from simulator.certificates.patches.problem import Boxes, PatchProblem
 from simulator.jit import kernel
 
@@ -25,7 +25,6 @@ __all__ = ["branch", "halves", "neurons_to_split"]
 # below which a patch waits: more in a round is less bookkeeping, fewer waste no box on small gaps.
 ROUND, WORTH_SPLITTING = 16, 0.5
 STEPS = 60  # of ascent in a box: the parent's multipliers are nearly right
-TINY = 1e-300
 NARROW = 1e-9  # an interval shorter than this, relative to 1 + |t + high|, has no chord to lose
 
 

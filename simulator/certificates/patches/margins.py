@@ -29,7 +29,7 @@ import numpy as np
 
 from simulator.balls import L2Ball, PatchL2Ball
 from simulator.certificates.certified import Certified
-from simulator.certificates.inputs import (EPS, NO_SQUARE, UNDERFLOW, grain, power_of_two,
+from simulator.certificates.inputs import (NO_SQUARE, UNDERFLOW, grain, into_ball, power_of_two,
                                            require_scale)
 from simulator.certificates.patches.bounds import attack_patches, tighten
 from simulator.certificates.patches.branching import branch
@@ -144,7 +144,7 @@ def patch_margins(network: SmoothedReLUCNN, batch: Batch,
                 problem = PatchProblem(pair, X[row] @ pair.T, q, rho, radius, pair @ pair.T)
                 lower, attack = _one_rival(problem, effort)
                 lower -= _rounding(problem, X[row])
-                shift = _in_ball(attack @ pair, radius)
+                shift = into_ball(attack @ pair, L2Ball(radius))
                 reached, off = _margin(pair, X[row], shift, q, rho)
             bounds[:, row] = np.minimum(bounds[:, row], lower)
             if reached + off < upper[row]:
@@ -295,15 +295,6 @@ def _rounding(problem: PatchProblem, X: np.ndarray) -> float:
 def _lengths(X: np.ndarray) -> np.ndarray:
     """``||X[p]||`` of patches far from their ball's size too, shape (P,)."""
     return L2Ball(0.0).norm(X) + NO_SQUARE
-
-
-def _in_ball(D: np.ndarray, radius: float) -> np.ndarray:
-    """Move perturbations (P, d) into the ball in real arithmetic, by a few roundings."""
-    norms = L2Ball(radius).norm(D) * (1.0 + grain(D.shape[1]))
-    outside = norms > radius
-    shrink = np.ones_like(norms)
-    shrink[outside] = radius / norms[outside] * (1.0 - 4.0 * EPS)
-    return D * shrink[:, None]
 
 
 def _margin(pair: np.ndarray, X: np.ndarray, shift: np.ndarray, q: float,
