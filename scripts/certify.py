@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.command import OK, guarded, ready, show
-from scripts.options import Parser, add_force_option, add_format_option, chosen_radii, require_free
+from scripts.options import (Parser, add_force_option, add_format_option, add_selection_options,
+                             chosen_radii, chosen_samples, require_free)
 from scripts.progress import Progress
 from simulator.names import require_known
 
@@ -26,7 +27,6 @@ __all__ = ["main", "parser"]
 
 LOG = logging.getLogger("purify")
 BOXES = 200  # close nearly every bracket of the presets
-SAMPLES = 20  # of a run that has certified none
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,13 +39,7 @@ def parser() -> Parser:
     built = Parser(prog="purify certify", description=__doc__)
     built.add_argument("run", metavar="RUN", type=Path,
                        help="run folder, as printed by purify simulate")
-    built.add_argument("--radius", metavar="R", type=float, nargs="+", action="extend",
-                       help="radii (default: that of the run's own adversarial training)")
-    built.add_argument("--samples", metavar="N", type=int,
-                       help="the first N test samples (default: those that the run certified, or "
-                       f"{SAMPLES})")
-    built.add_argument("--phase", metavar="NAME", nargs="+", action="extend",
-                       help="networks, such as clean and adversarial (default: all)")
+    add_selection_options(built)
     built.add_argument("--boxes", metavar="N", type=int, default=BOXES,
                        help="boxes of branch and bound for each sample and radius (default: "
                        f"{BOXES})")
@@ -105,10 +99,7 @@ def _wanted(run: "Run", arguments: argparse.Namespace) -> dict[str, Any]:
         raise RunError(f"{arguments.run}: expected networks without smoothing, got smoothing="
                        f"{config.smoothing:g}: the bounds are for the plain soft threshold")
     phases = [require_known("--phase", name, PHASES) for name in arguments.phase or PHASES]
-    samples = min(config.bracket_samples or SAMPLES, config.test_samples)
-    if arguments.samples is not None:
-        samples = require_int("--samples", arguments.samples, low=1, high=config.test_samples,
-                              why=f"the run has {config.test_samples} test samples")
+    samples = chosen_samples(arguments.samples, config.bracket_samples, config.test_samples)
     require_int("--boxes", arguments.boxes, low=1)
     radii = chosen_radii(arguments.radius or [config.tau])
     dictionary = run.experiment.data.dictionary if isinstance(run.adversary.ball, L2Ball) else None

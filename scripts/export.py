@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scripts.command import OK, guarded, ready, show
-from scripts.options import Parser, add_force_option, chosen_radii, require_free
+from scripts.options import (Parser, add_force_option, add_selection_options, chosen_radii,
+                             chosen_samples, require_free)
 from simulator.names import require_known
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ __all__ = ["main", "parser"]
 
 LOG = logging.getLogger("purify")
 FORMATS = ("onnx", "vnnlib", "npz")
-SAMPLES = 20  # of a run that has certified none
 
 Files = dict[str, Callable[[], bytes]]
 
@@ -49,15 +49,9 @@ def parser() -> Parser:
                        "(default: onnx,vnnlib)")
     built.add_argument("--out", metavar="DIR", type=Path,
                        help="folder for the files (default: export in the run folder)")
-    built.add_argument("--phase", metavar="NAME", nargs="+", action="extend",
-                       help="networks, such as clean and adversarial (default: all)")
-    built.add_argument("--radius", metavar="R", type=float, nargs="+", action="extend",
-                       help="radii (default: that of the run's own adversarial training)")
+    add_selection_options(built)
     built.add_argument("--norm", choices=("l2", "linf"),
                        help="of the question (default: the run's); linf writes boxes")
-    built.add_argument("--samples", metavar="N", type=int,
-                       help="the first N test samples (default: those that the run certified, or "
-                       f"{SAMPLES})")
     built.add_argument("--dtype", choices=("float32", "float64"), default="float32",
                        help="of the networks (default: float32)")
     built.add_argument("--vnnlib-version", choices=("1.0", "2.0"), default="1.0",
@@ -104,7 +98,6 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _task(arguments: argparse.Namespace, run: "Run") -> _Task:
     """Return what was asked for, or raise in one line."""
-    from simulator.checks import require_int
     from simulator.errors import RunError
     from simulator.experiments import PAPERS
     from simulator.experiments.feature_purification.experiment import PHASES
@@ -129,10 +122,7 @@ def _task(arguments: argparse.Namespace, run: "Run") -> _Task:
         raise ValueError(f"--radius: expected one beside --norm {norm}, got none: the run's own, "
                          f"{radius:g}, is one of {own}")
     test = run.test_set
-    samples = min(certified or SAMPLES, len(test.y))
-    if arguments.samples is not None:
-        samples = require_int("--samples", arguments.samples, low=1, high=len(test.y),
-                              why=f"the run has {len(test.y)} test samples")
+    samples = chosen_samples(arguments.samples, certified, len(test.y))
     return _Task({name: run.experiment.network_of(name, arrays) for name in chosen}, patches,
                  test[:samples], chosen_radii(arguments.radius or [radius]), norm)
 

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from simulator.runs.config import Config
 
 __all__ = ["Parser", "add_config_options", "add_force_option", "add_format_option",
-           "add_out_option", "add_paper_option", "add_workers_option", "chosen_radii", "flat",
-           "given_paper", "merged", "plain", "read_file", "require_free", "require_memory",
-           "require_word", "settings_of"]
+           "add_out_option", "add_paper_option", "add_selection_options", "add_workers_option",
+           "chosen_radii", "chosen_samples", "flat", "given_paper", "merged", "plain", "read_file",
+           "require_free", "require_memory", "require_word", "settings_of"]
+
+SAMPLES = 20  # of a stored run that has certified none
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -119,6 +121,26 @@ def chosen_radii(given: Iterable[float]) -> list[float]:
     from simulator.checks import require_radii, require_real
     return require_radii("--radius", sorted({require_real("--radius", radius, low=0.0)
                                              for radius in given}))
+
+
+def add_selection_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--phase``, ``--radius`` and ``--samples``: what of a stored run is looked at."""
+    parser.add_argument("--phase", metavar="NAME", nargs="+", action="extend",
+                        help="networks, such as clean and adversarial (default: all)")
+    parser.add_argument("--radius", metavar="R", type=float, nargs="+", action="extend",
+                        help="radii (default: that of the run's own adversarial training)")
+    parser.add_argument("--samples", metavar="N", type=int,
+                        help="the first N test samples (default: those that the run certified, or "
+                        f"{SAMPLES})")
+
+
+def chosen_samples(given: int | None, certified: int, available: int) -> int:
+    """Return how many of a run's test samples are looked at, or raise ValueError."""
+    from simulator.checks import require_int
+    if given is None:
+        return min(certified or SAMPLES, available)
+    return require_int("--samples", given, low=1, high=available,
+                       why=f"the run has {available} test samples")
 
 
 def add_workers_option(parser: argparse.ArgumentParser) -> None:
