@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,11 @@ import numpy as np
 
 from scripts.benchmarking.peers import implementation
 from scripts.benchmarking.peers.plain_numpy import Numpy
-from scripts.benchmarking.workers import median
+from scripts.benchmarking.whole_run import timed_run
 from simulator.names import require_known
 from simulator.runs.files import json_text
 
 __all__ = ["ORDERS", "Worker", "main"]
-
-NO_STEP = 1e-12  # learning rate of a timed step: all the work, and the weights stay
 
 
 class Worker:
@@ -37,6 +36,9 @@ class Worker:
 
     def __init__(self, name: str, threads: int) -> None:
         self.one: Any = implementation(name, threads)
+        self.own = name == "ours"
+        self.weights, self.first = "", 0
+        self.samples: list[Any] = []
 
     def prepare(self, config: dict[str, Any], weights: str) -> dict[str, Any]:
         """Take the settings of a size and the file of its weights."""
@@ -45,92 +47,142 @@ class Worker:
         self.config = PurificationConfig.from_settings(config)
         self.batches = PurificationExperiment(self.config).batches
         self.file = weights
-        self.batch = self.batches.batch(0)
-        self.samples = self.one.hand(self.batch.X, self.batch.y)
         return {}
 
-    def load(self, weights: str, bias: float) -> dict[str, Any]:
-        """Take stored weights."""
-        with np.load(self.file, allow_pickle=False) as archive:
-            self.W = archive[weights].astype(self.config.dtype)
-        self.bias = bias
+    def load(self, weights: str, bias: float, step: int) -> dict[str, Any]:
+        """Take stored weights, those before ``step`` of the run: what follows are its batches."""
+        self.weights, self.bias, self.first, self.samples = weights, bias, step, []
         self._reset()
         return {}
+
+    def _weights(self) -> np.ndarray:
+        """The stored weights, read anew: a process holds one copy of them, in its library."""
+        with np.load(self.file, allow_pickle=False) as archive:
+            return np.asarray(archive[self.weights], dtype=self.config.dtype)
 
     def _reset(self) -> None:
-        self.one.load(self.W, self.bias, self.config.weight_decay, self.config.tau)
+        self.one.load(self._weights(), self.bias, self.config.weight_decay, self.config.tau)
 
-    def check(self) -> list[float]:
-        """Return losses that only right gradients lead to: before and after real steps."""
-        eta = self.config.learning_rate
-        losses = [self.one.clean(self.samples, eta), self.one.clean(self.samples, eta),
-                  self.one.adversarial(self.samples, eta), self.one.clean(self.samples, eta)]
+    def _next(self, number: int) -> list[Any]:
+        """The samples of the run's next steps, in the library's own arrays."""
+        while len(self.samples) < number:
+            batch = self.batches.batch(self.first + len(self.samples))
+            self.samples.append(self.one.hand(batch.X, batch.y))
+        return self.samples[:number]
+
+    def check(self, attack: bool) -> list[float]:
+        """Return losses that only right gradients lead to: before and after real steps.
+
+        With ``attack`` the loss under PGD-20 comes last.
+        """
+        eta, (samples,) = self.config.learning_rate, self._next(1)
+        losses = [self.one.clean(samples, eta), self.one.clean(samples, eta),
+                  self.one.adversarial(samples, eta), self.one.clean(samples, eta)]
         self._reset()
-        reference = Numpy()
-        reference.load(self.W, self.bias, 0.0, self.config.tau)
-        X, y = self.batch.X, self.batch.y
-        margins = reference.margins(X + np.asarray(self.one.pgd20(self.samples)), y)
-        return [*losses, float(np.logaddexp(0.0, -margins.astype(np.float64)).mean())]
+        if attack:
+            batch = self.batches.batch(self.first)
+            reference = Numpy()
+            reference.load(self._weights(), self.bias, 0.0, self.config.tau)
+            margins = reference.margins(batch.X + np.asarray(self.one.pgd20(samples)), batch.y)
+            losses.append(float(np.logaddexp(0.0, -margins.astype(np.float64)).mean()))
+        return losses
 
-    def warm(self, case: str) -> dict[str, Any]:
-        """Do a case once, uncounted; from here on the peak of the memory is its own."""
-        self._once(case)
-        _reset_peak()
-        return {}
+    def warm(self, case: str) -> dict[str, float]:
+        """Do a case twice, uncounted; return the seconds of the second time.
 
-    def time(self, case: str, times: int, wake: bool) -> dict[str, float]:
-        """Return the median milliseconds of a case, after one more to wake the threads."""
-        if wake:
-            self._once(case)
-        passes = getattr(self.one, "passes", None)
-        if passes is not None:
-            passes.reset()
-        seconds = []
-        for _ in range(times):
+        From here on the peak of the memory is its own.
+        """
+        for samples in self._next(2):
             start = time.perf_counter()
-            self._once(case)
-            seconds.append(time.perf_counter() - start)
-        answer = {"ms": 1e3 * median(seconds), "peak_mib": _peak()}
-        if passes is not None:
-            answer |= {"flops": passes.flops / times, "live": float(np.mean(passes.live))}
+            self._once(case, samples)
+            seconds = time.perf_counter() - start
+        self._reset()
+        _reset_peak()
+        return {"seconds": seconds}
+
+    def time(self, case: str, times: int, wake: bool) -> dict[str, Any]:
+        """Return the mean milliseconds of a case, after one more to wake the threads.
+
+        These are the run's own steps from the stored weights on, with its batches and learning
+        rate: what one step leaves behind for the next is what it would leave in training. The
+        mean, because what is done in one of several steps belongs to all of them.
+        """
+        self._reset()
+        first, *rest = self._next(times + wake)
+        if wake:
+            self._once(case, first)
+        else:
+            rest = [first, *rest]
+        if self.own:
+            self.one.passes.reset()
+        start = time.perf_counter()
+        for samples in rest:
+            self._once(case, samples)
+        seconds = time.perf_counter() - start
+        answer: dict[str, Any] = {"ms": 1e3 * seconds / times, "peak_mib": _peak()}
+        if self.own:
+            answer |= {"counted": self.one.passes.counted.numbers(), "times": times}
         return answer
 
-    def _once(self, case: str) -> None:
+    def _once(self, case: str, samples: Any) -> None:
         if case == "pgd20":
-            self.one.pgd20(self.samples)
+            self.one.pgd20(samples)
         else:
-            getattr(self.one, case)(self.samples, NO_STEP)
+            getattr(self.one, case)(samples, self.config.learning_rate)
 
     def run(self, stretches: list[dict[str, Any]]) -> dict[str, Any]:
-        """Train through stretches of the run, sampler included; return the time of all of it."""
+        """Train through stretches of the run, sampler included; return the time of all of it.
+
+        The next batch is drawn while this one is used, for every implementation.
+        """
         _reset_peak()
-        total = live = 0.0
-        losses = []
+        total = 0.0
+        losses, counted = [], []
         for part in stretches:
             if part["weights"] is not None:
-                self.load(part["weights"], part["biases"][0])
-            passes = getattr(self.one, "passes", None)
-            if passes is not None:
-                passes.reset()
-            start = time.perf_counter()
-            for step, self.one.bias in enumerate(part["biases"], part["start"]):
+                self.load(part["weights"], part["biases"][0], part["start"])
+            if self.own:
+                self.one.passes.reset()
+            loss, seconds = self._stretch(part)
+            total += seconds / max(1, len(part["biases"]) - 1) * part["length"]
+            losses.append(loss)
+            if self.own:
+                counted.append({"step": part["start"], "length": part["length"],
+                                **self.one.passes.counted.numbers()})
+        return {"ms": 1e3 * total, "losses": losses, "peak_mib": _peak(), "counted": counted}
+
+    def _stretch(self, part: dict[str, Any]) -> tuple[float, float]:
+        """The last loss of a stretch, and the seconds of its steps after the first."""
+        steps = range(part["start"], part["start"] + len(part["biases"]))
+        move = self.one.adversarial if part["adversarial"] else self.one.clean
+        loss, start = float("nan"), time.perf_counter()
+        with ThreadPoolExecutor(1) as drawer:
+            ahead = drawer.submit(self.batches.batch, steps[0])
+            for step, self.one.bias in zip(steps, part["biases"]):
+                batch = ahead.result()
                 if step == part["start"] + 1:  # the first one wakes the threads
                     start = time.perf_counter()
-                batch = self.batches.batch(step)
-                samples = self.one.hand(batch.X, batch.y)
-                move = self.one.adversarial if part["adversarial"] else self.one.clean
-                loss = move(samples, self.config.learning_rate)
-            counted = max(1, len(part["biases"]) - 1)
-            total += (time.perf_counter() - start) / counted * part["length"]
-            losses.append(loss)
-            if passes is not None:
-                live += part["length"] * float(np.mean(passes.live))
-        answer = {"ms": 1e3 * total, "losses": losses, "peak_mib": _peak()}
-        return answer | {"live": live / sum(part["length"] for part in stretches)}
+                if step != steps[-1]:
+                    ahead = drawer.submit(self.batches.batch, step + 1)
+                loss = move(self.one.hand(batch.X, batch.y), self.config.learning_rate)
+        return loss, time.perf_counter() - start
+
+    def simulate(self, config: dict[str, Any], folder: str) -> dict[str, Any]:
+        """Do one real run with all of its evaluation; see :func:`~.whole_run.timed_run`."""
+        from simulator.experiments.feature_purification.config import PurificationConfig
+        found = timed_run(PurificationConfig.from_settings(config), Path(folder))
+        return found | {"peak_mib": _peak()}
+
+    def compiles(self) -> dict[str, Any]:
+        """Take a step of a tiny network: where a compiler does not work, this is an error."""
+        ones = np.ones((2, 2), np.float32)
+        self.one.load(ones, 0.1, 0.1, 0.1)
+        self.one.clean(self.one.hand(ones, ones[0]), 0.1)
+        return {}
 
     def product(self) -> float:
         """Return the GFLOP/s of ``X W^T``, the product that a forward pass cannot avoid."""
-        X, W = self.batch.X, self.W
+        X, W = self.batches.batch(0).X, self._weights()
         U = np.empty((len(X), len(W)), X.dtype)
         np.matmul(X, W.T, out=U)
         start = time.perf_counter()
@@ -145,10 +197,12 @@ class Worker:
 
     def pieces(self, case: str) -> dict[str, float]:
         """Return the milliseconds of each piece of our step, and of the step as "total"."""
-        self._once(case)
+        self._reset()
+        first, second = self._next(2)
+        self._once(case, first)
         with self.one.clocked() as spent:
             start = time.perf_counter()
-            self._once(case)
+            self._once(case, second)
             total = time.perf_counter() - start
         answer = {name: 1e3 * seconds for name, seconds in spent.items()}
         return answer | {"other": 1e3 * (total - sum(spent.values())), "total": 1e3 * total}
@@ -163,7 +217,8 @@ class Worker:
 ORDERS: dict[str, Callable[..., Any]] = {
     order.__name__: order for order in (
         Worker.prepare, Worker.load, Worker.check, Worker.warm, Worker.time, Worker.run,
-        Worker.product, Worker.sampler, Worker.pieces, Worker.blas)}
+        Worker.simulate, Worker.compiles, Worker.product, Worker.sampler, Worker.pieces,
+        Worker.blas)}
 
 
 def _reset_peak() -> None:

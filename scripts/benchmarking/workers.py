@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,10 @@ class Workers:
         self._send(name, do, order)
         return self._answer(name)
 
-    def ask_all(self, do: str, **order: Any) -> dict[str, Any]:
-        """Send the same order to every worker at once: for what is not timed."""
+    def ask_all(self, do: str, together: bool = True, **order: Any) -> dict[str, Any]:
+        """Send the same order to every worker, at once or one by one: for what is not timed."""
+        if not together:
+            return {name: self.ask(name, do, **order) for name in self.names}
         for name in self.names:
             self._send(name, do, order)
         return {name: self._answer(name) for name in self.names}
@@ -123,14 +125,18 @@ class Workers:
         return BenchmarkError(f"{name}: its process ended with code {code}: "
                               f"{said[-1] if said else 'out of memory?'}")
 
-    def turns(self, rounds: int, do: str, **order: Any) -> dict[str, list[Any]]:
-        """Send the same order to all in turn, round after round, each round from another one on."""
+    def turns(self, rounds: int, do: str, each: Mapping[str, dict[str, Any]] | None = None,
+              **order: Any) -> dict[str, list[Any]]:
+        """Send the same order to all in turn, round after round, each round from another one on.
+
+        ``each`` adds what one of them is told beside it.
+        """
         answers: dict[str, list[Any]] = {name: [] for name in self.names}
         for turn in range(rounds):
             first = turn % len(self.names)
             for name in self.names[first:] + self.names[:first]:
                 time.sleep(self.pause)
-                answers[name].append(self.ask(name, do, **order))
+                answers[name].append(self.ask(name, do, **order, **(each or {}).get(name, {})))
         return answers
 
 

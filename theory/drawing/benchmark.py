@@ -17,7 +17,8 @@ __all__ = ["benchmark_figure", "draw_benchmark"]
 
 # implementation -> marker, colour, filled: the libraries by colour, gradients by hand filled
 PEERS = {"numpy": ("s", LINEAR, True), "torch-autograd": ("^", CLEAN, False),
-         "torch-manual": ("v", CLEAN, True), "jax-autograd": ("<", ADVERSARIAL, False),
+         "torch-manual": ("v", CLEAN, True), "torch-compiled": ("D", CLEAN, True),
+         "jax-autograd": ("<", ADVERSARIAL, False),
          "jax-manual": (">", ADVERSARIAL, True)}
 
 

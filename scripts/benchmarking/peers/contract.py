@@ -5,6 +5,8 @@ one full FGM step among them.
 """
 
 import importlib.util
+import os
+import shutil
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,9 +14,10 @@ import numpy as np
 __all__ = ["IMPLEMENTATIONS", "PACKAGES", "PGD_STEPS", "STEP", "TINY", "Implementation",
            "installed"]
 
-IMPLEMENTATIONS = ("ours", "numpy", "torch-autograd", "torch-manual", "jax-autograd",
-                   "jax-manual")
+IMPLEMENTATIONS = ("ours", "numpy", "torch-autograd", "torch-manual", "torch-compiled",
+                   "jax-autograd", "jax-manual")
 PACKAGES = {"torch": "torch", "jax": "jax"}  # what an implementation's first word needs
+COMPILERS = ("c++", "g++", "clang++")  # PyTorch's own needs one of them, or $CXX
 PGD_STEPS = 20
 STEP = 2.5 / PGD_STEPS  # in units of the radius
 TINY = 1e-30  # below any square of a gradient's norm that matters; a zero gradient stays zero
@@ -47,6 +50,10 @@ class Implementation(Protocol):
 
 
 def installed(name: str) -> bool:
-    """Whether the library of an implementation can be imported (it is not imported here)."""
-    package = PACKAGES.get(name.partition("-")[0])
-    return package is None or importlib.util.find_spec(package) is not None
+    """Whether what an implementation needs is there (its library is not imported here)."""
+    kind, _, how = name.partition("-")
+    package = PACKAGES.get(kind)
+    if package is not None and importlib.util.find_spec(package) is None:
+        return False
+    return how != "compiled" or any(map(shutil.which, (os.environ.get("CXX") or COMPILERS[0],
+                                                       *COMPILERS)))

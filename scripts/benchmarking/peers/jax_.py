@@ -57,6 +57,9 @@ def _compiled(jax: Any, autograd: bool) -> tuple[Any, Any, Any]:
     def soft(U: Any, b: Any) -> Any:
         return jnp.where(jnp.abs(U) > b, U - jnp.sign(U) * b, 0)
 
+    def gates(U: Any, b: Any) -> Any:
+        return (jnp.abs(U) > b).astype(U.dtype)
+
     def margins_of(W: Any, X: Any, y: Any, b: Any) -> Any:
         return y * soft(X @ W.T, b).sum(1)
 
@@ -73,7 +76,7 @@ def _compiled(jax: Any, autograd: bool) -> tuple[Any, Any, Any]:
         residual = -y * jax.nn.sigmoid(-margins) / len(X)
         squares = (W * W).sum(1)
         norms = jnp.sqrt(squares)
-        G = jnp.where(jnp.abs(U) > b, residual[:, None], 0).T @ X + (lam * (1 + norms))[:, None] * W
+        G = gates(U, b).T @ (residual[:, None] * X) + (lam * (1 + norms))[:, None] * W
         penalty = (squares * (0.5 + norms / 3)).sum()
         return jax.nn.softplus(-margins).mean() + lam * penalty, G
 
@@ -82,8 +85,7 @@ def _compiled(jax: Any, autograd: bool) -> tuple[Any, Any, Any]:
             margins, pull = jax.vjp(lambda inputs: margins_of(W, inputs, y, b), X)
             return margins, pull(jnp.ones_like(y))[0]
         U = X @ W.T
-        gradient = jnp.where(jnp.abs(U) > b, y[:, None], 0) @ W
-        return y * soft(U, b).sum(1), gradient
+        return y * soft(U, b).sum(1), y[:, None] * (gates(U, b) @ W)
 
     def steepest(g: Any, tau: Any) -> Any:
         return g * (-tau * jax.lax.rsqrt(jnp.maximum((g * g).sum(1, keepdims=True), TINY)))

@@ -1,7 +1,7 @@
 """Ours: the simulator, called as its training loop and its attacks call it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from scripts.benchmarking.breakdown import ClockedBall, CountingPasses, Stopwatc
 from scripts.benchmarking.peers.contract import PGD_STEPS
 from simulator.attacks.gradient import FGM, PGD
 from simulator.balls import L2Ball
-from simulator.networks.sparse_passes import unclocked
+from simulator.jit import fixed_threads
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.randomness import Role, stream
 
@@ -18,14 +18,28 @@ __all__ = ["Ours"]
 
 
 class Ours:
-    """The simulator, called as its training loop and its attacks call it."""
+    """The simulator, called as its training loop and its attacks call it.
+
+    Parameters
+    ----------
+    threads : int
+        Of BLAS and of the kernels, as in a run; the process keeps them.
+    """
 
     bias: float
 
+    def __init__(self, threads: int) -> None:
+        self._threads, self._held = ExitStack(), ExitStack()
+        self._threads.enter_context(fixed_threads(threads))
+
     def load(self, W: np.ndarray, bias: float, weight_decay: float, tau: float) -> None:
         """See :class:`Implementation`."""
-        self.passes = CountingPasses()
-        self.network = SymmetricReLU(W.copy(), bias, passes=self.passes)
+        self._held.close()
+        self.network = SymmetricReLU(W.copy(), bias)
+        self.passes = CountingPasses(self.network.passes)
+        self.network.passes = self.passes
+        if hasattr(self.network, "held"):  # as in training: what a step finds out serves the next
+            self._held.enter_context(self.network.held())
         self.bias, self.weight_decay = bias, weight_decay
         self.ball = L2Ball(tau)
         self.unused = stream(0, Role.TRAINING_ATTACK)
@@ -34,11 +48,12 @@ class Ours:
     def clocked(self) -> Iterator[dict[str, float]]:
         """Yield the seconds spent in each piece of our work while the block runs."""
         watch, plain = Stopwatch(), self.ball
-        self.passes.clock, self.ball = watch, ClockedBall(plain.radius, watch)
+        self.ball = ClockedBall(plain.radius, watch)
         try:
-            yield watch.spent
+            with self.passes.clocked(watch):
+                yield watch.spent
         finally:
-            self.passes.clock, self.ball = unclocked, plain
+            self.ball = plain
 
     def hand(self, X: np.ndarray, y: np.ndarray) -> Any:
         """See :class:`Implementation`."""

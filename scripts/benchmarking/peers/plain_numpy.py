@@ -36,7 +36,7 @@ class Numpy:
         residual = -y * (0.5 - 0.5 * np.tanh(0.5 * margins)) / len(X)
         squares = (W * W).sum(axis=1)
         norms = np.sqrt(squares)
-        G = ((np.abs(U) > b) * residual[:, None]).T @ X
+        G = (np.abs(U) > b).astype(X.dtype).T @ (residual[:, None] * X)
         G += (self.lam * (1 + norms))[:, None] * W
         W -= learning_rate * G
         penalty = (squares * (0.5 + norms / 3)).sum()
@@ -72,7 +72,7 @@ class Numpy:
         return best
 
     def _input_gradient(self, U: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return ((np.abs(U) > self.bias) * y[:, None]) @ self.W
+        return y[:, None] * ((np.abs(U) > self.bias).astype(U.dtype) @ self.W)
 
     def _steepest(self, g: np.ndarray) -> np.ndarray:
         """``-tau g / ||g||``."""
