@@ -5,18 +5,21 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+from simulator.attacks.gradient import AdaptivePGD
 from simulator.attacks.search import FeatureGreedy, RandomSearch
 from simulator.attacks.suites import sharp_attacks, standard_attacks
 from simulator.experiments import preset
 from simulator.experiments.feature_purification import experiment
 from simulator.experiments.feature_purification.config import PurificationConfig
+from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.sweeps import local
 
 SMALL = {"d": 20, "k": 2, "m": 40, "batch_size": 50, "clean_steps": 30, "adversarial_steps": 20,
          "test_samples": 60, "evaluation_chunk": 60, "bracket_samples": 0,
          "record_every": 10}
-FEW = {RandomSearch: {"trials": 4}, FeatureGreedy: {"features": 2, "candidates": 2}}
-CERTIFIED = {"bracket_samples": 10, "bracket_nodes": 3}
+FEW = {RandomSearch: {"trials": 4}, AdaptivePGD: {"restarts": 1},
+       FeatureGreedy: {"features": 2, "candidates": 2, "descents": 1}}
+CERTIFIED = {"bracket_samples": 4, "bracket_nodes": 3}
 
 
 def small_config(**changes: Any) -> PurificationConfig:
@@ -31,7 +34,7 @@ def small_flags(**changes: Any) -> list[str]:
 
 
 def brief(suite: Callable[..., Mapping[str, Any]]) -> Callable[..., Mapping[str, Any]]:
-    """The same attacks, with a tenth of their steps: for tests of all but their strength."""
+    """The same attacks, with a tenth of their work: for tests of all but their strength."""
     def attacks(*arguments: Any, **options: Any) -> dict[str, Any]:
         made = suite(*arguments, **options | {"steps": 3})
         return {name: replace(attack, **FEW.get(type(attack), {})) for name, attack in made.items()}
@@ -39,10 +42,16 @@ def brief(suite: Callable[..., Mapping[str, Any]]) -> Callable[..., Mapping[str,
     return attacks
 
 
+def every_fifth(radii: Callable[..., Any]) -> Callable[..., Any]:
+    """Of the radii of the accuracy curves, the first, the last and two between."""
+    return lambda experiment: radii(experiment)[::5]
+
+
 def shorten_attacks(patch: Any) -> None:
     """Let the evaluations of this process, and of workers it starts for a sweep, be brief."""
     for suite in (standard_attacks, sharp_attacks):
         patch.setattr(experiment, suite.__name__, brief(suite))
+    patch.setattr(PurificationExperiment, "radii", every_fifth(PurificationExperiment.radii))
     patch.setattr(local, "_begin_worker", begin_brief_worker)
 
 

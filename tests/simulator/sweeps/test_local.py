@@ -4,19 +4,15 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-import simulator
 from scripts import sweep as command
-from simulator.attacks import suites
 from simulator.errors import RunError, Unavailable
 from simulator.experiments import preset
-from simulator.experiments.feature_purification import experiment
 from simulator.experiments.feature_purification import run as simulation
 from simulator.experiments.feature_purification.cost import cost
 from simulator.runs.files import locked, read_csv
@@ -24,10 +20,10 @@ from simulator.runs.folder import RunFolder
 from simulator.sweeps import local as sweep
 from simulator.sweeps.plan import plan_runs, save_plan
 
+from processes import run_script, start
 from small import SMALL, small_config, small_flags
 from sweeping import GRID, NAMES, TINY, digests
 
-ROOT = Path(simulator.__file__).parents[1]
 SETTINGS = preset("smoke") | SMALL
 
 pytestmark = pytest.mark.usefixtures("brief_attacks")
@@ -161,17 +157,14 @@ except RunError as error:
 
 def test_a_script_without_main_guard_is_one_line(tmp_path):
     (tmp_path / "script.py").write_text(NO_GUARD)
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, text=True,
-                          capture_output=True, env=os.environ | {
-                              "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"})
+    done = run_script("script.py", cwd=tmp_path)
     assert done.stdout.startswith("sweep: expected a script that starts runs below if __name__")
     assert done.stdout.count("\n") == 1 and done.stderr == ""
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_script_that_cannot_be_imported_is_one_line():
-    done = subprocess.run([sys.executable, "-"], input=NO_GUARD, text=True, capture_output=True,
-                          env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"})
+    done = run_script("-", input=NO_GUARD)
     assert done.stdout.startswith("sweep: expected a script that worker processes can import, got")
     assert done.stdout.count("\n") == 1 and done.stderr == ""
 
@@ -197,9 +190,7 @@ if __name__ == "__main__":
 
 def test_what_numpy_warns_of_in_workers_is_one_line(tmp_path):
     (tmp_path / "script.py").write_text(WARNING)
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, text=True,
-                          capture_output=True, env=os.environ | {
-                              "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"})
+    done = run_script("script.py", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr == ("warning: overflow encountered in multiply; "
                            "divide by zero encountered in divide\n")
@@ -260,7 +251,7 @@ def test_stop_ends_a_sweep_where_it_can_be_resumed(serial, tmp_path):
 
     outcomes = list(sweep.here(plan.configs, tmp_path, stop))
     assert outcomes[-1].state == "unfinished" and len(outcomes) < 4
-    list(sweep.processes(sweep.left_to_do(tmp_path, plan.configs, resume=True)[0], tmp_path, 2))
+    list(sweep.here(sweep.left_to_do(tmp_path, plan.configs, resume=True)[0], tmp_path))
     sweep.write_summary(save_plan(tmp_path, plan), plan)
     assert [value for key, value in digests(tmp_path).items() if "smoke" in key] == [
         value for key, value in digests(serial).items() if "smoke" in key]
@@ -294,40 +285,26 @@ def test_workers_share_what_a_control_group_leaves(tmp_path):
     assert sweep.worker_count(configs, None, tmp_path) == 1
 
 
-KILL_ONE = """
-import os, signal, sys
-from pathlib import Path
-from small import small_config
-from sweeping import GRID, NAMES, TINY, digests
-from simulator.experiments.feature_purification import run as simulation
-from simulator.sweeps import local as sweep
+def holders(path):
+    """The processes that have a file open."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(link) == str(path):
+                found.add(int(link.parts[2]))
+        except OSError:  # another user's, or gone meanwhile
+            pass
+    return found
 
-if __name__ == "__main__":
-    seeds = range(3)
-    configs = [small_config(seed=seed, clean_steps=2000 if seed == 1 else 12) for seed in seeds]
-    import threading, time, glob
 
-    def kill_the_second():
-        # the worker that holds the lock of the second run
-        for attempt in range(int(sys.argv[2])):
-            pids = set()
-            while not pids:
-                time.sleep(0.02)
-                place = sweep.RunFolder.of(Path(sys.argv[1]), configs[1]).path
-                for link in glob.glob("/proc/[0-9]*/fd/*"):
-                    try:
-                        if os.readlink(link) == str(place / ".lock"):
-                            pids.add(int(link.split("/")[2]))
-                    except OSError:
-                        pass
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(0.3)
-
-    threading.Thread(target=kill_the_second, daemon=True).start()
-    for outcome in sweep.processes(configs, Path(sys.argv[1]), 2):
-        print(outcome.config.seed, outcome.state, outcome.error)
-"""
+def kill_holders(path, kills):
+    """Kill, so many times, whoever holds a file: the worker that does the run of this lock."""
+    for _ in range(kills):
+        while not (found := holders(path)):
+            time.sleep(0.02)
+        for process in found:
+            os.kill(process, signal.SIGKILL)
+        time.sleep(0.3)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds the worker in /proc")
@@ -336,23 +313,21 @@ if __name__ == "__main__":
     pytest.param(2, f"1 failed {sweep.KILLED}", marks=pytest.mark.slow)], ids=["once", "twice"])
 def test_a_killed_worker_loses_no_run(tmp_path, kills, second):
     """Killed once, a run is continued; killed again while alone, it alone has failed."""
-    script = tmp_path / "kill.py"
-    script.write_text(KILL_ONE)
-    done = subprocess.run([sys.executable, str(script), str(tmp_path / "runs"), str(kills)],
-                          capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"})
-    assert sorted(done.stdout.splitlines()) == ["0 done ", second, "2 done "], done.stderr
-
-
-def start(flags, **options):
-    return subprocess.Popen([sys.executable, "-m", "scripts.sweep", *flags],
-                            env=os.environ | {"PYTHONPATH": str(ROOT)}, **options)
+    configs = [small_config(**TINY | {"clean_steps": 1000 if seed == 1 else 12}, seed=seed)
+               for seed in range(3)]
+    lock = RunFolder.of(tmp_path, configs[1]).path / ".lock"
+    killer = threading.Thread(target=kill_holders, args=(lock, kills), daemon=True)
+    killer.start()
+    outcomes = [f"{outcome.config.seed} {outcome.state} {outcome.error}"
+                for outcome in sweep.processes(configs, tmp_path, 2)]
+    assert sorted(outcomes) == ["0 done ", second, "2 done "]
+    assert not killer.is_alive()
 
 
 def test_workers_do_not_outlive_a_killed_sweep_and_it_goes_on_to_the_same_bytes(tmp_path):
     settings, killed = TINY | {"clean_steps": 1500, "batch_size": 10}, tmp_path / "killed"
     flags = [*small_flags(**settings), "--seeds", "2", "--out", str(killed)]
-    process = start([*flags, "--workers", "2"], stderr=subprocess.PIPE)
+    process = start("sweep", *flags, "--workers", "2")
     while len(list(killed.glob("smoke-*/checkpoint.npz"))) < 2:
         assert process.poll() is None
         time.sleep(0.02)
@@ -361,19 +336,16 @@ def test_workers_do_not_outlive_a_killed_sweep_and_it_goes_on_to_the_same_bytes(
     for folder in killed.glob("smoke-*"):
         with locked(folder, patience=10.0):  # nobody works there any more
             assert json.loads((folder / "status.json").read_text())["state"] == "running"
-    with pytest.MonkeyPatch.context() as patch:  # the workers attacked with all steps
-        for name in ("standard_attacks", "sharp_attacks"):
-            patch.setattr(experiment, name, getattr(suites, name))
-        assert command.main([*flags, "--workers", "1", "--resume"]) == 0
-        whole = small_config(**settings, seed=1, threads=1)
-        list(sweep.here([whole], tmp_path / "whole"))
+    assert command.main([*flags, "--workers", "1", "--resume"]) == 0
+    whole = small_config(**settings, seed=1, threads=1)
+    list(sweep.here([whole], tmp_path / "whole"))
     found = digests(killed)
     assert digests(tmp_path / "whole").items() <= found.items() and len(found) == 9
 
 
 def test_an_interrupt_ends_a_sweep_with_checkpoints(tmp_path):
     flags = [*small_flags(clean_steps=10**6), "--seeds", "2", "--workers", "2"]
-    process = start([*flags, "--out", str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    process = start("sweep", *flags, "--out", str(tmp_path))
     while len(list(tmp_path.glob("smoke-*/checkpoint.npz"))) < 2:
         assert process.poll() is None
         time.sleep(0.05)
