@@ -224,14 +224,14 @@ def require_memory(configs: "Iterable[Config]") -> None:
     """Raise ValueError if a run of one of these settings does not fit into memory."""
     from simulator.experiments import experiment_module
     from simulator.runs.machine import physical_memory
+    most = physical_memory()
     for config in configs:
         need = experiment_module(config.MODEL).cost(config).memory
-        if need > physical_memory():
+        if need > most:
             sizes = ", ".join(f"{name}={value}" for name, value in config.to_dict().items()
                               if name in ("d", "m"))
             raise ValueError(f"{sizes}: expected a run that fits into memory, got one of "
-                             f"{need / 2**30:.3g} GiB: this machine has "
-                             f"{physical_memory() / 2**30:.3g} GiB")
+                             f"{need / 2**30:.3g} GiB: this machine has {most / 2**30:.3g} GiB")
 
 
 def flat(path: Path | None, content: dict[str, Any]) -> dict[str, Any]:

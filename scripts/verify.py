@@ -16,7 +16,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scripts.command import DIVERGED, FAILED, INTERRUPTED, OK, explained, guarded, ready, show, tell
 from scripts.options import (Parser, add_format_option, add_out_option, add_paper_option,
@@ -130,8 +130,16 @@ def _task(arguments: argparse.Namespace) -> _Task:
     if len(set(ids)) < len(ids):
         raise ValueError(f"--claims-from: expected each id once, got {', '.join(ids)}")
 
+    made: dict[str, Config] = {}  # claims share most runs
+
+    def run(settings: "Mapping[str, Any]") -> "Config":
+        key = repr(sorted(settings.items()))
+        if key not in made:
+            made[key] = config_of(settings)
+        return made[key]
+
     def runs(chosen: "Sequence[Theorem]") -> "list[Config]":
-        return [config_of(settings) for settings in settings_of(chosen, plan, seeds, entry.name)]
+        return [run(settings) for settings in settings_of(chosen, plan, seeds, entry.name)]
 
     name = [] if entry == PAPERS[0] else [entry.name]
     usual = [theorem.claim.id for theorem in for_plan(theory.claims(entry.name), plan)]

@@ -63,10 +63,17 @@ if INTERPRETED:
             return (yield)
 
 
-# The longest files begin, so that no worker is alone with one of them at the end.
-FIRST = ("sweeps/test_dask", "sweeps/test_local", "runs/test_reproducibility",
+# One worker compiles most kernels in the runs of every paper, while the other takes files that
+# need few: two that compile the same kernels at once are half a minute late. Then the longest
+# files, so that no worker is alone with one of them at the end.
+FIRST = ("experiments/test_contract", "drawing/test_style",
+         "feature_purification/test_experiment", "house/test_readmes", "house/test_rules",
+         "house/test_layering", "drawing/test_claims", "drawing/test_benchmark",
+         "test_dense_mixtures", "theory/test_report", "test_phase_picture",
+         "sweeps/test_dask", "sweeps/test_local", "runs/test_reproducibility",
          "scripts/test_examples", "scripts/test_verify", "scripts/test_simulate",
-         "experiments/test_contract", "feature_purification/test_experiment")
+         "scripts/test_benchmark_certificates", "sweeps/test_sweep", "runs/test_cost",
+         "certificates/test_rounding")
 
 
 def pytest_configure(config):
@@ -76,7 +83,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Bring the longest files to the front, and leave the order within a file alone."""
+    """Bring these files to the front, and leave the order within a file alone."""
     def place(item):
         return next((number for number, name in enumerate(FIRST)
                      if f"{name}.py::" in item.nodeid), len(FIRST))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+from simulator import low_complexity
 from simulator.attacks.gradient import AdaptivePGD
 from simulator.attacks.search import FeatureGreedy, RandomSearch
 from simulator.attacks.suites import sharp_attacks, standard_attacks
@@ -49,8 +50,9 @@ def every_fifth(radii: Callable[..., Any]) -> Callable[..., Any]:
 
 def shorten_attacks(patch: Any) -> None:
     """Let the evaluations of this process, and of workers it starts for a sweep, be brief."""
-    for suite in (standard_attacks, sharp_attacks):
-        patch.setattr(experiment, suite.__name__, brief(suite))
+    for place, suite in ((experiment, standard_attacks), (experiment, sharp_attacks),
+                         (low_complexity, standard_attacks)):
+        patch.setattr(place, suite.__name__, brief(suite))
     patch.setattr(PurificationExperiment, "radii", every_fifth(PurificationExperiment.radii))
     patch.setattr(local, "_begin_worker", begin_brief_worker)
 

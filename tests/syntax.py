@@ -8,20 +8,29 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("simulator", "theory", "scripts")
 
 
+@cache
 def parsed(*folders):
     """The tree of every Python file below some folders, by its path from the root."""
     return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
             for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))}
 
 
-TREES = parsed(*PACKAGES)
+def trees():
+    """The trees of the code itself."""
+    return parsed(*PACKAGES)
+
+
+@cache
+def nodes(tree):
+    """Every node of a file: each rule looks at all of them."""
+    return tuple(ast.walk(tree))
 
 
 @cache
 def imports(tree):
     """(line, dotted name) of every import in a file, also inside functions."""
     found = []
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -39,16 +48,13 @@ def imported(tree, *packages):
 @cache
 def without_typing(tree):
     """The same file without its ``if TYPE_CHECKING`` blocks, which import nothing."""
-    class Typed(ast.NodeTransformer):
-        def visit_If(self, node):
-            self.generic_visit(node)
-            return None if dotted(node.test).split(".")[-1] == "TYPE_CHECKING" else node
-    return Typed().visit(ast.parse(ast.unparse(tree)))
+    return ast.Module([node for node in tree.body if not isinstance(node, ast.If)
+                       or dotted(node.test).split(".")[-1] != "TYPE_CHECKING"], [])
 
 
 def calls(tree):
     """Every call in a file."""
-    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return (node for node in nodes(tree) if isinstance(node, ast.Call))
 
 
 def dotted(node):

@@ -11,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
-from syntax import ROOT, TREES, imported, imports, without_typing
+from syntax import ROOT, imported, imports, nodes, trees, without_typing
 
 # A room may import rooms of lower floors, and of its own floor as long as no circle comes of it.
 FLOORS = (
@@ -89,7 +89,7 @@ def plotting(name, tree):
         return imported(tree, "matplotlib")
     return ([f"line {line}: imports {module}" for line, module in imports(tree)
              if module.startswith("matplotlib.pyplot") or module == "matplotlib.use"]
-            + [f"line {node.lineno}: matplotlib.use" for node in ast.walk(tree)
+            + [f"line {node.lineno}: matplotlib.use" for node in nodes(tree)
                if isinstance(node, ast.Attribute) and node.attr == "use"
                and isinstance(node.value, ast.Name) and node.value.id == "matplotlib"])
 
@@ -130,7 +130,7 @@ RULES = (packages, floors, papers, faces, plotting, automatic_gradients,
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_no_file_breaks_the_rule(rule):
-    offences = {name: found for name, tree in TREES.items()
+    offences = {name: found for name, tree in trees().items()
                 if (found := rule(name, without_typing(tree)))}
     assert offences == {}
 
@@ -218,13 +218,13 @@ def arrows(trees):
 
 
 def test_every_room_has_its_floor_and_there_are_few():
-    rooms = set(arrows(TREES))
+    rooms = set(arrows(trees()))
     assert rooms - {PLUMBING} <= set(FLOOR)
     assert len(rooms) <= MOST_ROOMS
 
 
 def test_no_circle_leads_through_the_rooms():
-    tuple(TopologicalSorter(arrows(TREES)).static_order())
+    tuple(TopologicalSorter(arrows(trees())).static_order())
 
 
 def test_a_planted_circle_is_seen():
@@ -236,7 +236,7 @@ def test_a_planted_circle_is_seen():
 
 def test_the_files_are_found():
     assert {"simulator/jit.py", "simulator/attacks/adversary.py", "scripts/__init__.py",
-            "simulator/networks/symmetric_relu.py", *FACES} <= set(TREES)
+            "simulator/networks/symmetric_relu.py", *FACES} <= set(trees())
 
 
 # --- importing is cheap -------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 
 from scripts.cli import main
 
-from syntax import ROOT, TREES
+from syntax import ROOT, nodes, trees
 
 READMES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("**/README.md")
                  if not {".venv", "runs", "build"} & set(path.relative_to(ROOT).parts))
@@ -100,8 +100,8 @@ def test_every_path_exists(name):
 def definitions():
     """Names and keys in the code, and ``Class.member`` for members of classes."""
     found = set()
-    for tree in TREES.values():
-        for node in ast.walk(tree):
+    for tree in trees().values():
+        for node in nodes(tree):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 found.add(node.name)
             if isinstance(node, ast.FunctionDef):

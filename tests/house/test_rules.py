@@ -5,7 +5,7 @@ import builtins
 
 import pytest
 
-from syntax import TREES, calls, dotted, imported, imports, is_false, parsed
+from syntax import calls, dotted, imported, imports, is_false, nodes, parsed, trees
 
 JIT = "simulator/jit.py"
 DECORATORS = {"njit", "jit", "vectorize", "guvectorize", "jitclass", "cfunc", "stencil",
@@ -37,7 +37,7 @@ def running_data(name, tree):
 def compiling(name, tree):
     """Numba's decorators are called in jit.py only, and never with fastmath."""
     found = []
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.keyword) and node.arg == "fastmath" and not is_false(node.value):
             found.append(f"line {node.value.lineno}: fastmath")
         if isinstance(node, ast.Dict):
@@ -57,7 +57,7 @@ def drawing(name, tree):
     if name == "simulator/randomness.py":
         return []
     found = imported(tree, "random")
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         chain = dotted(node) if isinstance(node, ast.Attribute) else ""
         if (chain.startswith(("np.random.", "numpy.random."))
                 and not chain.endswith((".random.Generator", ".random.SeedSequence"))):
@@ -68,7 +68,7 @@ def drawing(name, tree):
 
 def kernels_of(tree):
     """The compiled functions of a file, by name."""
-    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+    return {node.name: node for node in nodes(tree) if isinstance(node, ast.FunctionDef)
             and any(dotted(mark).split(".")[-1] == "kernel" for mark in node.decorator_list)}
 
 
@@ -79,7 +79,7 @@ def kernel_calls(name, tree):
     """
     own = kernels_of(tree)
     modules, others = set(), set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 (modules if alias.name in ("numpy", "math", "numba") else others).add(
@@ -137,7 +137,7 @@ ELEVEN = ", ".join("abcdefghijk")
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_no_file_breaks_the_rule(rule):
-    offences = {name: found for name, tree in TREES.items() if (found := rule(name, tree))}
+    offences = {name: found for name, tree in trees().items() if (found := rule(name, tree))}
     assert offences == {}
 
 
@@ -207,7 +207,7 @@ def skipping(name, tree):
 
 def giving_up(name, tree):
     """A test fails or passes: none is expected to fail, none is skipped for good."""
-    return [f"line {node.lineno}: {dotted(node)}" for node in ast.walk(tree)
+    return [f"line {node.lineno}: {dotted(node)}" for node in nodes(tree)
             if isinstance(node, ast.Attribute) and dotted(node) in
             ("pytest.mark.skip", "pytest.mark.xfail", "pytest.xfail")]
 

@@ -106,7 +106,7 @@ def test_the_learners_are_those_of_the_claim():
     assert [len(learner.known) for learner in made] == [3, 0, 0, 4, 0]
 
 
-def test_the_same_task_gives_the_same_table():
+def test_the_same_task_gives_the_same_table(brief_attacks):
     origin = SymmetricReLU(0.1 * np.random.default_rng(0).standard_normal((40, D)), 0.1)
     tables = []
     for _ in range(2):

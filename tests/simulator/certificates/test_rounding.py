@@ -107,9 +107,9 @@ def test_no_exact_point_of_the_ball_is_below_a_bound_of_any_method(kind, seed, p
 @pytest.mark.parametrize("weight, length", [(2.0**-40, 1.0), (1.0, 2.0**-20), (2.0**30, 2.0**8),
                                             (2.0**-300, 2.0**300)])
 def test_other_units_give_the_very_same_certificates(kind, weight, length):
-    network, X, y, radius, _ = case(3, 20, 5, n=6)
+    network, X, y, radius, _ = case(3, 16, 4, n=3)
     other = SymmetricReLU(network.weights * weight, network.bias * weight * length)
-    options = {"boxes": 6, "steps": 40, "root_steps": 40, "methods": METHODS, "target": np.inf}
+    options = {"boxes": 4, "steps": 20, "root_steps": 20, "methods": METHODS, "target": np.inf}
     here = certify(network, Batch(X, y), kind(radius), **options)
     there = certify(other, Batch(X * length, y), kind(radius * length), **options)
     assert np.array_equal(here.method, there.method)

@@ -176,16 +176,15 @@ def test_the_tables_show_what_the_summary_has_and_fit_a_terminal(whole):
         assert label + sum(max(8, width) + 2 for width in longest) <= 100
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_parts_of_ones_own_are_taken_or_refused_in_a_line(name):
-    config = small(name)
+def test_parts_of_ones_own_are_taken_or_refused_in_a_line(whole):
+    name, config, _, result, _ = whole
     experiment = config.experiment()
     network = experiment.network(*experiment.everything).plain if name == "winning_tickets" else (
         experiment.initial_network())
     network.weights *= 1.5
     weights = network.weights.copy()
     other = simulate(config, network=network, data=experiment.data, attack=FGM())
-    assert other.summary != simulate(config).summary
+    assert other.summary != result.summary
     assert np.array_equal(network.weights, weights)  # a copy was trained
     refused = [(FGM(), "network: expected an object with a method gradient_step")]
     if name != "feature_purification":  # whose trainings and attacks take any network

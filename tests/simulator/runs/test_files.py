@@ -113,11 +113,18 @@ def stopped_at(folder, config, stop_at, every):
         simulate(config, folder, stop, checkpoint_every=every)
 
 
+@pytest.fixture(scope="module")
+def whole(brief_attacks, tmp_path_factory):
+    """The run that nobody disturbed."""
+    config = small_config()
+    folder = RunFolder.create(tmp_path_factory.mktemp("whole"), config)
+    simulate(config, folder)
+    return folder
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])
 def test_a_damaged_checkpoint_falls_back_to_the_previous_one(folder, config, tmp_path, caplog,
-                                                             damage):
-    whole = RunFolder.create(tmp_path / "whole", config)
-    simulate(config, whole)
+                                                             whole, damage):
     stopped_at(folder, config, 25, every=10)
     path = folder.path / "checkpoint.npz"
     content = bytearray(path.read_bytes())
@@ -227,7 +234,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-def test_a_disk_that_fills_up_is_one_line_and_the_run_goes_on_later(tmp_path):
+def test_a_disk_that_fills_up_is_one_line_and_the_run_goes_on_later(whole, tmp_path):
     """No file may grow past a limit below the checkpoint's size, as on a full disk."""
     flags = [*small_flags(), "--out", str(tmp_path / "full"), "--no-figures"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_DISABLE_JIT": "1"}
@@ -239,9 +246,7 @@ def test_a_disk_that_fills_up_is_one_line_and_the_run_goes_on_later(tmp_path):
     (folder,) = (tmp_path / "full").iterdir()
     assert not list(folder.glob("*.npz"))
     assert command.main([*flags, "--resume"]) == 0
-    assert command.main([*flags[:-2], str(tmp_path / "whole"), "--no-figures"]) == 0
-    (whole,) = (tmp_path / "whole").iterdir()
-    assert results_of(folder) == results_of(whole)
+    assert results_of(folder) == results_of(whole.path)
 
 
 def test_a_place_that_is_read_only_is_one_line(tmp_path, capsys, monkeypatch):

@@ -71,8 +71,9 @@ def test_a_matplotlibrc_changes_no_byte_of_a_figure(tmp_path):
     assert len(hashes(tmp_path / "none")) == 2
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "Qt4Agg",
-                                     "module://no.such.module"])
+@pytest.mark.parametrize("backend", [
+    "Qt4Agg", "module://no.such.module",
+    pytest.param("module://matplotlib_inline.backend_inline", marks=pytest.mark.slow)])
 def test_a_backend_that_is_not_there_is_not_needed(tmp_path, backend):
     python(DRAW, tmp_path / "figures", MPLBACKEND=backend)
     assert len(hashes(tmp_path / "figures")) == 2

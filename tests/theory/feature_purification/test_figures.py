@@ -17,11 +17,11 @@ NAMES = {"accuracy", "coefficients", "history", "perturbation"}
 
 @pytest.fixture(scope="module")
 def run(brief_attacks):
-    return simulate(small_config(bracket_samples=12, bracket_nodes=3))
+    return simulate(small_config(bracket_samples=5, bracket_nodes=3))
 
 
+@pytest.mark.slow  # in the default suite the command writes them: tests/scripts/test_simulate.py
 def test_all_figures_are_drawn_and_written(run, tmp_path):
-    assert set(figures(run)) == NAMES
     written = draw_run(run, tmp_path)
     assert {path.name for path in written} == {f"{name}.{suffix}" for name in NAMES
                                                for suffix in ("pdf", "png")}
@@ -30,14 +30,14 @@ def test_all_figures_are_drawn_and_written(run, tmp_path):
 def test_every_figure_can_be_read(run):
     with house_style():
         drawn = {name: faults(draw(run)) for name, draw in figures(run).items()}
-    assert drawn == dict.fromkeys(drawn, [])
+    assert drawn == dict.fromkeys(NAMES, [])
 
 
 def test_certified_is_never_above_what_is_drawn_as_attacked(run):
     """Certificates are for fewer samples than the curves: the two share no panel."""
     figure = accuracy_figure(run)
     curves, bracket = figure.axes
-    assert "12 samples" in bracket.get_title()
+    assert "5 samples" in bracket.get_title()
     assert f"{run.config.test_samples} samples" in curves.get_title()
     by_marker = {}
     for drawn in bracket.get_lines():

@@ -9,6 +9,8 @@ from theory.structured_features.figures import LEARNED, correlation_figure, figu
 
 from legible import faults
 
+NAMES = ("accuracy", "correlations", "perturbation")
+
 
 def run_of(name, **changes):
     return experiment_module("patches").simulate(config_of(preset(name, "patches") | {
@@ -21,16 +23,16 @@ def run():
                   multi_start_steps=2, test_samples=10, certified_samples=1)
 
 
+@pytest.mark.slow
 def test_all_figures_of_trainings_are_written(run, tmp_path):
     assert {path.name for path in draw_run(run, tmp_path)} == {
-        f"{name}.{suffix}" for suffix in ("pdf", "png")
-        for name in ("accuracy", "correlations", "perturbation")}
+        f"{name}.{suffix}" for suffix in ("pdf", "png") for name in NAMES}
 
 
 def test_every_figure_can_be_read(run):
     with house_style():
         drawn = {name: faults(draw(run)) for name, draw in figures(run).items()}
-    assert drawn == dict.fromkeys(drawn, [])
+    assert drawn == dict.fromkeys(NAMES, [])
 
 
 def test_races_have_a_figure_of_their_own(tmp_path):

@@ -164,16 +164,6 @@ def test_attacked_accuracy_is_never_above_any_single_attack(finished):
             assert summary[phase]["attacked_accuracy"] <= summary[phase][single]
 
 
-def test_a_run_in_memory_equals_the_run_on_disk(finished):
-    config, folder, result = finished
-    again = simulate(config)
-    stored = load(folder.path)
-    assert again.summary == result.summary == stored.summary
-    for name, array in result.arrays.items():
-        assert np.array_equal(again.arrays[name], array), name
-        assert np.array_equal(stored.arrays[name], array), name
-
-
 def test_a_run_resumed_again_and_again_ends_with_the_same_bytes(finished, tmp_path):
     config, whole, _ = finished
     folder = RunFolder.create(tmp_path, config)
