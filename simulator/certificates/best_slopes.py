@@ -17,7 +17,7 @@ its slopes are but a point of the dual, evaluated like any other.
 """
 
 import numpy as np
-from scipy.optimize import linprog
+import scipy
 from scipy.sparse import csr_array, eye_array, hstack
 
 from simulator.certificates.relaxation import Relaxation
@@ -49,7 +49,7 @@ def best_slopes(box: Relaxation) -> tuple[np.ndarray, np.ndarray]:
     if q == 0:
         return kappa, box.ball.steepest(-box.linear[None])[0]
     one = eye_array(q)
-    result = linprog(
+    result = scipy.optimize.linprog(
         np.concatenate([box.linear, kappa, np.ones(q), np.full(2 * q, PRICE)]),
         A_eq=hstack([csr_array(box.W), -one, -one, -one, one], format="csr"), b_eq=box.low,
         bounds=np.column_stack([

@@ -20,7 +20,7 @@ with one binary for each neuron that has its kink inside its interval.
 """
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
+import scipy
 from scipy.sparse import block_array, csr_array, diags_array, eye_array
 
 from simulator.balls import LinfBall
@@ -69,13 +69,13 @@ def exact_margin(problem: Relaxation, seconds: float = 60.0) -> tuple[float, flo
     kinked = problem.has_kink
     is_below = np.where(problem.high <= problem.kink, 1.0, 0.0)  # z where there is no choice
     none, free = np.zeros(q), np.full(q, np.inf)
-    result = milp(
+    result = scipy.optimize.milp(
         np.concatenate([problem.linear, np.ones(q), -np.ones(q), none]),
         integrality=np.concatenate([np.zeros(d), none, none, kinked]),
-        bounds=Bounds(
+        bounds=scipy.optimize.Bounds(
             np.concatenate([np.full(d, -r), none, none, np.where(kinked, 0.0, is_below)]),
             np.concatenate([np.full(d, r), free, free, np.where(kinked, 1.0, is_below)])),
-        constraints=LinearConstraint(rows, -np.inf, limits),
+        constraints=scipy.optimize.LinearConstraint(rows, -np.inf, limits),
         options={"time_limit": seconds, "mip_rel_gap": GAP})
     lower = result.mip_dual_bound if result.mip_dual_bound is not None else -np.inf
     upper = result.fun if result.fun is not None else np.inf

@@ -13,7 +13,7 @@ is convex and explicit: :func:`robust_linear` minimises it. Polynomials are in
 
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
 from simulator.balls import L2Ball, LinfBall
 from simulator.checks import require_array, require_labels, require_real
@@ -124,12 +124,12 @@ def robust_linear(batch: Batch, ball: L2Ball | LinfBall) -> LinearClassifier:
         return LinearClassifier(np.zeros(d))
     if isinstance(ball, L2Ball):
         # zero, the only kink of the risk, is not the minimiser, and not the start
-        minimum = minimize(_l2_risk, mean, (signed, ball.radius), "L-BFGS-B", jac=True,
-                           options=_PRECISE)
+        minimum = scipy.optimize.minimize(_l2_risk, mean, (signed, ball.radius), "L-BFGS-B",
+                                          jac=True, options=_PRECISE)
         return LinearClassifier(minimum.x)
     start = np.concatenate([np.maximum(mean, 0.0), np.maximum(-mean, 0.0)])
-    minimum = minimize(_linf_risk, start, (signed, ball.radius), "L-BFGS-B", jac=True,
-                       bounds=[(0.0, None)] * (2 * d), options=_PRECISE)
+    minimum = scipy.optimize.minimize(_linf_risk, start, (signed, ball.radius), "L-BFGS-B",
+                                      jac=True, bounds=[(0.0, None)] * (2 * d), options=_PRECISE)
     return LinearClassifier(minimum.x[:d] - minimum.x[d:])
 
 

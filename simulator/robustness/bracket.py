@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import betaincinv
+import scipy
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.worst_case import require_adversary, worst_case
@@ -356,8 +356,8 @@ def _summed_up(known: _Decisions, index: int, radius: float, judges: Sequence[st
                                                np.count_nonzero(broken == UNDECIDED)))
     # the exact binomial limits (Clopper & Pearson); scipy.stats takes a second to import
     tail = 0.5 * (1.0 - confidence)
-    low = betaincinv(safe, n - safe + 1, tail) if safe else 0.0
-    high = betaincinv(unbroken + 1, n - unbroken, 1.0 - tail) if unbroken < n else 1.0
+    low = scipy.special.betaincinv(safe, n - safe + 1, tail) if safe else 0.0
+    high = scipy.special.betaincinv(unbroken + 1, n - unbroken, 1.0 - tail) if unbroken < n else 1.0
     decided = [f"certified: {METHODS[safely]}" if safely else
                f"broken: {judges[by]}" if by else "open" for safely, by in zip(certified, broken)]
     return Bracket(radius, safe / n, unbroken / n, float(low), float(high), n, np.array(decided),

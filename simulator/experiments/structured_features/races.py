@@ -15,7 +15,7 @@ that comes from the lottery of the start alone.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
 from simulator.data.batches import TrainingSet
 from simulator.data.patches import PatchData
@@ -146,7 +146,7 @@ def fit_transition(kappa: np.ndarray, wins: np.ndarray) -> Transition:
     bounds = ((float(x.min()), float(x.max())), (np.log(0.1 * spacing), np.log(10.0 * np.ptp(x))))
     starts = [(middle, np.log(width)) for middle in (-0.5 * spacing, 0.0, 0.5 * spacing)
               for width in (spacing, 4.0 * spacing)]
-    found = min((minimize(surprise, start, bounds=bounds) for start in starts),
+    found = min((scipy.optimize.minimize(surprise, start, bounds=bounds) for start in starts),
                 key=lambda result: result.fun)
     return Transition(float(np.exp(found.x[0])), float(np.exp(found.x[1])))
 

@@ -149,7 +149,7 @@ from simulator.errors import RunError
 from simulator.sweeps.local import processes
 
 try:
-    print([outcome.state for outcome in processes([small_config()], Path("runs"), 2)])
+    print([outcome.state for outcome in processes([small_config()], Path("runs"), 1)])
 except RunError as error:
     print(error)
 """
