@@ -40,7 +40,7 @@ TURN, MOST = 0.5, 10  # seconds of a turn, and its most steps
 SLOW = 0.3  # seconds of a step from which on no thread needs waking
 HEAVY = 2e9  # n m d from which on implementations warm up one by one: at once they take memory
 PROCESS = 0.4e9  # bytes of a process that has imported its library
-WORKING = 6  # (m, d) and (n, m) arrays of the one at work; the others hold their weights
+WORKING = 4  # (m, d) and (n, m) arrays of the one at work; the others hold their weights
 
 
 @dataclass(frozen=True)
@@ -318,8 +318,10 @@ class _Size:
         counted = answers["ours"][-1]["counted"]
         live = (sum(part["length"] * part["live"] for part in counted)
                 / sum(part["length"] for part in counted))
-        own = _shares(counted) | {"stretches": [
-            {"step": part["step"], **_shares([part])} for part in counted]}
+        standing = [_times(part, stretch.length / len(stretch.biases))
+                    for part, stretch in zip(counted, stretches)]
+        own = _shares(standing) | {"stretches": [{"step": part["step"], **_shares([part])}
+                                                 for part in counted]}
         extra = {"steps": self.stages.steps, "turns": rounds,
                  "steps_done": sum(len(part.biases) for part in stretches)}
         self._add("run", next(iter(self.stages.step_of)), answers, live, own,
@@ -334,6 +336,11 @@ class _Size:
                 "median_ms": median(times), "spread": spread(times), "turns_ms": times,
                 "live_fraction": live, "peak_mib": max(answer["peak_mib"] for answer in found),
                 **extra[name], **(own if name == "ours" else {})})
+
+
+def _times(counted: dict[str, Any], factor: float) -> dict[str, Any]:
+    """What a stretch counted, for all the steps that it stands for."""
+    return {name: factor * value for name, value in counted.items()}
 
 
 def _shares(counted: list[dict[str, Any]]) -> dict[str, Any]:
