@@ -67,6 +67,12 @@ class Decomposition:
         """Dense mixtures v_i in dictionary coordinates, shape (m, d)."""
         return np.where(self.is_pure, 0.0, self.coefficients)
 
+    def of(self, neurons: np.ndarray) -> "Decomposition":
+        """Return the parts of some neurons, a mask of shape (m,) or places in any order."""
+        return Decomposition(self.coefficients[neurons], self.feature[neurons],
+                             self.is_pure[neurons], self.is_feature_neuron[neurons],
+                             self.signs[neurons], self.labeler)
+
 
 def decompose(network: Any, data: Any, labeler: np.ndarray | None = None) -> Decomposition:
     """Split every neuron into its pure part and its dense mixture.
@@ -129,11 +135,12 @@ def feature_metrics(parts: Decomposition) -> dict[str, float]:
     names = ("mixture_ratio", "mixture_norm_ratio", "mixture_alignment", "purity")
     if not chosen.any():
         return {"feature_neurons": 0.0, "coverage": 0.0} | dict.fromkeys(names, float("nan"))
-    mixture = parts.mixture[chosen]
-    along = parts.signs[chosen] * (mixture @ parts.labeler)
-    others = d - parts.is_pure[chosen].sum(axis=1)
+    few = parts.of(chosen)
+    mixture = few.mixture
+    along = few.signs * (mixture @ parts.labeler)
+    others = d - few.is_pure.sum(axis=1)
     delta = np.divide(along, others, out=np.zeros_like(along), where=others > 0)
-    pure_norm = np.linalg.norm(parts.pure[chosen], axis=1)
+    pure_norm = np.linalg.norm(few.pure, axis=1)
     mixture_norm = np.linalg.norm(mixture, axis=1)
     reach = mixture_norm * np.linalg.norm(parts.labeler)
     return {
@@ -173,7 +180,7 @@ def correlations(parts: Decomposition, X: np.ndarray, y: np.ndarray,
     codes = np.asarray(X, np.float64)
     if dictionary is not None:
         codes = codes @ dictionary
-    V = parts.mixture[parts.is_feature_neuron]
+    V = parts.of(parts.is_feature_neuron).mixture
     V = V / np.maximum(np.linalg.norm(V, axis=1, keepdims=True), np.finfo(float).tiny)
     mean = (np.asarray(y, np.float64)[:, None] * codes).mean(axis=0)
     with_mean = parts.signs[parts.is_feature_neuron] * (V @ mean) / np.linalg.norm(mean)

@@ -10,7 +10,8 @@ __all__ = ["described"]
 
 def described(attack: Any) -> str:
     """Return the call that makes a dataclass, as ``PGD(steps=20, direction=<array (30,)>)``."""
-    settings = ((field.name, getattr(attack, field.name)) for field in fields(attack))
+    settings = ((field.name, getattr(attack, field.name)) for field in fields(attack)
+                if field.repr)
     return f"{type(attack).__name__}({', '.join(f'{name}={_short(x)}' for name, x in settings)})"
 
 

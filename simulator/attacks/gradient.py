@@ -11,8 +11,8 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -53,12 +53,17 @@ class _FromStarts:
         How many random starts "random" stands for.
     direction : ndarray, shape (d,), or None
         Direction of the universal start.
+    until_broken : bool
+        Stop at a sample once its margin is no longer positive: all that an accuracy asks.
     """
 
     steps: int
     starts: tuple[str, ...]
     restarts: int = 1
     direction: np.ndarray | None = None
+    until_broken: bool = field(default=False, repr=False)
+
+    thorough: ClassVar[bool] = True  # see accuracy_curves
 
     __repr__ = described
 
@@ -69,10 +74,9 @@ class _FromStarts:
     def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                 rng: Rng | None = None) -> Perturbation:
         """Return the best point of all starts and steps; random starts alone need ``rng``."""
-        best = BestFound(network, X, y)
-        starts = starting_points(self.starts, self.restarts, self.direction, best.X, best.y, ball,
-                                 rng)
-        zero_gradients = max([self._search(best, delta, ball) for delta in starts])
+        best = BestFound(network, X, y, self.until_broken)
+        starts = starting_points(self.starts, self.restarts, self.direction, best, ball, rng)
+        zero_gradients = max([self._search(best, delta, ball) for delta in starts], default=0)
         return Perturbation(best.delta, zero_gradients)
 
     def _search(self, best: BestFound, delta: np.ndarray, ball: Ball) -> int:
@@ -123,37 +127,40 @@ class AdaptivePGD(_FromStarts):
     starts: tuple[str, ...] = ("zero", "random")
 
     def _search(self, best: BestFound, delta: np.ndarray, ball: Ball) -> int:
-        # what each sample has of its own: a step size, a last move, its best point
-        shape = (-1,) + (1,) * (best.X.ndim - 1)
-        checks = _checkpoints(self.steps)
-        size = np.full(len(best.X), 2.0, best.X.dtype)
-        own = BestFound(best.network, best.X, best.y)  # of this start alone
-        last = own.offer(delta)
-        move = np.zeros_like(delta)
-        helped = np.zeros(len(best.X))
-        at_check, resized, before, blind = own.margins.copy(), np.ones(len(size), bool), 0, 0
+        # what each sample has of its own: its best point of this start, a step size, a last move
+        own = BestFound(best.network, best.X, best.y, self.until_broken, best.here())
+        shape, checks = (-1,) + (1,) * (best.X.ndim - 1), _checkpoints(self.steps)
+        last, gradient = own.scored(delta)
+        blind, before = zero_rows(gradient), 0
+        size = np.full(len(own.X), 2.0, own.X.dtype)
+        move, helped = np.zeros_like(delta), np.zeros(len(own.X))
+        at_check, resized = own.margins.copy(), np.ones(len(size), bool)
         # the walk: a step along the gradient, mixed with the last move
         for step in range(self.steps):
-            gradient = best.network.margin_gradient(best.X + delta, best.y)
-            if step == 0:
-                blind = zero_rows(gradient)
+            delta, gradient, move, size, helped, last, at_check, resized = own.left(
+                delta, gradient, move, size, helped, last, at_check, resized)
+            if len(delta) == 0:
+                break
             ahead = ball.project(delta + size.reshape(shape) * ball.steepest(-gradient))
             weight = MOMENTUM if step else 1.0
             moved = ball.project(delta + weight * (ahead - delta) + (1.0 - weight) * move)
             move, delta = moved - delta, moved
-            margins = own.offer(delta)
+            margins, gradient = own.scored(delta)
             helped += margins < last
             last = margins
             # now and then: where steps stopped helping, halve them and go back
             if step + 1 in checks:
+                best_of = own.margins[own.rows]
                 stalled = (helped < PROGRESS * (step + 1 - before)) | (
-                    ~resized & (own.margins >= at_check))
+                    ~resized & (best_of >= at_check))
                 size[stalled] *= 0.5
-                delta[stalled], last[stalled] = own.delta[stalled], own.margins[stalled]
-                move[stalled] = 0.0
-                at_check, resized, before = own.margins.copy(), stalled, step + 1
+                back = own.rows[stalled]
+                assert own.gradients is not None  # kept, as they were given at first
+                delta[stalled], last[stalled] = own.delta[back], own.margins[back]
+                gradient[stalled], move[stalled] = own.gradients[back], 0.0
+                at_check, resized, before = best_of, stalled, step + 1
                 helped[:] = 0.0
-        best.offer(own.delta)
+        best.take(own.delta, own.margins)
         return blind
 
 
@@ -200,6 +207,10 @@ class Searched(Protocol):
         """Take the perturbation where it is worse; return the gradient there."""
         ...
 
+    def left(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return what belongs to the samples searched still; see :meth:`BestFound.left`."""
+        ...
+
 
 def descend(best: Searched, delta: np.ndarray, ball: Ball, steps: int) -> int:
     """Walk down the gradient: the one loop of projected gradient descent.
@@ -222,6 +233,9 @@ def descend(best: Searched, delta: np.ndarray, ball: Ball, steps: int) -> int:
     """
     blind = 0
     for step in range(steps):
+        (delta,) = best.left(delta)
+        if len(delta) == 0:
+            return blind
         gradient = best.offer_for_gradient(delta)
         ascent = ball.steepest(-gradient)
         if step == 0:
@@ -247,16 +261,21 @@ def require_starts(starts: tuple[str, ...], restarts: int,
 
 
 def starting_points(starts: tuple[str, ...], restarts: int, direction: np.ndarray | None,
-                    X: np.ndarray, y: np.ndarray, ball: Ball,
-                    rng: Rng | None = None) -> Iterator[np.ndarray]:
-    """Yield the perturbations, shape of X, from which an iterative attack sets out."""
+                    best: BestFound, ball: Ball, rng: Rng | None = None) -> Iterator[np.ndarray]:
+    """Yield the perturbations from which an iterative attack sets out, as long as it has samples.
+
+    Each is of the samples that are searched still, and so are the numbers drawn.
+    """
     draws = require_generator("rng", rng) if "random" in starts else None
     for start in starts:
         for _ in range(restarts if start == "random" else 1):
+            best.left()
+            if len(best.X) == 0 < len(best.delta):
+                return
             if start == "zero":
-                yield np.zeros_like(X)
+                yield np.zeros_like(best.X)
             elif draws is not None and start == "random":
-                yield ball.draw(draws, X.shape, X.dtype)
+                yield ball.draw(draws, best.X.shape, best.X.dtype)
             else:
                 assert direction is not None  # checked when the attack was made
-                yield ball.steepest(against(direction, X, y))
+                yield ball.steepest(against(direction, best.X, best.y))

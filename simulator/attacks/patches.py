@@ -133,6 +133,10 @@ class _Target:
         self._take(delta, self._difference(A))
         return gradient
 
+    def left(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Search all samples to the end: a patch alone does not break one."""
+        return arrays
+
     def _difference(self, A: np.ndarray) -> np.ndarray:
         difference: np.ndarray = A[self.rows, :, self.own] - A[self.rows, :, self.other]
         return difference

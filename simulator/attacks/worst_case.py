@@ -5,7 +5,7 @@ several attacks sample by sample. Each attack bounds robust accuracy from above 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simulator.attacks.adversary import Adversary
 
 __all__ = ["BestFound", "WorstCase", "against", "require_adversary", "require_samples",
-           "strong_case", "strongest_case", "worst_case", "zero_rows"]
+           "strong_case", "strongest_case", "which_break", "worst_case", "zero_rows"]
 
 STRONG_KEYS = 1_000_000  # above every key of a call: strong attacks draw from streams of their own
 
@@ -128,6 +128,57 @@ def strongest_case(network: Network, batch: Batch, adversary: "Adversary", *,
     return found
 
 
+def which_break(network: Network, batch: Batch, adversary: "Adversary", *, strong: bool = False,
+                key: int = 0) -> np.ndarray:
+    """Return which samples break: every attack is asked about those that are left.
+
+    An attack with a setting ``until_broken`` stops at a sample as soon as it is broken, so this
+    costs less than :func:`worst_case` and says less.
+
+    Parameters
+    ----------
+    network : Network
+    batch : Batch
+    adversary : Adversary
+    strong : bool
+        Whether its strong attacks are asked too, after the others.
+    key : int
+        See :func:`worst_case`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Samples with a point of the ball, the input itself at least, where the margin is not
+        positive.
+    """
+    require_adversary(adversary)
+    X, y = require_samples(batch)
+    broken = ~(network.margins(X, y) > 0.0)
+    if adversary.ball.radius == 0.0:
+        return broken
+    suites = [(adversary.attacks, key)]
+    if strong:
+        suites.append((adversary.strong, STRONG_KEYS + key))
+    for attacks, own_key in suites:
+        rng = adversary.stream(own_key)
+        for name, attack in attacks.items():
+            left = np.flatnonzero(~broken)
+            for first in range(0, len(left), adversary.chunk):
+                rows = left[first:first + adversary.chunk]
+                found = _worst_of_chunk(network, X[rows], y[rows], adversary.ball,
+                                        {name: _until_broken(attack)}, rng)
+                broken[rows] = ~(found.margins > 0.0)
+    return broken
+
+
+def _until_broken(attack: Attack) -> Attack:
+    """The same attack, stopping at broken samples if it can."""
+    if is_dataclass(attack) and not isinstance(attack, type) and any(
+            one.name == "until_broken" for one in fields(attack)):
+        return replace(attack, until_broken=True)
+    return attack
+
+
 def _worst_of_chunk(network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                     attacks: Mapping[str, Attack], rng: np.random.Generator) -> WorstCase:
     best = BestFound(network, X, y)
@@ -172,16 +223,42 @@ def require_samples(batch: Any) -> tuple[np.ndarray, np.ndarray]:
 class BestFound:
     """The perturbation with the smallest margin met so far, per sample; starts at zero.
 
-    Attributes: ``network``; ``X``, ``y``; ``delta``, shape of X; ``margins``, shape (n,).
+    Parameters
+    ----------
+    network : Network
+    X, y : ndarray, shapes (n, ...) and (n,)
+    until_broken : bool
+        Whether a sample is done with once its margin is no longer positive; see :meth:`left`.
+    known : tuple of ndarray, shapes (n,) and of X, or None
+        Margins and their gradient at X, if they are known; then ``gradients`` is kept too.
+
+    Attributes
+    ----------
+    network : Network
+    X, y : ndarray
+        The samples that are searched still.
+    rows : ndarray of int
+        Which of all they are. ``delta`` and ``margins`` are of all.
+    delta : ndarray, shape of all X
+    margins : ndarray, shape (n,)
+    gradients : ndarray, shape of all X, or None
+        The margins' gradient at ``delta``; kept if all points are scored with theirs.
     """
 
-    def __init__(self, network: Network, X: np.ndarray, y: np.ndarray) -> None:
-        self.network = network
+    def __init__(self, network: Network, X: np.ndarray, y: np.ndarray, until_broken: bool = False,
+                 known: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+        self.network, self.until_broken = network, until_broken
         self.X = require_array("X", X, (None,) * np.ndim(X))
         self.y = require_array("y", y, (len(self.X),), why="one label per sample",
                                dtype=self.X.dtype)
+        self.rows = np.arange(len(self.X))
         self.delta = np.zeros_like(self.X)
-        self.margins = network.margins(self.X, self.y)
+        self.gradients: np.ndarray | None = None
+        self._here: tuple[np.ndarray, np.ndarray] | None = None
+        if known is None:
+            self.margins = network.margins(self.X, self.y)
+        else:
+            self.margins, self.gradients = (array.copy() for array in known)
 
     def offer(self, delta: np.ndarray) -> np.ndarray:
         """Take the perturbation where it is worse; return its margins.
@@ -190,26 +267,67 @@ class BestFound:
         """
         beat()
         margins = self.network.margins(self.X + delta, self.y)
-        self._take(delta, margins)
+        self.take(delta, margins)
         return margins
 
     def offer_for_gradient(self, delta: np.ndarray) -> np.ndarray:
         """Take the perturbation where it is worse; return the margins' gradient there."""
-        beat()
-        X = self.X + delta
-        gradient: np.ndarray
-        if hasattr(self.network, "margins_and_gradient"):  # one forward pass instead of two
-            margins, gradient = self.network.margins_and_gradient(X, self.y)
-        else:
-            margins = self.network.margins(X, self.y)
-            gradient = self.network.margin_gradient(X, self.y)
-        self._take(delta, margins)
-        return gradient
+        return self.scored(delta)[1]
 
-    def _take(self, delta: np.ndarray, margins: np.ndarray) -> None:
-        worse = (margins < self.margins) | np.isnan(margins)
-        self.margins[worse] = margins[worse]
-        self.delta[worse] = delta[worse]
+    def scored(self, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take the perturbation where it is worse; return its margins and their gradient."""
+        beat()
+        margins, gradient = _margins_and_gradient(self.network, self.X + delta, self.y)
+        self.take(delta, margins, gradient)
+        return margins, gradient
+
+    def here(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return margins and gradient at the samples themselves, those searched still."""
+        if self._here is None:
+            self._here = _margins_and_gradient(self.network, self.X, self.y)
+        return self._here
+
+    def take(self, delta: np.ndarray, margins: np.ndarray,
+             gradient: np.ndarray | None = None) -> None:
+        """Take perturbations where their margins, known to the caller, are worse."""
+        worse = (margins < self.margins[self.rows]) | np.isnan(margins)
+        rows = self.rows[worse]
+        self.margins[rows] = margins[worse]
+        self.delta[rows] = delta[worse]
+        if self.gradients is not None and gradient is not None:
+            self.gradients[rows] = gradient[worse]
+
+    def left(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Be done with the samples broken so far, where that is asked for.
+
+        Parameters
+        ----------
+        *arrays : ndarray, shape (searched, ...)
+            What the caller holds of each sample searched.
+
+        Returns
+        -------
+        tuple of ndarray
+            The same of the samples that are left.
+        """
+        if not self.until_broken:
+            return arrays
+        right = self.margins[self.rows] > 0.0
+        if right.all():
+            return arrays
+        self.X, self.y, self.rows = self.X[right], self.y[right], self.rows[right]
+        if self._here is not None:
+            self._here = (self._here[0][right], self._here[1][right])
+        return tuple(array[right] for array in arrays)
+
+
+def _margins_and_gradient(network: Network, X: np.ndarray,
+                          y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if hasattr(network, "margins_and_gradient"):  # one forward pass instead of two
+        margins, gradient = network.margins_and_gradient(X, y)
+    else:
+        margins, gradient = network.margins(X, y), network.margin_gradient(X, y)
+    return margins, gradient
 
 
 def zero_rows(gradient: np.ndarray) -> int:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.attacks.adversary import Adversary
-from simulator.attacks.worst_case import (require_adversary, require_samples, strongest_case,
-                                          worst_case)
+from simulator.attacks.worst_case import require_adversary, require_samples, which_break, worst_case
 from simulator.certificates.margins import certify
 from simulator.checks import require_real
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -48,6 +47,7 @@ class CriticalRadius:
 
 def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
                     tolerance: float = 0.01, limit: float = 1e3,
+                    known: tuple[Sequence[float], np.ndarray] | None = None,
                     saved: Mapping[str, np.ndarray] | None = None,
                     tick: Callable[..., None] | None = None) -> CriticalRadius:
     """Find r50 by bisection on the attacked accuracy, under all attacks of an adversary.
@@ -62,6 +62,10 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
         Width of the final interval, relative to its upper end.
     limit : float
         Give up above this radius.
+    known : tuple of radii and ndarray of int, shape (n,), or None
+        Ascending radii, and the samples' points under "strongest" of
+        :func:`~simulator.robustness.accuracy.breaking_points` there: the search begins between
+        two of them, and asks only about samples that hold at the one and break at the other.
     saved : mapping of str to ndarray, or None
         What an interrupted call of equal arguments kept: it goes on from there.
     tick : callable or None
@@ -77,7 +81,7 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
     A sample broken at a radius is broken at every larger one, so it is not attacked again there.
     Strong attacks cost more, so they come second: where the bisection of the others ends, they
     are asked whether half of the samples hold there, and if not, the search goes down from
-    there, on the samples that did not.
+    there, on the samples that did not. Where something is known, both come together.
     """
     require_adversary(adversary)
     require_real("tolerance", tolerance, low=0.0, open_low=True)
@@ -86,17 +90,21 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
     wrong = ~(network.margins(batch.X, batch.y) > 0.0)
     if wrong.mean() >= 0.5:
         return CriticalRadius(0.0, 0.0)
-    search = (_Search.begun(adversary.ball.radius or 0.1, wrong) if saved is None
-              else _Search.stored(saved))
+    if saved is not None:
+        search = _Search.stored(saved)
+    elif known is not None:
+        search = _Search.between(*known)
+    else:
+        search = _Search.begun(adversary.ball.radius or 0.1, wrong)
     while True:
         if search.is_over(tolerance, limit):
             if search.strongly or not adversary.strong or search.low == 0.0:
                 return CriticalRadius(search.low, search.high)
             search = search.made_strong(wrong)
-        attack = strongest_case if search.strongly else worst_case
         rows = search.rows()
-        worst = attack(network, batch[rows], adversary.at(search.next), key=search.tried)
-        search.told(rows[~(worst.margins > 0.0)])
+        broken = which_break(network, batch[rows], adversary.at(search.next),
+                             strong=search.strongly, key=search.tried)
+        search.told(rows[broken])
         if tick is not None:
             tick(search.tried, search.arrays)
 
@@ -138,6 +146,16 @@ class _Search:
     @classmethod
     def begun(cls, radius: float, wrong: np.ndarray) -> "_Search":
         return cls(0.0, float("inf"), radius, wrong, np.zeros(len(wrong), bool))
+
+    @classmethod
+    def between(cls, radii: Sequence[float], broken_from: np.ndarray) -> "_Search":
+        """Return the search that begins between the radii on either side of one half."""
+        halves = [index for index in range(len(radii)) if np.mean(broken_from <= index) >= 0.5]
+        top = halves[0] if halves else len(radii)
+        low = radii[top - 1] if top else 0.0
+        high = radii[top] if halves else float("inf")
+        return cls(low, high, 0.5 * (low + high) if halves else 2.0 * low, broken_from < top,
+                   broken_from > top, strongly=True)
 
     @classmethod
     def stored(cls, saved: Mapping[str, np.ndarray]) -> "_Search":

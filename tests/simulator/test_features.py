@@ -92,6 +92,16 @@ def test_pure_part_and_mixture_split_the_neuron(m, d, seed):
     assert (parts.is_pure.sum(axis=1) == 1).all()  # a tie is one feature too
 
 
+def test_the_parts_of_some_neurons_are_rows_of_all(rng, w):
+    parts = decompose(rng.standard_normal((9, D)), random_dictionary(D, rng), w)
+    marked = np.arange(9) % 3 > 0
+    few = parts.of(marked)
+    assert np.array_equal(few.mixture, parts.mixture[marked])
+    assert np.array_equal(few.pure, parts.pure[marked])
+    assert np.array_equal(few.peaks, parts.peaks[marked])
+    assert np.array_equal(few.signs, parts.signs[marked]) and few.labeler is parts.labeler
+
+
 @pytest.mark.parametrize("dictionary, labeler", [(False, False), (True, True), (True, False)])
 def test_a_network_and_its_data_are_all_that_is_needed(rng, dictionary, labeler):
     data = SparseCoding(D, 2, dictionary=random_dictionary(D, rng) if dictionary else None,

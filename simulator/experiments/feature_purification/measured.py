@@ -4,21 +4,25 @@ A data model without features, or a network whose weights are no neurons in inpu
 mixtures: what speaks of them is left out then.
 """
 
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from simulator.attacks.adversary import Adversary
-from simulator.attacks.worst_case import WorstCase, strongest_case, worst_case
+from simulator.attacks.reach import within_reach
+from simulator.attacks.worst_case import strongest_case, which_break, worst_case
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.features import (Decomposition, correlations, cosines, feature_metrics, gate_rate,
                                 purification)
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.symmetric_relu import SymmetricReLU
-from simulator.protocols import Network
+from simulator.protocols import Batch, Network
 
-__all__ = ["attacked", "linear_radii", "neurons_of", "perturbations", "row"]
+__all__ = ["Rows", "attacked", "linear_radii", "neurons_of", "perturbations"]
 
+HISTORY_SAMPLES = 250  # a row is one point of a curve: its standard error is .03 at most
 CORRELATION_SAMPLES = 200  # enough for a mean over all neurons, and small beside the weights
 SHOWN_PERTURBATIONS = 64
 
@@ -32,55 +36,68 @@ def neurons_of(experiment: PurificationExperiment, network: Network) -> Decompos
     return experiment.parts_of(network)
 
 
-def row(experiment: PurificationExperiment, step: int, loss: float, network: Network,
-        initial: np.ndarray, clean: np.ndarray | None) -> dict[str, Any]:
-    """Return one row of the history: every quantity of the paper at this step.
+class Rows:
+    """The rows of the history: every quantity of the paper, along one phase of training.
+
+    Accuracies and the gate rate are over the first samples of the test set, HISTORY_SAMPLES of
+    them; in the last row of the phase over all, as in the summary.
 
     Parameters
     ----------
     experiment : PurificationExperiment
-    step : int
-    loss : float
-    network : Network
-        As it is after ``step`` steps.
     initial : ndarray, shape (m, d)
         Weights before training.
     clean : ndarray, shape (m, d), or None
         Weights after clean training, in the adversarial phase.
     """
-    adversary, test = experiment.adversary, experiment.test_set
+
+    def __init__(self, experiment: PurificationExperiment, initial: np.ndarray,
+                 clean: np.ndarray | None) -> None:
+        self.experiment, self.initial, self.clean = experiment, initial, clean
+
+    def at(self, step: int, loss: float, network: Network, is_last: bool) -> dict[str, Any]:
+        """Return the row of a network as it is after ``step`` steps."""
+        experiment = self.experiment
+        quick, _ = _quick_and_others(experiment.adversary)
+        test = experiment.test_set if is_last else experiment.test_set[:HISTORY_SAMPLES]
+        found = worst_case(network, test, quick)
+        parts = neurons_of(experiment, network)
+        return {"step": step, "phase": "clean" if self.clean is None else "adversarial",
+                "bias": getattr(network, "bias", float("nan")), "loss": loss,
+                "accuracy": found.accuracy("clean"),
+                **{f"{name}_accuracy": found.accuracy(name) for name in quick.attacks},
+                **({} if parts is None else self._of_neurons(network, parts, test))}
+
+    def _of_neurons(self, network: Network, parts: Decomposition,
+                    test: Batch) -> dict[str, float]:
+        experiment, marked = self.experiment, parts.is_feature_neuron
+        few = experiment.test_set[:CORRELATION_SAMPLES]
+        if self.clean is None:
+            change = dict.fromkeys(("beta", "beta_positive", "kept_over_removed"), float("nan"))
+        else:
+            change = purification(self.clean, network.weights, self._clean_feature_neurons)
+        cosine = cosines(network.weights[marked], self.initial[marked]).mean()
+        return {**feature_metrics(parts), **_gates(network, parts, test),
+                **correlations(parts, few.X, few.y, experiment.data.dictionary),
+                "cosine_to_initial": float(cosine), **change}
+
+    @cached_property
+    def _clean_feature_neurons(self) -> np.ndarray:
+        return self.experiment.parts_of(self.clean).is_feature_neuron
+
+
+def _quick_and_others(adversary: Adversary) -> tuple[Adversary, Adversary]:
+    """The attacks of one step, whose accuracies are reported, and all the others."""
     quick = {name: attack for name, attack in adversary.attacks.items()
              if name in ("universal", "fgm")}
-    found = worst_case(network, test, Adversary(experiment.ball, quick, seed=adversary.seed,
-                                                chunk=adversary.chunk))
-    parts = neurons_of(experiment, network)
-    return {"step": step, "phase": "clean" if clean is None else "adversarial",
-            "bias": getattr(network, "bias", float("nan")), "loss": loss,
-            "accuracy": found.accuracy("clean"),
-            **{f"{name}_accuracy": found.accuracy(name) for name in quick},
-            **({} if parts is None else _of_neurons(experiment, network, parts, initial, clean))}
+    others = {name: attack for name, attack in adversary.attacks.items() if name not in quick}
+    return replace(adversary, attacks=quick, strong={}), replace(adversary, attacks=others)
 
 
-def _of_neurons(experiment: PurificationExperiment, network: Network, parts: Decomposition,
-                initial: np.ndarray, clean: np.ndarray | None) -> dict[str, float]:
-    test, few = experiment.test_set, slice(CORRELATION_SAMPLES)
-    marked = parts.is_feature_neuron
-    if clean is None:
-        change = dict.fromkeys(("beta", "beta_positive", "kept_over_removed"), float("nan"))
-    else:
-        before = experiment.parts_of(clean)
-        change = purification(clean, network.weights, before.is_feature_neuron)
-    return {**feature_metrics(parts), **_gates(experiment, network, parts),
-            **correlations(parts, test.X[few], test.y[few], experiment.data.dictionary),
-            "cosine_to_initial": float(cosines(network.weights, initial)[marked].mean()),
-            **change}
-
-
-def _gates(experiment: PurificationExperiment, network: Network,
-           parts: Decomposition) -> dict[str, float]:
+def _gates(network: Network, parts: Decomposition, test: Batch) -> dict[str, float]:
     if not isinstance(network, SymmetricReLU):
         return {}
-    return {"gate_rate": gate_rate(network, experiment.test_set.X, parts.is_feature_neuron)}
+    return {"gate_rate": gate_rate(network, test.X, parts.is_feature_neuron)}
 
 
 def attacked(experiment: PurificationExperiment, network: Network) -> dict[str, Any]:
@@ -89,17 +106,22 @@ def attacked(experiment: PurificationExperiment, network: Network) -> dict[str, 
     ``attacked_accuracy`` is the worst of all attacks, strong ones too; ``zero_gradients`` the
     share of samples at which FGM saw none.
     """
-    found: WorstCase = strongest_case(network, experiment.test_set, experiment.adversary)
-    single = [name for name in ("universal", "fgm") if name in found.margins_of]
+    test, adversary = experiment.test_set, experiment.adversary
+    near = within_reach(network, test.X, experiment.ball)
+    quick, others = _quick_and_others(adversary)
+    found = worst_case(near, test, quick)
+    left = np.flatnonzero(found.margins > 0.0)
+    if len(left):
+        left = left[~which_break(near, test[left], others, strong=True)]
     numbers = {"accuracy": found.accuracy("clean"),
-               **{f"{name}_accuracy": found.accuracy(name) for name in single},
-               "attacked_accuracy": found.accuracy(),
-               "zero_gradients": found.zero_gradients["fgm"] / len(experiment.test_set)}
+               **{f"{name}_accuracy": found.accuracy(name) for name in quick.attacks},
+               "attacked_accuracy": len(left) / len(test),
+               "zero_gradients": found.zero_gradients["fgm"] / len(test)}
     parts = neurons_of(experiment, network)
     if parts is not None:
         metrics = feature_metrics(parts)
         numbers |= {name: metrics[name] for name in ("mixture_ratio", "purity", "coverage")}
-        numbers |= _gates(experiment, network, parts)
+        numbers |= _gates(network, parts, test)
     return numbers
 
 
@@ -110,7 +132,8 @@ def perturbations(experiment: PurificationExperiment, network: Network) -> np.nd
     -------
     ndarray, shape (64, d)
     """
-    delta = strongest_case(network, experiment.test_set[:SHOWN_PERTURBATIONS],
+    shown = experiment.test_set[:SHOWN_PERTURBATIONS]
+    delta = strongest_case(within_reach(network, shown.X, experiment.ball), shown,
                            experiment.adversary).delta
     dictionary = getattr(experiment.data, "dictionary", None)
     return delta if dictionary is None else delta @ dictionary

@@ -16,11 +16,12 @@ import numpy as np
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient_masking import gradient_masking
+from simulator.attacks.reach import within_reach
 from simulator.errors import Diverged
 from simulator.experiments.feature_purification.config import CONFIG, PurificationConfig
 from simulator.experiments.feature_purification.cost import LEARNERS, cost, evaluation_steps
 from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
-from simulator.experiments.feature_purification.measured import attacked, perturbations, row
+from simulator.experiments.feature_purification.measured import Rows, attacked, perturbations
 from simulator.experiments.feature_purification.summary import found_run
 from simulator.experiments.feature_purification.verdicts import arrays_of, files_of
 from simulator.experiments.records import Record, as_text, columns_of, from_text
@@ -28,7 +29,7 @@ from simulator.jit import fixed_threads
 from simulator.low_complexity import Learner, LearnerTask, learners_of, measure
 from simulator.networks.symmetric_relu import require_symmetric
 from simulator.protocols import Attack, DataModel, Network
-from simulator.robustness.accuracy import accuracy_curves
+from simulator.robustness.accuracy import breaking_points, passes
 from simulator.robustness.bracket import PASSES, Bracket, bracket
 from simulator.robustness.critical_radius import critical_interval, critical_radius
 from simulator.runs.folder import RunFolder
@@ -40,6 +41,7 @@ __all__ = ["CONFIG", "check", "cost", "simulate"]
 
 LOG = logging.getLogger("purify")
 BISECTIONS = 12  # about as many radii does a critical radius take
+BISECTIONS_LEFT = 5  # and one that begins between two radii of the curves
 
 Work = Callable[[PurificationExperiment, Network, Mapping[str, Arrays], Arrays | None, Tick],
                 Arrays]
@@ -142,7 +144,7 @@ def _train(experiment: PurificationExperiment, phase: str, done: Mapping[str, Ar
     if phase == "adversarial":
         clean, first, last = done["clean"]["weights"], last, last + config.adversarial_steps
         network = experiment.network(clean.copy(), float(done["clean"]["bias"]))
-    record = Record(network, saved, first)
+    record, rows = Record(network, saved, first), Rows(experiment, initial, clean)
     if saved is not None and hasattr(network, "bias"):
         network.bias = float(saved["bias"])
 
@@ -154,11 +156,11 @@ def _train(experiment: PurificationExperiment, phase: str, done: Mapping[str, Ar
     def after_step(step: int, loss: float) -> None:
         record.step = step
         if step == last or step % config.record_every == 0:
-            record.rows.append(row(experiment, step, loss, network, initial, clean))
+            record.rows.append(rows.at(step, loss, network, step == last))
         tick(step - first, state)
 
     if saved is None and clean is None:
-        record.rows.append(row(experiment, 0, math.log(2.0), network, initial, None))
+        record.rows.append(rows.at(0, math.log(2.0), network, False))
     train(network, experiment.batches, learning_rate=config.learning_rate, start=record.step,
           stop=last, weight_decay=config.weight_decay, seed=config.seed,
           schedule=experiment.schedule if clean is None else None,
@@ -190,18 +192,24 @@ def _attack(experiment: PurificationExperiment, network: Network, done: Mapping[
 
 def _curves(experiment: PurificationExperiment, network: Network, done: Mapping[str, Arrays],
             saved: Arrays | None, tick: Tick) -> Arrays:
-    """Accuracy under each attack at every radius."""
-    radii, adversary = experiment.radii(), experiment.adversary
-    passes = len(radii) * (2 if adversary.strong else 1)
-    return accuracy_curves(network, experiment.test_set, adversary, radii=list(radii),
-                           saved=saved, tick=lambda step, keep: tick(step / passes, keep))
+    """The radius at which each sample breaks, under each attack."""
+    radii, adversary = list(experiment.radii()), experiment.adversary
+    total = len(radii) * passes(adversary)
+    near = within_reach(network, experiment.test_set.X, experiment.ball.with_radius(radii[-1]))
+    return breaking_points(near, experiment.test_set, adversary, radii=radii, saved=saved,
+                           tick=lambda step, keep: tick(step / total, keep))
 
 
 def _r50(experiment: PurificationExperiment, network: Network, done: Mapping[str, Arrays],
          saved: Arrays | None, tick: Tick) -> Arrays:
-    """The critical radius under attack."""
+    """The critical radius under attack, from where the curves leave it."""
+    radii, points = list(experiment.radii()), done["curves"]["strongest"]
+    if np.mean(points < len(radii)) >= 0.5:  # no larger ball will be searched
+        network = within_reach(network, experiment.test_set.X,
+                               experiment.ball.with_radius(radii[-1]))
     radius = critical_radius(network, experiment.test_set, experiment.adversary, saved=saved,
-                             tick=lambda step, keep: tick(step / BISECTIONS, keep))
+                             known=(radii, points),
+                             tick=lambda step, keep: tick(step / BISECTIONS_LEFT, keep))
     return {"numbers": as_text({"r50": radius.value, "r50_tolerance": radius.tolerance})}
 
 

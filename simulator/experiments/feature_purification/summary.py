@@ -19,7 +19,7 @@ The arrays are ``weights_clean``, ``weights_adversarial`` (m, d); ``bias``; ``ra
 ``curve_<phase>_<attack>``, ``curve_linear``; ``perturbation_<phase>`` (64, d), strongest
 perturbations at tau in dictionary coordinates; ``labels`` (64,), ``labeler`` (d,) and, unless it
 is the identity, ``dictionary`` (d, d). The history has the rows of
-:func:`~simulator.experiments.feature_purification.measured.row`.
+:class:`~simulator.experiments.feature_purification.measured.Rows`.
 """
 
 from collections.abc import Mapping
@@ -31,6 +31,7 @@ from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
 from simulator.experiments.feature_purification.measured import SHOWN_PERTURBATIONS, linear_radii
 from simulator.experiments.records import from_text, rows_of
+from simulator.robustness.accuracy import curve_of
 from simulator.runs.run import Run
 from simulator.runs.stages import Arrays
 from simulator.runs.table import Table, by_network
@@ -89,8 +90,8 @@ def _arrays(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> A
             arrays["dictionary"] = data.dictionary
     for phase in PHASES:
         arrays[f"weights_{phase}"] = done[phase]["weights"]
-        arrays |= {f"curve_{phase}_{name}": curve
-                   for name, curve in done[f"{phase}: curves"].items()}
+        arrays |= {f"curve_{phase}_{name}": curve_of(points, len(radii))
+                   for name, points in done[f"{phase}: curves"].items()}
         arrays[f"perturbation_{phase}"] = done[f"{phase}: attacks"]["perturbation"]
     return arrays
 

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 
 from simulator.attacks.adversary import Adversary
+from simulator.attacks.few_features import FewFeatures, can_move_features
 from simulator.attacks.gradient import FGM, AdaptivePGD
 from simulator.attacks.search import FeatureGreedy, RandomSearch
-from simulator.attacks.worst_case import worst_case
-from simulator.balls import L2Ball
+from simulator.attacks.worst_case import BestFound, worst_case
+from simulator.balls import L2Ball, LinfBall
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
 
-from planted.attacks import NETWORKS, D, both_balls, fresh, labelled, random_network, right, samples
+from planted.attacks import (NETWORKS, D, N, both_balls, fresh, labelled, random_network, right,
+                             samples)
 
 ATTACKS = {"adaptive": AdaptivePGD(15, ("zero", "random", "universal"), 2, np.ones(D)),
            "features": FeatureGreedy(features=3, candidates=4)}
@@ -63,6 +65,64 @@ def test_a_budget_that_opens_one_feature_only_is_found_by_the_greedy_attack():
     # all on the awake feature: 0.9 - 1.3 = -0.4 is asleep, margin 0; the others reach below
     assert found.margins_of["fgm"][0] == 0.0
     assert found.margins_of["features"][0] < -0.35
+
+
+def feature_case(seed, rotated, kind):
+    """Neurons of one feature each beside random ones, samples near their thresholds."""
+    rng, d = np.random.default_rng(seed), 12
+    M = np.linalg.qr(rng.standard_normal((d, d)))[0] if rotated else None
+    W = 0.15 * rng.standard_normal((50, d))
+    W[:25] += (np.eye(d) if M is None else M.T)[rng.integers(0, d, 25)]
+    net, X = SymmetricReLU(W, 0.4), 0.5 * rng.standard_normal((N, d))
+    return net, X, right(net, X), M, kind(0.5 if kind is L2Ball else 0.2)
+
+
+@pytest.mark.parametrize("seed, rotated, kind", [
+    (0, False, L2Ball), (1, True, L2Ball), (2, False, LinfBall), (3, True, L2Ball)])
+def test_moving_pre_activations_is_moving_inputs(seed, rotated, kind):
+    net, X, y, M, ball = feature_case(seed, rotated, kind)
+    assert can_move_features(net, M, ball)
+    attack, reference = FeatureGreedy(M), BestFound(net, X, y)
+    found = attack.perturb(net, X, y, ball).delta
+    attack._in_inputs(reference, np.eye(len(X[0])) if M is None else M, ball)
+    assert np.any(reference.margins < 0.5 * net.margins(X, y))
+    assert np.allclose(net.margins(X + found, y), reference.margins, rtol=0.0, atol=1e-12)
+    assert np.allclose(found, reference.delta, rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed, rotated, kind", [
+    (4, False, L2Ball), (5, True, L2Ball), (6, False, LinfBall)])
+def test_single_features_and_moves_are_scored_as_by_a_forward_pass(seed, rotated, kind):
+    net, X, y, M, ball = feature_case(seed, rotated, kind)
+    features = np.eye(len(X[0])) if M is None else M
+    moved = FewFeatures(BestFound(net, X, y), M, ball, 2)
+    up, down = moved.alone()
+    for j, feature in enumerate(features.T):
+        for margins, sign in ((up, 1.0), (down, -1.0)):
+            exact = net.margins(X + sign * ball.radius * feature, y)
+            assert np.allclose(margins[:, j], exact, rtol=0.0, atol=1e-12)
+    # gates open, close and change sides on the way, so linear answers would be far off
+    slopes = ball.radius * net.margin_gradient(X, y) @ features
+    assert np.abs(up - net.margins(X, y)[:, None] - slopes).max() > 0.05
+    rng = np.random.default_rng(seed)
+    columns, values = rng.integers(0, len(features), (N, 2)), 0.1 * rng.standard_normal((N, 2))
+    for place in range(2):
+        moved.choose(place, columns[:, place], values[:, place])
+    at = X + np.einsum("nq,dnq->nd", values, features[:, columns])
+    assert np.allclose(moved.offer(values), net.margins(at, y), rtol=0.0, atol=1e-12)
+    along = np.einsum("nd,dnq->nq", net.margin_gradient(at, y), features[:, columns])
+    assert np.allclose(moved.offer_for_slopes(values), along, rtol=0.0, atol=1e-12)
+
+
+def test_features_are_moved_only_where_the_ball_is_the_same_in_their_coordinates():
+    net, turned = random_network(), np.linalg.qr(samples(D))[0]
+    for fits, network, M, ball in (
+            (True, net, None, L2Ball(1.0)), (True, net, None, LinfBall(1.0)),
+            (True, net, turned, L2Ball(1.0)), (False, net, turned, LinfBall(1.0)),
+            (False, net, 1.01 * turned, L2Ball(1.0)),
+            (False, random_network(smoothing=0.3), None, L2Ball(1.0)),
+            (False, NETWORKS["linear"], None, L2Ball(1.0))):
+        assert can_move_features(network, M, ball) == fits
 
 
 @pytest.mark.parametrize("make, message", [

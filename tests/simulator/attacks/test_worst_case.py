@@ -1,5 +1,7 @@
 """The worst case: no attack is believed; any network is attacked; slips are one line."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from simulator.attacks.directions import Universal
 from simulator.attacks.gradient import FGM, PGD, AdaptivePGD
 from simulator.attacks.search import FeatureGreedy, RandomSearch
 from simulator.attacks.suites import standard_attacks
-from simulator.attacks.worst_case import worst_case
+from simulator.attacks.worst_case import which_break, worst_case
 from simulator.balls import L2Ball
 from simulator.data.sparse_coding import SparseCoding
 from simulator.heartbeat import listening
@@ -261,3 +263,51 @@ class Wrong:
 def test_a_slip_is_one_line(batch, adversary, message):
     with pytest.raises(TypeError, match=message):
         worst_case(Smallest(3), batch, adversary)
+
+
+# --- which samples break ------------------------------------------------------------------
+
+
+WALKS = {"pgd": PGD(6), "adaptive": AdaptivePGD(8, ("zero",)), "features": FeatureGreedy()}
+
+
+@both_balls
+@pytest.mark.parametrize("attack", WALKS.values(), ids=WALKS)
+@pytest.mark.parametrize("name", ["plain", "smooth", "features"])
+def test_a_walk_that_stops_at_broken_samples_breaks_the_same_ones(name, attack, kind):
+    network, X = NETWORKS[name], samples()
+    y, ball = right(network, X), kind(0.6 if kind is L2Ball else 0.25)
+    whole = worst_case(network, Batch(X, y), Adversary(ball, {"attack": attack}))
+    found = attack.perturb(network, X, y, ball, fresh()).delta
+    stopped = replace(attack, until_broken=True).perturb(network, X, y, ball, fresh()).delta
+    margins = network.margins(X + stopped, y)
+    assert 0 < np.count_nonzero(whole.margins > 0.0) < len(X)
+    assert np.array_equal(margins > 0.0, whole.margins > 0.0)
+    held = margins > 0.0
+    assert np.allclose(stopped[held], found[held], rtol=0.0, atol=1e-12)
+    assert np.array_equal(which_break(network, Batch(X, y), Adversary(ball, {"attack": attack})),
+                          ~held)
+
+
+@both_balls
+def test_each_attack_is_asked_about_what_no_other_broke(kind):
+    network, X = NETWORKS["plain"], samples()
+    batch, asked = Batch(X, right(network, X)), []
+
+    class Asked(FGM):
+        def perturb(self, network, X, y, ball, rng=None):
+            asked.append(len(X))
+            return super().perturb(network, X, y, ball, rng)
+
+    adversary = Adversary(kind(0.3), {"universal": Universal(np.ones(D)), "fgm": Asked()},
+                          strong={"again": Asked()}, chunk=20)
+    weak = which_break(network, batch, adversary)
+    by_first = worst_case(network, batch, Adversary(kind(0.3), Universal(np.ones(D)))).margins <= 0
+    assert 0 < by_first.sum() < weak.sum() < len(X)
+    assert sum(asked) == (~by_first).sum() and max(asked) <= 20
+    asked.clear()
+    assert np.array_equal(which_break(network, batch, adversary, strong=True), weak)
+    assert sum(asked) == (~by_first).sum() + (~weak).sum()
+    asked.clear()
+    wrong = which_break(network, Batch(X, -batch.y), adversary.at(0.0))
+    assert wrong.all() and not asked  # at radius 0 there is nothing to search

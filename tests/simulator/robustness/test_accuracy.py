@@ -12,7 +12,7 @@ from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball
 from simulator.networks.linear import LinearClassifier
 from simulator.protocols import Batch, Perturbation
-from simulator.robustness.accuracy import accuracy, accuracy_curves
+from simulator.robustness.accuracy import accuracy, accuracy_curves, breaking_points, passes
 from simulator.robustness.critical_radius import critical_radius
 
 from planted.robustness import Constant, D, both_balls
@@ -119,6 +119,54 @@ def test_a_sample_is_attacked_strongly_once_more_than_it_breaks(curved):
     assert np.allclose(curves["strongest"], everywhere["pgd"], rtol=0.0, atol=0.02)
 
 
+def asked_at(counting):
+    return {radius: sum(n for at, n in counting.asked if at == radius) for radius in RADII}
+
+
+def test_an_attack_that_may_overshoot_goes_up_on_what_it_has_not_broken(curved):
+    network, batch = curved
+    counting = Counting()
+    points = breaking_points(network, batch, Adversary(L2Ball(0.0), {"plain": counting}),
+                             radii=RADII)["plain"]
+    # nothing is asked at radius 0: there the input itself is all there is
+    assert asked_at(counting) == {radius: np.count_nonzero(points >= index) if radius else 0
+                                  for index, radius in enumerate(RADII)}
+    # so its curve is that of all radii asked of all samples
+    broken = np.zeros(len(batch), bool)
+    for index, radius in enumerate(RADII):
+        found = worst_case(network, batch, Adversary(L2Ball(radius), {"plain": PGD(5)}))
+        broken |= ~(found.margins > 0.0)
+        assert np.array_equal(broken, points <= index)
+
+
+def test_a_thorough_attack_is_asked_where_others_broke_a_sample_and_one_radius_below(curved):
+    network, batch = curved
+    counting = Counting()
+    counting.thorough = True
+    attacks = {"fgm": FGM(), "pgd": counting}
+    points = breaking_points(network, batch, Adversary(L2Ball(0.0), attacks), radii=RADII)
+    top = np.minimum(points["fgm"], len(RADII) - 1)
+    # down from there to the radius at which it holds, 0 needs no asking
+    wanted = {radius: np.count_nonzero((index <= top) & (index >= points["pgd"] - 1))
+              if radius else 0 for index, radius in enumerate(RADII)}
+    assert np.all(points["pgd"] <= points["fgm"])  # PGD begins with FGM's point
+    assert asked_at(counting) == wanted
+    assert sum(wanted.values()) < 0.5 * len(batch) * len(RADII)
+    plain = breaking_points(network, batch, Adversary(L2Ball(0.0), {"pgd": PGD(5)}), radii=RADII)
+    assert np.array_equal(points["pgd"], plain["pgd"])
+
+
+def test_a_thorough_attack_that_holds_where_others_broke_begins_again_at_the_top(curved):
+    network, batch = curved
+    last = len(RADII) - 1
+    attacks = {"pgd": PGD(5), "random": RandomSearch(3)}
+    points = breaking_points(network, batch, Adversary(L2Ball(0.0), attacks), radii=RADII)
+    later = points["random"] > points["pgd"]
+    assert later.any()
+    assert np.any(points["random"][later] <= last)  # found on the way down from the top
+    assert np.array_equal(points["strongest"], np.minimum(points["pgd"], points["random"]))
+
+
 def test_interrupted_curves_go_on_to_the_same_numbers(curved):
     network, batch = curved
     adversary = Adversary(L2Ball(0.0), {"random": RandomSearch(2)},
@@ -126,7 +174,8 @@ def test_interrupted_curves_go_on_to_the_same_numbers(curved):
     states = []
     whole = accuracy_curves(network, batch, adversary, radii=RADII,
                             tick=lambda step, keep: states.append((step, keep())))
-    assert [step for step, _ in states] == list(range(1, 2 * len(RADII) + 1))
+    assert passes(adversary) == 3  # down, from the top, and the strong one
+    assert [step for step, _ in states] == list(range(1, 3 * len(RADII) + 1))
     for _, saved in states[::3]:
         again = accuracy_curves(network, batch, adversary, radii=RADII, saved=saved)
         assert all(np.array_equal(again[name], whole[name]) for name in whole)

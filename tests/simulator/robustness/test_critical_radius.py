@@ -10,7 +10,7 @@ from simulator.attacks.worst_case import worst_case
 from simulator.balls import L2Ball
 from simulator.networks.linear import LinearClassifier
 from simulator.protocols import Batch
-from simulator.robustness.accuracy import accuracy
+from simulator.robustness.accuracy import accuracy, breaking_points
 from simulator.robustness.critical_radius import CriticalRadius, critical_radius
 
 from planted.robustness import Constant, both_balls
@@ -144,6 +144,33 @@ def test_a_search_stopped_anywhere_goes_on_to_the_same_radius(linear, kind):
     assert any(saved["counts"][1] for saved in states[:-1])
     for saved in states[:-1:2]:
         assert critical_radius(network, batch, adversary, saved=saved) == found
+
+
+@both_balls
+def test_a_search_from_known_points_asks_only_what_lies_between_them(linear, kind):
+    network, batch = linear
+    attack, radii = Recording(FGM()), [0.0, 0.1, 0.3, 0.5, 0.9, 1.5]
+    adversary = Adversary(kind(0.7), {"fgm": attack})
+    points = breaking_points(network, batch, adversary, radii=radii)["strongest"]
+    attack.calls.clear()
+    found = critical_radius(network, batch, adversary, known=(radii, points))
+    exact = np.median(network.critical_radii(batch.X, batch.y, kind(1.0)))
+    assert found.low - 1e-12 <= exact <= found.high + 1e-12
+    assert found.high - found.low <= 0.01 * found.high
+    top = next(index for index, radius in enumerate(radii) if exact <= radius)
+    assert all(radii[top - 1] < radius < radii[top] for radius, _ in attack.calls)
+    assert attack.calls[0] == (0.5 * (radii[top - 1] + radii[top]), np.count_nonzero(points == top))
+
+
+@pytest.mark.parametrize("radii", [[0.0, 0.01, 0.02], [50.0, 60.0], [0.05]])
+def test_known_points_that_do_not_reach_one_half_are_gone_beyond(linear, radii):
+    network, batch = linear
+    adversary = Adversary(L2Ball(0.1), {"fgm": FGM()})
+    points = breaking_points(network, batch, adversary, radii=radii)["strongest"]
+    found = critical_radius(network, batch, adversary, known=(radii, points))
+    exact = np.median(network.critical_radii(batch.X, batch.y, L2Ball(1.0)))
+    assert found.low - 1e-12 <= exact <= found.high + 1e-12
+    assert found.high - found.low <= 0.01 * found.high
 
 
 def test_the_search_ends_however_small_the_tolerance(linear):

@@ -10,6 +10,7 @@ import pytest
 from simulator.errors import Diverged, RunError, Stopped
 from simulator.experiments import chosen, config_of, preset
 from simulator.experiments import stored as load
+from simulator.experiments.feature_purification import measured
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.experiments.feature_purification.run import check, simulate
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -155,6 +156,17 @@ def test_the_history_covers_both_phases_at_the_chosen_steps(finished):
     assert result.history["step"].tolist() == [0, 10, 20, 30, 40, 50]
     assert result.history["phase"].tolist() == ["clean"] * 4 + ["adversarial"] * 2
     assert all(np.isnan(row["beta"]) == (row["phase"] == "clean") for row in result.history.rows())
+
+
+def test_a_row_is_of_the_first_test_samples_and_the_last_of_a_phase_of_all(monkeypatch):
+    monkeypatch.setattr(measured, "HISTORY_SAMPLES", 25)
+    result = simulate(small_config())
+    words = ("accuracy", "universal_accuracy", "fgm_accuracy", "gate_rate")
+    rows = list(result.history.rows())
+    assert all(rows[-1][word] == result.summary["adversarial"][word] for word in words)
+    assert 60 * rows[3]["accuracy"] == pytest.approx(60 * result.summary["clean"]["accuracy"])
+    shares = np.array([[row[word] for word in words[:3]] for row in rows[:3] + rows[4:5]])
+    assert np.allclose(25 * shares, np.round(25 * shares), rtol=0.0, atol=1e-9)
 
 
 def test_attacked_accuracy_is_never_above_any_single_attack(finished):
