@@ -54,7 +54,7 @@ def test_some_of_it_is_certified_and_some_is_broken(certified):
 def test_the_table_has_the_shares(folder, capsys):
     assert certify.main([str(folder), "--phase", "adversarial", "--boxes", "2"]) == 0
     text = capsys.readouterr().out
-    assert "shares of 10 samples, l2" in text  # as many as the run certified itself
+    assert "shares of 4 samples, l2" in text  # as many as the run certified itself
     assert "adversarial, radius" in text and "clean" not in text
     assert {path.name for path in (folder / "certificates").iterdir()} >= set(FILES)
     again = [str(folder), "--phase", "adversarial", "--boxes", "2", "--force", "--format", "json"]
@@ -75,7 +75,7 @@ def test_the_same_command_writes_the_same_bytes(folder, tmp_path, capsys):
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(folder, capsys):
     assert certify.main([str(folder), "--dry-run"]) == 0
     text = capsys.readouterr().out
-    for words in ("clean, adversarial", "samples   10", "200 for each", "certificates"):
+    for words in ("clean, adversarial", "samples   4", "200 for each", "certificates"):
         assert words in text
     assert not (folder / "certificates").exists()
 
