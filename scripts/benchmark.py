@@ -57,28 +57,43 @@ def _benchmark(arguments: argparse.Namespace) -> int:
         return _certificates(arguments)
     _refuse(arguments, ("run", "preset", "norm", "radius", "samples", "boxes"),
             f"--cases {CERTIFICATES}")
-    from scripts.benchmarking.comparison import compare
+    from scripts.benchmarking.kept import read
     from scripts.benchmarking.report import report
+    from simulator.runs.files import json_text
+    if arguments.show:
+        found = read(arguments.show)
+        _keep(arguments, found)
+    else:
+        found = _measured(arguments)
+    show(json_text(found) if arguments.format == "json" else report(found, arguments.format))
+    if arguments.out is not None:
+        from theory.drawing.benchmark import draw_benchmark
+        if found["rows"]:
+            draw_benchmark(found["rows"], arguments.out)
+        LOG.info("figure and JSON: %s", arguments.out)
+    return OK
+
+
+def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
+    from scripts.benchmarking.comparison import compare
     from scripts.benchmarking.workers import BenchmarkError
     from simulator.errors import RunError
-    from simulator.runs.files import json_text
     plan = _plan(arguments)
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory() as scratch, _Bar() as bar:
-            found = compare(plan, arguments.out or Path(scratch), bar)
+            return compare(plan, arguments.out or Path(scratch), bar,
+                           lambda found: _keep(arguments, found))
     except BenchmarkError as error:
         raise RunError(str(error)) from None
-    text = json_text(found)
-    show(text if arguments.format == "json" else report(found, arguments.format))
+
+
+def _keep(arguments: argparse.Namespace, found: dict[str, Any]) -> None:
+    from simulator.runs.files import json_text, write_atomic
     if arguments.out is not None:
-        from theory.drawing.benchmark import draw_benchmark
-        (arguments.out / "benchmark.json").write_text(text + "\n", encoding="utf-8")
-        if found["rows"]:
-            draw_benchmark(found["rows"], arguments.out)
-        LOG.info("figure and JSON: %s", arguments.out)
-    return OK
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        write_atomic(arguments.out / "benchmark.json", (json_text(found) + "\n").encode())
 
 
 def parser() -> Parser:
@@ -118,6 +133,8 @@ def parser() -> Parser:
     built.add_argument("--out", metavar="DIR", type=Path,
                        help="keep JSON, figure and trained weights there")
     built.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+    built.add_argument("--show", metavar="JSON", type=Path, nargs="+", action="extend",
+                       help="measure nothing: print what --out has kept, of several times together")
     built.set_defaults(paper="purification", default_preset="lottery", config=None)
     return built
 
@@ -206,7 +223,7 @@ def _certificates(arguments: argparse.Namespace) -> int:
     from simulator.errors import RunError
     from simulator.runs.files import json_text, write_atomic
     _refuse(arguments, ("whole_run", "profile", "threads", "dtype", "sizes", "seconds",
-                        "weights_from"), "the other cases")
+                        "weights_from", "show"), "the other cases")
     if arguments.format == "markdown":
         raise ValueError("--format markdown: expected text or json for these tables")
     if arguments.cases != CERTIFICATES:

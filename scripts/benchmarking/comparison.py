@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmarking.growth import growth, ratios
+from scripts.benchmarking.growth import together
 from scripts.benchmarking.peers.contract import IMPLEMENTATIONS, PACKAGES, installed
 from scripts.benchmarking.weights import Stages, stages_of_run
 from scripts.benchmarking.workers import BenchmarkError, Workers, check_agreement, median, spread
@@ -129,8 +129,11 @@ def turns_of(seconds: Mapping[str, float], repeats: int, bound: float,
     return max(fewest, min(repeats, int(bound / max(slowest, 1e-9)))), each
 
 
-def compare(plan: Plan, folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
+def compare(plan: Plan, folder: Path, progress: Callable[[int, int], None],
+            keep: Callable[[dict[str, Any]], None] = lambda found: None) -> dict[str, Any]:
     """Train the weights (or find them in ``folder``), measure, and return what was found.
+
+    ``keep`` is told after each size what is known so far.
 
     Returns
     -------
@@ -163,8 +166,9 @@ def compare(plan: Plan, folder: Path, progress: Callable[[int, int], None]) -> d
                               for dtype in plan.dtypes]
         if {*plan.cases} - {"simulate"}:
             _steps(plan, stages, names, found, progress)
-    rows = found["rows"]
-    return found | {"ratios": ratios(rows), "growth": growth(rows)}
+        found |= together(found["rows"])
+        keep(found)
+    return found
 
 
 def _usable(threads: int) -> tuple[list[str], list[str]]:

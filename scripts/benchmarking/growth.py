@@ -5,13 +5,18 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LEAST", "exponent", "growth", "ratios", "training_seconds"]
+__all__ = ["LEAST", "exponent", "growth", "ratios", "together", "training_seconds"]
 
 LEAST = 256  # d from which on a step is larger than what is the same at every size
 PEERS = ("torch", "jax")
 STEPS = ("clean", "adversarial")
 
 Rows = Sequence[Mapping[str, Any]]
+
+
+def together(rows: Rows) -> dict[str, Any]:
+    """Return ``ratios`` and ``growth`` of the rows."""
+    return {"ratios": ratios(rows), "growth": growth(rows)}
 
 
 def ratios(rows: Rows) -> list[dict[str, Any]]:

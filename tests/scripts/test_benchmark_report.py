@@ -1,5 +1,7 @@
 """What the benchmark makes of its rows: exponents, ratios, whole runs, and tables of them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,10 @@ from scripts import benchmark
 from scripts.benchmarking import comparison, whole_run
 from scripts.benchmarking.comparison import Plan, memory, turns_of
 from scripts.benchmarking.growth import exponent, growth, ratios, training_seconds
+from scripts.benchmarking.kept import read
 from scripts.benchmarking.report import report, tables
 from simulator.runs import machine
+from simulator.runs.files import json_text
 
 SIZES = ((128, 11), (256, 16), (512, 23), (1024, 32), (2048, 45))
 
@@ -150,6 +154,46 @@ def test_one_real_run_is_timed_and_kept(tmp_path, capsys):
     assert "whole runs of ours" in text and "curves" in text
     (folder,) = tmp_path.glob("lottery-*")
     assert (folder / "summary.json").exists()
+
+
+# --- kept, and shown again -----------------------------------------------------------------
+
+
+def kept(folder, name, found, **machine):
+    """The file that a command has kept."""
+    path = folder / name
+    path.write_text(json_text(found | {"machine": found["machine"] | machine}), encoding="utf-8")
+    return str(path)
+
+
+def test_files_of_one_machine_are_one_table(tmp_path, capsys):
+    powers = {"ours": (1e-2, 1.5), "torch-manual": (1e-4, 2.0)}
+    small, large = planted(powers, SIZES[1:3]), planted(powers, SIZES[3:])
+    paths = [kept(tmp_path, "a.json", found_of(small), load_before=0.5),
+             kept(tmp_path, "b.json", found_of(large))]
+    assert benchmark.main(["--show", *paths, "--format", "markdown", "--out",
+                           str(tmp_path / "both")]) == 0
+    whole = found_of(small + large)
+    whole["machine"]["load_before"] = "0.5, 0.1"
+    assert capsys.readouterr().out == report(whole, "markdown") + "\n"
+    assert read([tmp_path / "both" / "benchmark.json"]) == whole
+    assert (tmp_path / "both" / "benchmark.png").exists()
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"processor": "another"}, "processor: expected a processor as in .*a.json, got another"),
+    ({"threads": 1}, "threads: expected 2"), ({}, "expected each row once, got two of 256, 16")])
+def test_files_of_two_machines_or_of_the_same_rows_are_refused(tmp_path, change, message):
+    found = found_of(planted({"ours": (1.0, 1.0)}, SIZES[1:2]))
+    paths = [kept(tmp_path, "a.json", found), kept(tmp_path, "b.json", found, **change)]
+    with pytest.raises(ValueError, match=message):
+        read([Path(path) for path in paths])
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path, capsys):
+    (tmp_path / "a.json").write_text("[1]", encoding="utf-8")
+    assert benchmark.main(["--show", str(tmp_path / "a.json")]) == 2
+    assert "a.json: expected benchmark.json of purify benchmark --out" in capsys.readouterr().err
 
 
 # --- how often, and how large --------------------------------------------------------------
