@@ -12,7 +12,8 @@ anew, with one warning a process.
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -20,19 +21,31 @@ import numba
 import threadpoolctl
 from numba.core.caching import FunctionCache
 
-__all__ = ["fixed_threads", "kernel"]
+__all__ = ["fixed_threads", "in_threads", "kernel", "shares", "summing_kernel", "threads"]
 
 LOG = logging.getLogger("purify")
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a serial kernel. It may only call kernels of its own file (stale caches)."""
-    dispatcher: Any = numba.njit(nogil=True)(function)
+    return _cached(function, numba.njit(nogil=True)(function))
+
+
+def summing_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a kernel whose sums may be taken in any order: vector instructions, other last bits.
+
+    The order is the compiler's: the same on every call, but not on every processor.
+    """
+    return _cached(function, numba.njit(nogil=True, fastmath={"reassoc", "contract"})(function))
+
+
+def _cached(function: Callable[..., Any], dispatcher: Any) -> Callable[..., Any]:
     if not numba.config.DISABLE_JIT:
         with suppress(RuntimeError), _absolute_cache_home():  # "no locator": nowhere to write
             dispatcher.enable_caching()
             dispatcher._cache = _SturdyCache(function)
-    return dispatcher
+    compiled: Callable[..., Any] = dispatcher
+    return compiled
 
 
 @contextmanager
@@ -46,6 +59,48 @@ def fixed_threads(threads: int) -> Iterator[None]:
             yield
     finally:
         numba.set_num_threads(before)
+
+
+def threads() -> int:
+    """Return how many threads kernels share their work between: see `fixed_threads`."""
+    return int(numba.get_num_threads())
+
+
+def shares(items: int, least: int = 1) -> list[tuple[int, int]]:
+    """Return the bounds [first, last) of an equal share of the items for each thread.
+
+    Parameters
+    ----------
+    items : int
+    least : int
+        Items below which a further thread is not worth waking.
+    """
+    number = max(1, min(threads(), items // max(1, least)))
+    ends = [items * place // number for place in range(number + 1)]
+    return list(zip(ends[:-1], ends[1:]))
+
+
+def in_threads(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Return ``[work(*a) for a in arguments]``, the calls side by side.
+
+    For kernels, which hold no lock. The first call is done by the caller itself.
+    """
+    if len(arguments) == 1:
+        return [work(*arguments[0])]
+    waiting = [_pool().submit(work, *one) for one in arguments[1:]]
+    first = work(*arguments[0])
+    return [first, *(one.result() for one in waiting)]
+
+
+_POOLS: dict[int, ThreadPoolExecutor] = {}
+
+
+def _pool() -> ThreadPoolExecutor:
+    """The threads of this process: a fork has none of its parent's."""
+    if os.getpid() not in _POOLS:
+        _POOLS.clear()
+        _POOLS[os.getpid()] = ThreadPoolExecutor(os.cpu_count(), "purify")
+    return _POOLS[os.getpid()]
 
 
 class _SturdyCache(FunctionCache):  # type: ignore[misc]

@@ -206,11 +206,11 @@ class Passes(Protocol[AForward]):
         """Return ``scale_n sum_i g_ni w_i``, shape (n, d)."""
         ...
 
-    def weight_gradient(self, forward: AForward, X: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    def weight_gradient(self, forward: AForward, X: np.ndarray, scale: np.ndarray) -> Any:
         """Return ``sum_n scale_n g_ni x_n``, in the form that :meth:`descend` takes."""
         ...
 
-    def descend(self, W: np.ndarray, forward: AForward, G: np.ndarray, learning_rate: float,
+    def descend(self, W: np.ndarray, forward: AForward, G: Any, learning_rate: float,
                 weight_decay: float) -> None:
         """``w_i <- w_i - eta (G_i + lam (1 + ||w_i||) w_i)``, in place."""
         ...

@@ -122,9 +122,7 @@ class CountingPasses:
 
 def _pairs(forward: Any) -> tuple[int, int, bool]:
     """Pairs open, pairs computed, and whether a product of BLAS did it."""
-    if hasattr(forward, "pairs_open"):
-        return int(forward.pairs_open), int(forward.pairs_computed), bool(forward.by_product)
-    return int(forward.counts.sum()), forward.U.size, True
+    return int(forward.pairs_open), int(forward.pairs_computed), bool(forward.by_product)
 
 
 class Stopwatch:

@@ -44,12 +44,20 @@ class Record:
         self.step, self.rows = first, rows_of(saved or {})
         if saved is not None:
             network.weights[:] = saved["weights"]
+            if "norms" in saved:
+                network.norms = saved["norms"]  # type: ignore[attr-defined]
             self.step = int(saved["step"])
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return what a checkpoint needs: ``step``, ``weights`` and the columns of the rows."""
-        return {"step": np.array(self.step), "weights": self.network.weights.copy(),
-                **columns_of(self.rows)}
+        """Return what a checkpoint needs: ``step``, ``weights`` and the columns of the rows.
+
+        And the ``norms`` of a network that keeps them from step to step, so that a checkpoint
+        changes no bit.
+        """
+        network: Any = self.network
+        kept = {"norms": network.norms} if hasattr(network, "norms") else {}
+        weights = network.snapshot() if hasattr(network, "snapshot") else network.weights.copy()
+        return {"step": np.array(self.step), "weights": weights, **kept, **columns_of(self.rows)}
 
 
 def unheard(step: int, keep: Callable[[], dict[str, np.ndarray]] | None = None) -> None:

@@ -1,32 +1,41 @@
-"""Forward pass and gradients of the plain symmetric ReLU network over live neurons and open gates.
+"""Forward pass and gradients of the plain symmetric ReLU network over open gates.
 
     f(x) = sum_i S_b(u_i),   gate_i(x) = 1{|u_i| > b},   u = W x,   S_b the soft threshold
 
-1. The survey of :mod:`simulator.networks.screening` leaves out neurons that are proved dead.
-2. ``U = X W_live^T`` by BLAS, or from the supports of the inputs alone where they are sparse.
-3. One scan of U gives f and, written over row n of U itself, the list of the open gates of n.
-4. Gradients are sums over open gates; BLAS where more than `DENSE_GATES` of them are open.
+1. The cascade (:mod:`simulator.networks.cascade`) proves nearly all pairs of a sample and a neuron
+   closed; the others get their product of full length (:mod:`simulator.networks.open_gates`).
+2. Where too many pairs are in doubt (a network at its start, dense data) the products are one
+   BLAS product, from which the same lists are made.
+3. Where more than `DENSE_GATES` of all gates are open, the gradients are BLAS products too.
 
-The mathematics is that of :mod:`simulator.networks.symmetric_relu`; only rounding differs.
+Which of 1 and 2 it was changes no bit; 3 depends on weights and batch alone. The mathematics is
+that of :mod:`simulator.networks.symmetric_relu`; only rounding differs.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from simulator.jit import kernel
-from simulator.networks.screening import Buffers, survey
+from simulator.jit import in_threads, kernel, shares, summing_kernel
+from simulator.networks.cascade import Samples, pairs_by_row, split
+from simulator.networks.neurons import Neurons
+from simulator.networks.open_gates import (OpenGates, at_most, descend_open, input_gradient,
+                                           open_gates, outputs)
 
-__all__ = ["Clock", "ForwardPass", "SparsePasses", "unclocked"]
+__all__ = ["Clock", "Dense", "ForwardPass", "SparsePasses", "unclocked"]
 
 Clock = Callable[[str], AbstractContextManager[Any]]
 
 # Measured in float32 and float64, d = 128 to 512, m = 20 d. They only move work around.
+DENSE_GATES = 0.05  # above this share of open gates BLAS beats sums over lists
+DOUBT = 0.5  # of that share: with more pairs in doubt the product beats the cascade
+CASCADE_FROM = 3e7  # multiplications of the product, below which it is done at once
+LONGEST_PAUSE = 32  # passes after a vain cascade before the next is tried
 ALL_LIVE = 0.9  # above this live fraction copying the live rows costs more than it saves
-DENSE_GATES = 0.07  # above this share of open gates among live neurons BLAS beats the gathers
 
 
 _NOTHING = nullcontext()
@@ -37,6 +46,24 @@ def unclocked(piece: str) -> AbstractContextManager[Any]:
     return _NOTHING
 
 
+class Dense(NamedTuple):
+    """A batch with so many open gates that they are a matrix.
+
+    Attributes
+    ----------
+    gates : ndarray, shape (n, live)
+        1 where a gate is open, else 0.
+    live : ndarray, shape (live, d)
+        The neurons that are not silent.
+    rows : ndarray of int, shape (live,), or None
+        Which those are; None: all.
+    """
+
+    gates: np.ndarray
+    live: np.ndarray
+    rows: np.ndarray | None
+
+
 @dataclass(frozen=True)
 class ForwardPass:
     """One forward pass: the outputs, and what the gradients need of it.
@@ -45,261 +72,275 @@ class ForwardPass:
     ----------
     f : ndarray, shape (n,)
         Outputs.
-    U : ndarray, shape (n, live)
-        Memory of the pre-activations; ``lists`` has taken it over.
-    lists : ndarray of int, shape (n, live)
-        ``lists[n, :counts[n]]`` are the open gates of sample n, ascending.
-    counts : ndarray of int, shape (n,)
-    live : ndarray, shape (live, d)
-        The rows of W that were not proved dead.
-    rows : ndarray of int, shape (live,), or None
-        Which rows those are; None: all.
     norms : ndarray, shape (m,)
         ``||w_i||``.
+    gates : OpenGates or Dense
+    pairs_open, pairs_computed : int
+        Pairs of a sample and a neuron: with an open gate, and with a product of full length.
+    by_product : bool
+        The products were one BLAS product.
+    neurons : Neurons
+        The weights, and what is known of them.
     """
 
     f: np.ndarray
-    U: np.ndarray
-    lists: np.ndarray
-    counts: np.ndarray
-    live: np.ndarray
-    rows: np.ndarray | None
     norms: np.ndarray
+    gates: OpenGates | Dense
+    pairs_open: int
+    pairs_computed: int
+    by_product: bool
+    neurons: Neurons
 
     @property
     def live_fraction(self) -> float:
-        """Share of neurons not proved dead."""
-        return len(self.live) / max(1, len(self.norms))
+        """Share of the neurons with a product of full length."""
+        live = len(self.gates.rows) if isinstance(self.gates, OpenGates) else len(self.gates.live)
+        return live / max(1, len(self.norms))
 
     @property
     def open_fraction(self) -> float:
-        """Share of open gates among all pairs of a sample and a live neuron."""
-        return float(self.counts.sum()) / max(1, self.U.size)
+        """Share of open gates among all pairs."""
+        return self.pairs_open / max(1, len(self.f) * len(self.norms))
+
+
+class ListGradient(NamedTuple):
+    """``sum_n scale_n g_ni x_n`` before it is summed: the descent does that row by row."""
+
+    X: np.ndarray
+    scale: np.ndarray
 
 
 class SparsePasses:
     """Forward pass, gradients and descent of a network without smoothing.
 
-    Holds nothing but buffers, which are reused from call to call: a :class:`ForwardPass` is valid
-    until the next one, and a gradient uses it up. Inputs are checked by the caller.
+    Inputs are checked by the caller.
 
     Parameters
     ----------
     screening : bool
-        False calls every neuron live, whatever the survey proved.
+        False computes every pair by a product of full length.
     dense_gates : float
         Above this open fraction gradients are BLAS products.
+    cascade_from : float
+        Multiplications n m d from which the cascade is tried.
     clock : callable
-        ``clock(piece)`` is a context around each piece of the work: "survey", "live rows", "GEMM",
-        "scan", "gradients", "descend".
+        ``clock(piece)`` is a context around each piece of the work: "split", "cascade", "products",
+        "GEMM", "scan", "gradients", "descend".
     """
 
     def __init__(self, screening: bool = True, dense_gates: float = DENSE_GATES,
-                 clock: Clock = unclocked) -> None:
+                 cascade_from: float = CASCADE_FROM, clock: Clock = unclocked) -> None:
         self.screening = screening
         self.dense_gates = dense_gates
+        self.cascade_from = cascade_from
         self.clock = clock
-        self._buffers = Buffers()
+        self._held: Neurons | None = None
+        self._holding = False
+        self._norms: np.ndarray | None = None
+        self._pause = self._next_pause = 0
+
+    def hold(self, norms: np.ndarray | None = None) -> None:
+        """Keep what is known of the weights from pass to pass: only `descend` changes them.
+
+        Parameters
+        ----------
+        norms : ndarray, shape (m,), or None
+            Their lengths as an earlier training knew them.
+        """
+        self._holding, self._norms = True, norms
+
+    def release(self) -> np.ndarray | None:
+        """Let all rows catch up and forget what is known; return the norms, if any are known."""
+        self._holding = False
+        held, self._held = self._held, None
+        if held is None:
+            norms, self._norms = self._norms, None
+            return norms
+        held.catch_up()
+        return held.norms
+
+    def catch_up(self) -> None:
+        """Let all rows of held weights take the steps that they are behind with."""
+        if self._held is not None:
+            self._held.catch_up()
+
+    def norms(self) -> np.ndarray:
+        """Return ``||w_i||`` of held weights, shape (m,)."""
+        if self._held is None:
+            raise ValueError("norms: expected weights that are held, got none")
+        return self._held.norms
+
+    def _neurons(self, W: np.ndarray) -> Neurons:
+        if not self._holding:
+            return Neurons(W)
+        if self._held is None or self._held.W is not W:
+            self._held, self._norms = Neurons(W, self._norms), None
+        return self._held
 
     def forward(self, W: np.ndarray, b: float, X: np.ndarray) -> ForwardPass:
         """Return outputs and open gates of X, shape (n, d), for weights W (m, d) and bias b."""
-        with self.clock("survey"):
-            seen = survey(W, b, X, self._buffers)
-        rows: np.ndarray | None = seen.live
-        if not self.screening or len(seen.live) > ALL_LIVE * len(W):
-            rows, live = None, W
-        else:
-            live = self._buffers.take("live", (len(seen.live), W.shape[1]), W.dtype)
-            with self.clock("live rows"):
-                np.take(W, seen.live, axis=0, out=live, mode="clip")
-        U = self._buffers.take("U", (len(X), len(live)), W.dtype)
+        neurons = self._neurons(W)
+        if self._try_cascade(X.size * float(len(W))):
+            with self.clock("split"):
+                samples = split(X, neurons.direction())
+            with self.clock("cascade"):
+                most = int(DOUBT * self.dense_gates * len(X) * len(W))
+                found = neurons.doubtful(samples, b, most)
+            if found is not None:
+                self._next_pause = 0
+                return self._by_lists(neurons, b, X, *found, len(found[1]), False)
+            self._pause, self._next_pause = 0, min(2 * self._next_pause + 1, LONGEST_PAUSE)
+        self._pause += 1
+        with self.clock("split"):
+            samples = split(X, np.zeros(W.shape[1], W.dtype))
+        return self._by_product(neurons, b, X, samples)
+
+    def _try_cascade(self, work: float) -> bool:
+        return (self.screening and work >= self.cascade_from and self.dense_gates > 0.0
+                and self._pause >= self._next_pause)
+
+    def _by_lists(self, neurons: Neurons, b: float, X: np.ndarray, starts: np.ndarray,
+                  lists: np.ndarray, computed: int, by_product: bool) -> ForwardPass:
+        """The products of full length of the pairs in doubt, in one order whoever found them."""
+        norms = neurons.norms.copy()
+        with self.clock("products"):
+            gates = open_gates(neurons.W, b, X, starts, lists)
+            f = outputs(gates, b, len(X))
+        return ForwardPass(f, norms, gates, len(gates.samples), computed, by_product, neurons)
+
+    def _by_product(self, neurons: Neurons, b: float, X: np.ndarray,
+                    samples: Samples) -> ForwardPass:
+        """All pairs of the neurons that are not silent, by BLAS."""
+        neurons.renew()
+        W, norms = neurons.W, neurons.norms.copy()
+        bound = neurons.most(samples)
+        silent = bound <= b * (1.0 - 2e-6) - 1e-30 if 1e-25 < b < 1e25 else np.zeros(len(W), bool)
+        loud = np.flatnonzero(~silent)
+        rows = loud if self.screening and len(loud) <= ALL_LIVE * len(W) else None
+        live = W if rows is None else W[rows]
         with self.clock("GEMM"):
-            if seen.whole:
-                _sparse_products(live, seen.columns, seen.values, seen.counts, U)
-            else:
-                np.matmul(X, live.T, out=U)
-        lists = U.view(np.int32 if W.dtype == np.float32 else np.int64)
-        f, counts = np.empty(len(X), W.dtype), np.empty(len(X), np.int64)
+            U = X @ live.T
+        limit = int(self.dense_gates * len(X) * len(W))
         with self.clock("scan"):
-            _open_gates(U, lists, _at_most(b, W.dtype), b, f, counts)
-        return ForwardPass(f, U, lists, counts, live, rows, seen.norms)
+            # what rounding may open in a product that is summed in another order
+            slack = float(samples.measures[:, 2].max(initial=0.0)) * (1.0 + 1e-5)
+            low = b - slack * (norms if rows is None else norms[rows]) - 1e-30
+            pairs = _candidates(U, low.astype(W.dtype), limit)
+        if pairs is not None:
+            if rows is not None:
+                pairs[:, 0] = rows[pairs[:, 0]]
+            starts, lists = np.zeros(len(W) + 2, np.int64), np.empty(len(pairs), np.int32)
+            pairs_by_row(pairs, starts, lists)
+            return self._by_lists(neurons, b, X, starts[:-1], lists, U.size, True)
+        with self.clock("scan"):
+            f, opened = np.empty(len(X), W.dtype), np.zeros(len(X), np.int64)
+            _gates_in_place(U, at_most(b, W.dtype), b, f, opened)
+        return ForwardPass(f, norms, Dense(U, live, rows), int(opened.sum()), U.size, True,
+                           neurons)
 
     def input_gradient(self, forward: ForwardPass, scale: np.ndarray) -> np.ndarray:
         """Return ``scale_n sum_i g_ni w_i``, shape (n, d)."""
-        G = np.empty((len(forward.f), forward.live.shape[1]), forward.live.dtype)
-        if forward.open_fraction > self.dense_gates:
+        gates = forward.gates
+        if isinstance(gates, OpenGates):
             with self.clock("gradients"):
-                _expand(forward.U, forward.lists, forward.counts, scale)
-            with self.clock("GEMM"):
-                np.matmul(forward.U, forward.live, out=G)
-        else:
-            with self.clock("gradients"):
-                _input_gradient(forward.lists, forward.counts, forward.live, scale, G)
+                return input_gradient(gates, forward.neurons.W, scale)
+        with self.clock("GEMM"):
+            G: np.ndarray = gates.gates @ gates.live
+        G *= scale[:, None]
         return G
 
-    def weight_gradient(self, forward: ForwardPass, X: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return ``sum_n scale_n g_ni x_n`` of the live rows, shape (live, d), in a buffer.
-
-        For all other rows it is exactly zero.
-        """
-        G = self._buffers.take("gradient", forward.live.shape, forward.live.dtype)
-        if forward.open_fraction > self.dense_gates:
-            with self.clock("gradients"):
-                _expand(forward.U, forward.lists, forward.counts, scale)
-            with self.clock("GEMM"):
-                np.matmul(forward.U.T, X, out=G)
-        else:
-            starts = np.zeros(len(G) + 2, np.int64)
-            samples = np.empty(int(forward.counts.sum()), np.int32)
-            with self.clock("gradients"):
-                _by_neuron(forward.lists, forward.counts, starts, samples)
-                _weight_gradient(starts, samples, scale, X, G)
+    def weight_gradient(self, forward: ForwardPass, X: np.ndarray,
+                        scale: np.ndarray) -> np.ndarray | ListGradient:
+        """Return ``sum_n scale_n g_ni x_n`` in the form that :meth:`descend` takes."""
+        gates = forward.gates
+        if isinstance(gates, OpenGates):
+            return ListGradient(X, scale)
+        with self.clock("GEMM"):
+            G: np.ndarray = gates.gates.T @ (scale[:, None] * X)
         return G
 
-    def descend(self, W: np.ndarray, forward: ForwardPass, G: np.ndarray, learning_rate: float,
-                weight_decay: float) -> None:
-        """``w_i <- w_i - eta (G_i + lam (1 + ||w_i||) w_i)``, in place; G_i = 0 off the live."""
-        position = np.arange(len(W))
-        if forward.rows is not None:
-            position[:] = -1
-            position[forward.rows] = np.arange(len(forward.rows))
+    def descend(self, W: np.ndarray, forward: ForwardPass, G: np.ndarray | ListGradient,
+                learning_rate: float, weight_decay: float) -> None:
+        """``w_i <- w_i - eta (G_i + lam (1 + ||w_i||) w_i)``, in place."""
+        gates, neurons = forward.gates, forward.neurons
         decay = (weight_decay * (1.0 + forward.norms)).astype(W.dtype)
         with self.clock("descend"):
-            _descend_rows(W, G, position, decay, W.dtype.type(learning_rate))
+            if isinstance(gates, OpenGates) and isinstance(G, ListGradient):
+                rows = gates.rows
+                lengths = descend_open(W, gates, G.X, G.scale, decay[rows], learning_rate)
+            else:
+                assert isinstance(gates, Dense) and isinstance(G, np.ndarray)
+                rows = np.arange(len(W)) if gates.rows is None else gates.rows
+                lengths = np.empty(len(rows))
+                _descend_rows(W, rows, G, decay[rows], W.dtype.type(learning_rate), lengths)
+            neurons.shrink(rows, lengths, learning_rate, weight_decay)
+            if not self._holding:
+                neurons.catch_up()
 
 
-def _at_most(value: float, dtype: np.dtype) -> Any:
-    """Return the largest number of ``dtype`` up to ``value``: |u| <= both, or neither."""
-    rounded = dtype.type(value)
-    return rounded if float(rounded) <= value else np.nextafter(rounded, dtype.type(-np.inf))
+def _candidates(U: np.ndarray, low: np.ndarray, limit: int) -> np.ndarray | None:
+    """Return the pairs (column, row) of U not within ``low`` of their column, or None: too many."""
+    parts = shares(len(U), 64)
+    buffers = [np.empty((limit + 1, 2), np.int32) for _ in parts]
+    counts = in_threads(_outside, [(U[first:last], low, first, pairs)
+                                   for (first, last), pairs in zip(parts, buffers)])
+    if min(counts) < 0 or sum(counts) > limit:
+        return None
+    return np.concatenate([pairs[:count] for pairs, count in zip(buffers, counts)])
 
 
-@kernel
-def _transpose(W: np.ndarray, first: int, neurons: int, T: np.ndarray) -> None:
-    """T[:, i] = W[first + i] in strips that stay in the first-level cache."""
-    d = W.shape[1]
-    for left in range(0, d, 16):
-        right = min(left + 16, d)
-        for i in range(neurons):
-            w = W[first + i]
-            for j in range(left, right):
-                T[j, i] = w[j]
-
-
-@kernel
-def _sparse_products(W: np.ndarray, columns: np.ndarray, values: np.ndarray, counts: np.ndarray,
-                     U: np.ndarray) -> None:
-    """U = S W^T for samples that are their support."""
-    m, d = W.shape
-    width = 64
-    T = np.zeros((d, width), W.dtype)
-    u = np.empty(width, W.dtype)
-    for first in range(0, m, width):
-        neurons = min(width, m - first)
-        _transpose(W, first, neurons, T)
-        for row in range(len(counts)):
-            u[:] = 0.0
-            for q in range(counts[row]):
-                t = T[columns[row, q]]
-                s = values[row, q]
-                for i in range(width):
-                    u[i] += s * t[i]
-            U[row, first:first + neurons] = u[:neurons]
-
-
-@kernel
-def _open_gates(U: np.ndarray, lists: np.ndarray, threshold: float, b: float, f: np.ndarray,
-                counts: np.ndarray) -> None:
-    """f_n, and the open gates of n over row n of U (``lists`` is the same memory)."""
+@summing_kernel
+def _outside(U: np.ndarray, low: np.ndarray, first: int, pairs: np.ndarray) -> int:
     n, m = U.shape
+    chunk = 32
+    found = 0
+    for row in range(n):
+        u = U[row]
+        for left in range(0, m, chunk):
+            right = min(left + chunk, m)
+            outside = 0
+            for i in range(left, right):
+                outside += 0 if abs(u[i]) <= low[i] else 1
+            if outside == 0:
+                continue
+            if found + outside > len(pairs):
+                return -1
+            for i in range(left, right):
+                if not abs(u[i]) <= low[i]:
+                    pairs[found, 0] = i
+                    pairs[found, 1] = first + row
+                    found += 1
+    return found
+
+
+@kernel
+def _gates_in_place(U: np.ndarray, threshold: float, b: float, f: np.ndarray,
+                    opened: np.ndarray) -> None:
+    """f_n and the gates, 0 or 1, in the place of U. NaN is open."""
+    n, m = U.shape
+    zero, one = U.dtype.type(0.0), U.dtype.type(1.0)
     for row in range(n):
         total = 0.0
-        count = 0
         for i in range(m):
             u = U[row, i]
-            if not abs(u) <= threshold:
+            if abs(u) <= threshold:
+                U[row, i] = zero
+            else:
                 total += u - b if u > 0.0 else u + b
-                lists[row, count] = i  # count <= i: never ahead of the reading
-                count += 1
+                U[row, i] = one
+                opened[row] += 1
         f[row] = total
-        counts[row] = count
 
 
 @kernel
-def _expand(U: np.ndarray, lists: np.ndarray, counts: np.ndarray, scale: np.ndarray) -> None:
-    """Lists back to gates times scale_n. From the end: entry q lies at or after place q."""
-    n, m = U.shape
-    zero = U.dtype.type(0.0)
-    for row in range(n):
-        end = m
-        for q in range(counts[row] - 1, -1, -1):
-            i = lists[row, q]
-            for j in range(i + 1, end):
-                U[row, j] = zero
-            U[row, i] = scale[row]
-            end = i
-        for j in range(end):
-            U[row, j] = zero
-
-
-@kernel
-def _input_gradient(lists: np.ndarray, counts: np.ndarray, W: np.ndarray, y: np.ndarray,
-                    G: np.ndarray) -> None:
-    n, d = G.shape
-    for row in range(n):
-        g = G[row]
+def _descend_rows(W: np.ndarray, rows: np.ndarray, G: np.ndarray, decay: np.ndarray, eta: float,
+                  lengths: np.ndarray) -> None:
+    d = W.shape[1]
+    for place in range(len(rows)):
+        w, g, shrink = W[rows[place]], G[place], decay[place]
         for j in range(d):
-            g[j] = 0.0
-        for q in range(counts[row]):
-            w = W[lists[row, q]]
-            for j in range(d):
-                g[j] += w[j]
+            w[j] -= eta * (g[j] + shrink * w[j])
+        square = 0.0
         for j in range(d):
-            g[j] *= y[row]
-
-
-@kernel
-def _by_neuron(lists: np.ndarray, counts: np.ndarray, starts: np.ndarray,
-               samples: np.ndarray) -> None:
-    """Counting sort: neuron i is open for samples[starts[i]:starts[i + 1]]."""
-    for row in range(len(counts)):
-        for q in range(counts[row]):
-            starts[lists[row, q] + 2] += 1
-    for i in range(2, len(starts)):
-        starts[i] += starts[i - 1]
-    for row in range(len(counts)):
-        for q in range(counts[row]):
-            i = lists[row, q]
-            samples[starts[i + 1]] = row
-            starts[i + 1] += 1
-
-
-@kernel
-def _weight_gradient(starts: np.ndarray, samples: np.ndarray, residual: np.ndarray, X: np.ndarray,
-                     G: np.ndarray) -> None:
-    m, d = G.shape
-    for i in range(m):
-        g = G[i]
-        for j in range(d):
-            g[j] = 0.0
-        for q in range(starts[i], starts[i + 1]):
-            x = X[samples[q]]
-            r = residual[samples[q]]
-            for j in range(d):
-                g[j] += r * x[j]
-
-
-@kernel
-def _descend_rows(W: np.ndarray, G: np.ndarray, position: np.ndarray, decay: np.ndarray,
-                  eta: float) -> None:
-    m, d = W.shape
-    for i in range(m):
-        w = W[i]
-        shrink = decay[i]
-        if position[i] < 0:
-            for j in range(d):
-                w[j] -= eta * (shrink * w[j])
-        else:
-            g = G[position[i]]
-            for j in range(d):
-                w[j] -= eta * (g[j] + shrink * w[j])
+            square += float(w[j]) * float(w[j])
+        lengths[place] = math.sqrt(square)

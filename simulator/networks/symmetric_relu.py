@@ -21,6 +21,8 @@ plain network's forward pass, input gradient and training step go through
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from numpy.typing import DTypeLike
 
 from simulator.checks import require_array, require_int, require_labels, require_real
 from simulator.jit import kernel
+from simulator.networks.neurons import lengths
 from simulator.networks.onnx import read_symmetric, symmetric_model
 from simulator.networks.sparse_passes import SparsePasses
 from simulator.protocols import Passes
@@ -71,8 +74,11 @@ class SymmetricReLU:
     def __init__(self, weights: np.ndarray, bias: float, smoothing: float = 0.0,
                  sampled_smoothing: bool = False, screening: bool = True,
                  passes: Passes[Any] | None = None) -> None:
-        self.weights = require_array("weights", weights, (None, None), why="one row a neuron",
-                                     writable=True)
+        self._weights = require_array("weights", weights, (None, None), why="one row a neuron",
+                                      writable=True)
+        self._inner: np.ndarray | None = None  # the same memory, while it is held
+        self._holding = False
+        self._norms: np.ndarray | None = None
         self.bias = require_real("bias", bias, low=0.0)
         self.smoothing = require_real("smoothing", smoothing, low=0.0)
         self.sampled_smoothing = sampled_smoothing
@@ -149,18 +155,99 @@ class SymmetricReLU:
         return symmetric_model(plain.weights, plain.bias, dtype)
 
     def __repr__(self) -> str:
-        m, d = self.weights.shape
+        m, d = self._weights.shape
         smoothed = f", smoothing={self.smoothing:.4g}" if self.smoothing > 0.0 else ""
         return f"SymmetricReLU(m={m}, d={d}, bias={self.bias:.4g}{smoothed})"
 
     @property
+    def weights(self) -> np.ndarray:
+        """W, shape (m, d): the very array that training changes in place."""
+        self._release()
+        self._norms = None  # whoever reads them may change them
+        return self._weights
+
+    @weights.setter
+    def weights(self, weights: np.ndarray) -> None:
+        """Take other weights, shape (m, d)."""
+        self._release()
+        self._norms = None
+        self._weights = require_array("weights", weights, (None, None), why="one row a neuron",
+                                      writable=True)
+
+    @property
+    def norms(self) -> np.ndarray:
+        """``||w_i||``, shape (m,), as training knows them: a neuron without an open gate shrinks
+        by weight decay alone, and its length by the same recursion.
+        """
+        if self._inner is not None:
+            found = self._keeping().norms()
+        elif self._norms is None:
+            found = self._norms = lengths(self._weights)
+        else:
+            found = self._norms
+        return found.copy()
+
+    @norms.setter
+    def norms(self, norms: np.ndarray) -> None:
+        """Go on with the lengths that an earlier training knew of these very weights."""
+        self._release()
+        self._norms = require_array("norms", norms, (self.neurons,), why="one length a neuron",
+                                    dtype=np.dtype(np.float64))
+
+    def snapshot(self) -> np.ndarray:
+        """Return a copy of the weights; a training goes on as if nobody had looked.
+
+        With :attr:`norms` it is all that a checkpoint needs to go on with the same bits.
+        """
+        if self._inner is not None:
+            self._keeping().catch_up()
+        return self._weights.copy()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While the block lasts only :meth:`gradient_step` changes the weights.
+
+        What one pass finds out about them serves the next, and silent neurons are neither read nor
+        written. Reading ``weights`` in the block is allowed, and costs one pass over them; an array
+        read earlier cannot be written to (ValueError), and may be behind.
+        """
+        before, self._holding = self._holding, True
+        try:
+            yield
+        finally:
+            self._holding = before
+            if not before:
+                self._release()
+
+    def _release(self) -> None:
+        """Let the weights be read and written again."""
+        if self._inner is not None:
+            self._norms = self._keeping().release()
+            self._weights.flags.writeable = True
+            self._inner = None
+
+    def _keeping(self) -> Any:
+        """The passes, where they have `SparsePasses.hold` and what belongs to it."""
+        return self.passes
+
+    def _own(self) -> np.ndarray:
+        """The weights for the passes."""
+        if not self._holding or not hasattr(self.passes, "hold"):
+            return self._weights
+        if self._inner is None:
+            self._inner = self._weights.view()
+            self._weights.flags.writeable = False
+            self._keeping().hold(self._norms)
+        return self._inner
+
+    @property
     def neurons(self) -> int:
         """m, the number of hidden neurons."""
-        return self.weights.shape[0]
+        return self._weights.shape[0]
 
     def copy(self) -> "SymmetricReLU":
         """Return a network with weights of its own."""
-        return SymmetricReLU(self.weights.copy(), self.bias, self.smoothing,
+        return SymmetricReLU(self.snapshot(), self.bias, self.smoothing,
                              self.sampled_smoothing, self.screening)
 
     def pre_activations(self, X: np.ndarray) -> np.ndarray:
@@ -179,7 +266,7 @@ class SymmetricReLU:
         """
         X = self._inputs(X)
         if self._is_plain(noise):
-            return self.passes.forward(self.weights, self.bias, X).f
+            return self.passes.forward(self._own(), self.bias, X).f
         return self._outputs(X @ self.weights.T, noise)
 
     def gates(self, X: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
@@ -199,7 +286,7 @@ class SymmetricReLU:
         X = self._inputs(X)
         y = require_labels("y", y, len(X), X.dtype)
         if self._is_plain(noise):
-            forward = self.passes.forward(self.weights, self.bias, X)
+            forward = self.passes.forward(self._own(), self.bias, X)
             return self.passes.input_gradient(forward, y)
         U = X @ self.weights.T
         self._replace_by_gates(U, y, noise)
@@ -212,7 +299,7 @@ class SymmetricReLU:
             return self.margins(X, y), self.margin_gradient(X, y)
         X = self._inputs(X)
         y = require_labels("y", y, len(X), X.dtype)
-        forward = self.passes.forward(self.weights, self.bias, X)
+        forward = self.passes.forward(self._own(), self.bias, X)
         return y * forward.f, self.passes.input_gradient(forward, y)
 
     def loss_gradient(self, X: np.ndarray, y: np.ndarray, weight_decay: float = 0.0,
@@ -270,12 +357,12 @@ class SymmetricReLU:
             return loss
         X, y = self._samples(X, y)
         require_real("weight_decay", weight_decay, low=0.0)
-        forward = self.passes.forward(self.weights, self.bias, X)
+        forward = self.passes.forward(self._own(), self.bias, X)
         residual = np.empty_like(y)
         loss = _logistic_loss(forward.f, y, residual)
         penalty = float(np.sum(forward.norms**2 * (0.5 + forward.norms / 3.0)))
         gradient = self.passes.weight_gradient(forward, X, residual)
-        self.passes.descend(self.weights, forward, gradient, learning_rate, weight_decay)
+        self.passes.descend(self._own(), forward, gradient, learning_rate, weight_decay)
         return loss + weight_decay * penalty
 
     def _is_plain(self, noise: np.ndarray | None) -> bool:
@@ -299,9 +386,9 @@ class SymmetricReLU:
         return f
 
     def _inputs(self, X: np.ndarray) -> np.ndarray:
-        d = self.weights.shape[1]
+        d = self._weights.shape[1]
         return require_array("X", X, (None, d), why=f"the network reads d = {d} coordinates",
-                             dtype=self.weights.dtype)
+                             dtype=self._weights.dtype)
 
     def _noise(self, noise: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return require_array("noise", noise, shape, why="one draw per sample and neuron",

@@ -34,11 +34,18 @@ def running_data(name, tree):
     return found
 
 
+def keeps_nan(value):
+    """Whether a value of fastmath is none of it, or sums in any order and fused products."""
+    return is_false(value) or (isinstance(value, ast.Set) and all(
+        isinstance(flag, ast.Constant) and flag.value in ("reassoc", "contract")
+        for flag in value.elts))
+
+
 def compiling(name, tree):
-    """Numba's decorators are called in jit.py only, and never with fastmath."""
+    """Numba's decorators are called in jit.py only; what fastmath may do there keeps NaN."""
     found = []
     for node in nodes(tree):
-        if isinstance(node, ast.keyword) and node.arg == "fastmath" and not is_false(node.value):
+        if isinstance(node, ast.keyword) and node.arg == "fastmath" and not keeps_nan(node.value):
             found.append(f"line {node.value.lineno}: fastmath")
         if isinstance(node, ast.Dict):
             found += [f"line {node.lineno}: fastmath" for key, value in zip(node.keys, node.values)
@@ -153,6 +160,8 @@ def test_no_file_breaks_the_rule(rule):
     (compiling, "simulator/a.py", "@numba.njit\ndef f(): pass"),
     (compiling, "simulator/a.py", "from numba.experimental import jitclass"),
     (compiling, JIT, "numba.njit(fastmath=True)"),
+    (compiling, JIT, "numba.njit(fastmath={'reassoc', 'nnan'})"),
+    (compiling, JIT, "numba.njit(fastmath=flags)"),
     (compiling, JIT, "options = {'fastmath': {'contract'}}"),
     (drawing, "simulator/a.py", "x = np.random.standard_normal(3)"),
     (drawing, "scripts/a.py", "rng = np.random.default_rng()"),

@@ -149,9 +149,10 @@ def _train(experiment: PurificationExperiment, phase: str, done: Mapping[str, Ar
         network.bias = float(saved["bias"])
 
     def state() -> Arrays:
-        if not np.isfinite(network.weights).all():
+        arrays = record.state() | {"bias": np.array(getattr(network, "bias", 0.0))}
+        if not np.isfinite(arrays["weights"]).all():
             raise Diverged(record.step, float("nan"))
-        return record.state() | {"bias": np.array(getattr(network, "bias", 0.0))}
+        return arrays
 
     def after_step(step: int, loss: float) -> None:
         record.step = step

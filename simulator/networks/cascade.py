@@ -1,0 +1,411 @@
+"""The kernels of the cascade: which pairs (sample, neuron) can have an open gate.
+
+For a sample split ``x_n = s_n + r_n``, s_n its large coordinates; for a neuron split
+``w_i = t_i + w'_i``, t_i its two largest entries. With one unit vector v, ``a_n = <r_n, v>`` and
+``c_i = <w'_i, v>``, exactly
+
+    <w_i, x_n> = <w_i, s_n> + <t_i, r_n> + a_n c_i + <w'_i - c_i v, r_n - a_n v>
+
+and the last term, the only one that is not known after |s_n| + 3 multiplications, is at most
+``||w'_i - c_i v|| ||r_n - a_n v||``. A pair whose known part and bound stay below b is *closed*;
+all others are in doubt and get their product of full length. Any v is sound; a good one takes the
+dense mixture out of the neurons, whose rest is short without it.
+
+Neurons that lost the race are tried in groups of `GROUP`: with the largest |w_ij| of a group in the
+place of w, ``sum_j |s_nj| max_i |w_ij| + max_i ||w_i|| ||r_n||`` bounds all its members at once.
+
+Rounding is accounted for as in :mod:`simulator.networks.screening`: a closed pair is closed in
+floating point too, in whatever order its product is summed. NaN is never below a bound.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator.jit import in_threads, kernel, shares, summing_kernel
+
+__all__ = ["GROUP", "WIDTH", "Samples", "as_integers", "closed_by_groups", "doubtful_pairs",
+           "group_maxima", "measure_rows", "pairs_by_row", "raise_maxima", "split"]
+
+WIDTH = 64  # neurons, or groups of them, side by side
+GROUP = 8
+SUPPORT = 128  # most coordinates of s_n; the others count as rest
+LARGE = 0.5  # times the root mean square of x_n: what belongs to s_n
+LEAST = 1 << 17  # numbers of X below which a second thread is not woken
+FLOAT32 = 1.2e-7  # eps of float32, in which the bounds are summed
+
+
+class Samples(NamedTuple):
+    """A batch as the bounds need it.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, d)
+    direction : ndarray, shape (d,)
+        v.
+    columns, values : ndarray, shape (n, s), of int32 and float32
+        Coordinates of s_n and their values, the first ``counts[n]`` of row n.
+    counts : ndarray of int, shape (n,)
+    measures : ndarray of float32, shape (n, 8)
+        a_n, ||r_n - a_n v||, slack, ||r_n|| with slack, ||s_n||_1, max |r_nj|, the cut, and the
+        last column in which s_n may have a coordinate; rounded upwards. The slack, to be multiplied
+        by ||w_i||, covers a product of length d in the run's dtype and the sums of the bounds.
+    """
+
+    X: np.ndarray
+    direction: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+    counts: np.ndarray
+    measures: np.ndarray
+
+
+def split(X: np.ndarray, v: np.ndarray) -> Samples:
+    """Return the samples X, shape (n, d), split for a unit vector v, shape (d,)."""
+    n, d = X.shape
+    cap = min(SUPPORT, d)
+    columns, values = np.empty((n, cap), np.int32), np.empty((n, cap), np.float32)
+    counts, sizes = np.empty(n, np.int64), np.empty((n, 5))
+    integers = as_integers(X)
+    peaks = np.empty(n, integers.dtype)
+    in_threads(_split, [(X[part], integers[part], LARGE, columns[part], values[part], counts[part],
+                         sizes[part], peaks[part])
+                        for part in (slice(*ends) for ends in shares(n, max(1, LEAST // d)))])
+    measures = np.empty((n, 8), np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity and NaN are bounds too
+        _measure(X @ v, v, peaks.view(X.dtype), columns, values, counts, sizes,
+                 float(np.finfo(X.dtype).eps), measures)
+    return Samples(X, v, columns, values, counts, measures)
+
+
+def as_integers(array: np.ndarray) -> np.ndarray:
+    """Return the memory of floats as integers: without the sign they are ordered alike."""
+    return array.view(np.int32 if array.dtype == np.float32 else np.int64)
+
+
+@summing_kernel
+def _split(X: np.ndarray, integers: np.ndarray, share: float, columns: np.ndarray,
+           values: np.ndarray, counts: np.ndarray, sizes: np.ndarray, peaks: np.ndarray) -> None:
+    """sizes[n] = ||x_n||, ||r_n||, ||s_n||_1, cut, last column; peaks[n] = max |r_nj|, its bits."""
+    n, d = X.shape
+    cap = columns.shape[1]
+    sign = np.iinfo(integers.dtype).max
+    chunk = 16
+    for row in range(n):
+        x, bits = X[row], integers[row]
+        square = 0.0
+        for j in range(d):
+            square += float(x[j]) * float(x[j])
+        cut = x.dtype.type(share * math.sqrt(square / d))
+        large, last, peak = 0, d, bits[0] & 0
+        others, total = 0.0, 0.0
+        for left in range(0, d, chunk):
+            right = min(left + chunk, d)
+            above, part, part_peak = 0, 0.0, bits[0] & 0
+            for j in range(left, right):
+                above += 0 if abs(x[j]) <= cut else 1
+                part += float(x[j]) * float(x[j])
+                part_peak = max(part_peak, bits[j] & sign)
+            if above == 0:
+                others += part
+                peak = max(peak, part_peak)
+                continue
+            for j in range(left, right):
+                size = abs(x[j])
+                if size > cut and large < cap:
+                    columns[row, large] = j
+                    values[row, large] = x[j]
+                    large += 1
+                    total += float(size)
+                    last = j if large == cap else last
+                else:
+                    others += float(size) * float(size)
+                    peak = max(peak, bits[j] & sign)
+        counts[row] = large
+        peaks[row] = peak
+        sizes[row, 0] = math.sqrt(square)
+        sizes[row, 1] = math.sqrt(others)
+        sizes[row, 2] = total
+        sizes[row, 3] = cut
+        sizes[row, 4] = last
+
+
+@kernel
+def _measure(along: np.ndarray, v: np.ndarray, peaks: np.ndarray, columns: np.ndarray,
+             values: np.ndarray, counts: np.ndarray, sizes: np.ndarray, eps: float,
+             measures: np.ndarray) -> None:
+    """See `Samples.measures`; ``along`` is X v."""
+    n, cap = columns.shape
+    d = len(v)
+    up = 1.0 + 2e-6
+    unit = 0.0
+    for j in range(d):
+        unit += float(v[j]) * float(v[j])
+    for row in range(n):
+        length, rest = sizes[row, 0], sizes[row, 1]
+        a = float(along[row])
+        for q in range(counts[row]):
+            a -= float(values[row, q]) * float(v[columns[row, q]])
+        square = rest * rest - a * a * (2.0 - unit)
+        if square < 0.0:
+            square = 0.0
+        slack = (length * (d * eps + (2.0 * cap + 64.0) * FLOAT32)
+                 + rest * (d + 64.0) * FLOAT32) * up
+        measures[row, 0] = a
+        measures[row, 1] = (math.sqrt(square + 1e-9 * rest * rest) + 1e-6 * abs(a)) * up
+        measures[row, 2] = slack
+        measures[row, 3] = rest * up + slack
+        measures[row, 4] = sizes[row, 2] * up
+        measures[row, 5] = peaks[row] * up
+        measures[row, 6] = sizes[row, 3]
+        measures[row, 7] = sizes[row, 4]
+
+
+@summing_kernel
+def measure_rows(W: np.ndarray, integers: np.ndarray, lengths: np.ndarray,
+                 largest: np.ndarray) -> None:
+    """lengths_i = ||w_i||; largest_i = max_j |w_ij|, its bits (NaN is above all)."""
+    m, d = W.shape
+    sign = np.iinfo(integers.dtype).max
+    for i in range(m):
+        w, bits = W[i], integers[i]
+        square = 0.0
+        most = bits[0] & 0
+        for j in range(d):
+            square += float(w[j]) * float(w[j])
+        for j in range(d):
+            most = max(most, bits[j] & sign)
+        lengths[i] = math.sqrt(square)
+        largest[i] = most
+
+
+@kernel
+def group_maxima(W: np.ndarray, members: np.ndarray, C: np.ndarray) -> None:
+    """C[block, j, p] = max |w_ij| over the members i of group ``width * block + p``.
+
+    ``members``, shape (groups, size), is filled up with -1.
+    """
+    groups, size = members.shape
+    blocks, d, width = C.shape
+    most = np.empty(d, W.dtype)
+    for g in range(blocks * width):
+        most[:] = 0.0
+        for q in range(size if g < groups else 0):
+            if members[g, q] < 0:
+                continue
+            w = W[members[g, q]]
+            for j in range(d):
+                t = abs(w[j])
+                most[j] = most[j] if t <= most[j] else t
+        block, p = g // width, g % width
+        for j in range(d):
+            C[block, j, p] = most[j] * (1.0 + 2e-7)
+
+
+@summing_kernel
+def closed_by_groups(W: np.ndarray, members: np.ndarray, C: np.ndarray, lengths: np.ndarray,
+                     b: float, columns: np.ndarray, values: np.ndarray, counts: np.ndarray,
+                     measures: np.ndarray, pairs: np.ndarray) -> int:
+    """Write the pairs of grouped neurons that stay in doubt; return how many, or -1 if too many.
+
+    ``C`` is of `group_maxima`; ``pairs`` takes rows (neuron, sample).
+    """
+    groups, size = members.shape
+    width = C.shape[2]
+    u, length = np.empty(width, np.float32), np.empty(width, np.float32)
+    hit = np.empty(width, np.uint8)
+    words = hit.view(np.uint64)
+    up = np.float32(1.0 + 2e-6)
+    found = 0
+    for block in range(len(C)):
+        T = C[block]
+        filled = min(width, groups - block * width)
+        length[:] = np.float32(0.0)
+        for p in range(filled):
+            most = 0.0
+            for q in range(size):
+                i = members[block * width + p, q]
+                if i >= 0 and not lengths[i] <= most:
+                    most = lengths[i]
+            length[p] = np.float32(most) * up
+        for row in range(len(counts)):
+            u[:] = np.float32(0.0)
+            q = 0
+            while q + 3 < counts[row]:  # four at a time: u is read and written once for four
+                s0, s1 = abs(values[row, q]), abs(values[row, q + 1])
+                s2, s3 = abs(values[row, q + 2]), abs(values[row, q + 3])
+                t0, t1 = T[columns[row, q]], T[columns[row, q + 1]]
+                t2, t3 = T[columns[row, q + 2]], T[columns[row, q + 3]]
+                for p in range(width):
+                    u[p] += (s0 * t0[p] + s1 * t1[p]) + (s2 * t2[p] + s3 * t3[p])
+                q += 4
+            while q < counts[row]:
+                t0 = T[columns[row, q]]
+                s0 = abs(values[row, q])
+                for p in range(width):
+                    u[p] += s0 * t0[p]
+                q += 1
+            r = measures[row, 3]
+            for p in range(width):
+                hit[p] = 0 if u[p] + r * length[p] <= b else 1
+            for word in range(len(words)):
+                if words[word] == 0:
+                    continue
+                for p in range(8 * word, min(8 * word + 8, filled)):
+                    for q in range(size if hit[p] else 0):  # the members one by one
+                        i = members[block * width + p, q]
+                        if i < 0:
+                            continue
+                        known = np.float32(0.0)
+                        for h in range(counts[row]):
+                            known += values[row, h] * np.float32(W[i, columns[row, h]])
+                        if not abs(known) + r * (np.float32(lengths[i]) * up) <= b:
+                            if found == len(pairs):
+                                return -1
+                            pairs[found, 0] = i
+                            pairs[found, 1] = row
+                            found += 1
+    return found
+
+
+@summing_kernel
+def doubtful_pairs(W: np.ndarray, rows: np.ndarray, v: np.ndarray, b: float, X: np.ndarray,
+                   columns: np.ndarray, values: np.ndarray, counts: np.ndarray,
+                   measures: np.ndarray, pairs: np.ndarray) -> int:
+    """Write the pairs of ``rows`` that stay in doubt; return how many, or -1 if too many."""
+    n, d = len(counts), W.shape[1]
+    width, strip = 64, 32
+    T = np.zeros((d, width), np.float32)
+    u, hit = np.empty(width, np.float32), np.empty(width, np.uint8)
+    words = hit.view(np.uint64)
+    square, along = np.empty(width), np.empty(width)
+    part, dot = np.empty(width, np.float32), np.empty(width, np.float32)
+    size1, size2 = np.empty(width, np.float32), np.empty(width, np.float32)
+    at1, at2 = np.empty(width, np.int32), np.empty(width, np.int32)
+    top1, top2 = np.empty(width, np.float32), np.empty(width, np.float32)
+    length, top = np.empty(width, np.float32), np.empty(width, np.float32)
+    c, short = np.empty(width, np.float32), np.empty(width, np.float32)
+    which, where = np.empty(n * width + 8, np.uint8), np.empty(n * width + 8, np.int32)
+    known = np.empty(n * width + 8, np.float32)
+    zero = np.float32(0.0)
+    found = 0
+    for start in range(0, len(rows), width):
+        filled = min(width, len(rows) - start)
+        # the neurons side by side, with their lengths, what is along v, and the two largest
+        if filled < width:
+            T[:] = zero
+        square[:], along[:] = 0.0, 0.0
+        size1[:], size2[:] = zero, zero
+        at1[:], at2[:] = 0, 0
+        for left in range(0, d, strip):
+            right = min(left + strip, d)
+            for p in range(filled):
+                w = W[rows[start + p]]
+                for j in range(left, right):
+                    T[j, p] = w[j]
+            part[:], dot[:] = zero, zero
+            for j in range(left, right):
+                t, vj = T[j], v[j]
+                for p in range(width):
+                    size = abs(t[p])
+                    part[p] += t[p] * t[p]
+                    dot[p] += t[p] * vj
+                    above, between = size > size1[p], size > size2[p]
+                    at2[p] = at1[p] if above else (j if between else at2[p])
+                    size2[p] = size1[p] if above else (size if between else size2[p])
+                    at1[p] = j if above else at1[p]
+                    size1[p] = size if above else size1[p]
+            for p in range(width):
+                square[p] += float(part[p])
+                along[p] += float(dot[p])
+        for p in range(width):
+            loose = square[p] * (1e-9 * d + 1e-5)  # the errors of these sums
+            length[p] = math.sqrt(square[p]) * (1.0 + 1e-5)
+            t1 = float(T[at1[p], p])
+            t2 = float(T[at2[p], p]) if at2[p] != at1[p] else 0.0
+            inner = along[p] - t1 * float(v[at1[p]]) - t2 * float(v[at2[p]])
+            rest = square[p] - t1 * t1 - t2 * t2 - inner * inner
+            if rest < 0.0:  # NaN stays
+                rest = 0.0
+            c[p] = inner
+            short[p] = math.sqrt(rest + loose)
+            top[p] = (abs(t1) + abs(t2)) * (1.0 + 2e-6)
+            top1[p], top2[p] = t1, t2
+        # the pairs that the products with s_n, and the sizes of all else, leave open
+        candidates = 0
+        for row in range(n):
+            u[:] = zero
+            q = 0
+            while q + 3 < counts[row]:  # four at a time: u is read and written once for four
+                s0, s1 = values[row, q], values[row, q + 1]
+                s2, s3 = values[row, q + 2], values[row, q + 3]
+                r0, r1 = T[columns[row, q]], T[columns[row, q + 1]]
+                r2, r3 = T[columns[row, q + 2]], T[columns[row, q + 3]]
+                for p in range(width):
+                    u[p] += (s0 * r0[p] + s1 * r1[p]) + (s2 * r2[p] + s3 * r3[p])
+                q += 4
+            while q < counts[row]:
+                r0, s0 = T[columns[row, q]], values[row, q]
+                for p in range(width):
+                    u[p] += s0 * r0[p]
+                q += 1
+            a, r, slack, most = (measures[row, 0], measures[row, 1], measures[row, 2],
+                                 measures[row, 5])
+            for p in range(width):
+                u[p] += a * c[p]
+                hit[p] = 0 if (abs(u[p]) + r * short[p] + slack * length[p] + most * top[p]
+                               <= b) else 1
+            for word in range(len(words)):
+                if words[word] != 0:
+                    for p in range(8 * word, 8 * word + 8):  # without a branch
+                        which[candidates], where[candidates] = p, row
+                        known[candidates] = u[p]
+                        candidates += hit[p]
+        # of those, the ones that <t_i, r_n> itself leaves open
+        for place in range(candidates):
+            p, row = which[place], where[place]
+            if p >= filled:
+                continue
+            total = known[place]
+            x1, x2 = np.float32(X[row, at1[p]]), np.float32(X[row, at2[p]])
+            cut, last = measures[row, 6], measures[row, 7]
+            total += top1[p] * (x1 if abs(x1) <= cut or at1[p] > last else zero)
+            total += top2[p] * (x2 if abs(x2) <= cut or at2[p] > last else zero)
+            if found == len(pairs):
+                return -1
+            pairs[found, 0] = rows[start + p]
+            pairs[found, 1] = row
+            found += 0 if (abs(total) + measures[row, 1] * short[p]
+                           + measures[row, 2] * length[p] <= b) else 1
+    return found
+
+
+@kernel
+def pairs_by_row(pairs: np.ndarray, starts: np.ndarray, samples: np.ndarray) -> None:
+    """Counting sort: neuron i has samples[starts[i]:starts[i + 1]], in the order of ``pairs``.
+
+    ``starts``, shape (m + 2,), is zero on entry.
+    """
+    for q in range(len(pairs)):
+        starts[pairs[q, 0] + 2] += 1
+    for i in range(2, len(starts)):
+        starts[i] += starts[i - 1]
+    for q in range(len(pairs)):
+        i = pairs[q, 0]
+        samples[starts[i + 1]] = pairs[q, 1]
+        starts[i + 1] += 1
+
+
+@kernel
+def raise_maxima(W: np.ndarray, rows: np.ndarray, group_of: np.ndarray, C: np.ndarray) -> None:
+    """Keep C of `group_maxima` above rows that have moved."""
+    d, width = C.shape[1], C.shape[2]
+    for place in range(len(rows)):
+        g = group_of[rows[place]]
+        if g >= 0:
+            w, block, p = W[rows[place]], g // width, g % width
+            for j in range(d):
+                t = np.float32(abs(w[j]) * (1.0 + 2e-7))
+                if not t <= C[block, j, p]:
+                    C[block, j, p] = t

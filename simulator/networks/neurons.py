@@ -1,0 +1,292 @@
+"""What is known of the rows of W between two passes, so that a pass need not read them.
+
+* Bounds of every row: its length, its largest entry. Rows that these bounds close for a whole batch
+  are *silent*; rows that lost the race are in groups (:mod:`simulator.networks.cascade`); the
+  others are *awake*.
+* The shrinking that rows without an open gate are behind with. Weight decay alone moves them,
+  ``w <- w - eta lam (1 + ||w||) w``, with a length that follows the same recursion. They catch up,
+  step by step and in the first-level cache, when something needs them: their bits do not depend on
+  when that was.
+
+What is known decides which pairs need no product; it changes no result.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator.jit import in_threads, kernel, shares
+from simulator.networks.cascade import (GROUP, WIDTH, Samples, as_integers, closed_by_groups,
+                                        doubtful_pairs, group_maxima, measure_rows, pairs_by_row,
+                                        raise_maxima)
+
+__all__ = ["Neurons", "lengths"]
+
+RENEWED = 64  # steps after which the bounds are taken anew
+UP = 1.0 + 4e-5  # on bounds: the rounding of so many steps of shrinking, and of the bounds
+# Measured in float32, d = 256 to 2048, m = 20 d. They only move work around.
+GROUPED = 0.75  # of b: a group whose typical bound is below it mostly stays closed
+MAXIMUM = 2.2  # typical largest of GROUP entries, in units of ||w|| / sqrt(d)
+LARGEST = 0.6  # of b: a larger entry opens its group to every sample that has the feature
+HIGHER = 1.2  # a bias so much higher than when groups were made: more neurons fit in
+PROBED = 256  # neurons whose common direction is v
+POWER_STEPS = 3
+LEAST = 1 << 20  # numbers of W below which a second thread is not woken
+
+
+class _Groups(NamedTuple):
+    """Neurons tried together, for a bias from ``b`` up.
+
+    Attributes
+    ----------
+    b : float
+    members : ndarray of int, shape (groups, GROUP)
+        Filled up with -1.
+    of : ndarray of int, shape (m,)
+        The group of a neuron, -1 where it is in none.
+    maxima : ndarray of float32, shape (blocks, d, WIDTH)
+        See :func:`simulator.networks.cascade.group_maxima`.
+    alone : ndarray of int
+        The neurons in no group.
+    """
+
+    b: float
+    members: np.ndarray
+    of: np.ndarray
+    maxima: np.ndarray
+    alone: np.ndarray
+
+
+class Neurons:
+    """The rows of W, shape (m, d), as a network's passes know them.
+
+    Parameters
+    ----------
+    W : ndarray, shape (m, d)
+        Changed by nobody else while this object is in use.
+    norms : ndarray, shape (m,), or None
+        ``||w_i||`` as training knows them; None measures.
+
+    Attributes
+    ----------
+    norms : ndarray, shape (m,)
+        ``||w_i||`` after all steps so far, whether or not the rows have caught up.
+    Raises
+    ------
+    ValueError
+        Norms of other weights.
+    """
+
+    def __init__(self, W: np.ndarray, norms: np.ndarray | None = None) -> None:
+        self.W = W
+        self._direction: np.ndarray | None = None
+        self._steps = 0
+        self._caught_up = np.zeros(len(W), np.int64)  # the steps that a row has taken
+        self._rates = (0.0, 0.0)  # eta and lam of the steps that some rows are behind with
+        self._groups: _Groups | None = None
+        self._measure()
+        if norms is not None and not np.allclose(norms, self._lengths, 1e-3, equal_nan=True):
+            raise ValueError("norms: expected the lengths of the weights, got those of others")
+        self.norms = self._lengths.copy() if norms is None else norms.copy()
+        self._then = self.norms.copy()  # of the rows as they are in memory
+
+    def _measure(self) -> None:
+        self._lengths, self._largest = _measured(self.W)
+        self._measured, self._groups, self._direction = self._steps, None, None
+
+    def renew(self) -> None:
+        """Let all rows catch up, and take the bounds anew."""
+        self.catch_up()
+        if self._measured < self._steps:
+            self._measure()
+
+    def direction(self) -> np.ndarray:
+        """Return v, shape (d,): a unit vector along what the neurons have in common beside their
+        features, or zero.
+        """
+        if self._steps - self._measured >= RENEWED:
+            self.renew()
+        if self._direction is None:
+            self._direction = self._common_direction()
+        return self._direction
+
+    def most(self, samples: Samples) -> np.ndarray:
+        """Return a bound of ``|<w_i, x_n>|`` over all samples, shape (m,); NaN is none."""
+        longest = samples.measures[:, 4].max(initial=0.0)
+        widest = samples.measures[:, 3].max(initial=0.0)
+        with np.errstate(invalid="ignore", over="ignore"):  # 0 inf; infinity is a bound too
+            bound: np.ndarray = (self._largest * longest + self._lengths * widest) * UP
+        return bound
+
+    def doubtful(self, samples: Samples, b: float,
+                 most: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the pairs that may be open, or None where there are more than ``most``.
+
+        Parameters
+        ----------
+        samples : Samples
+            Split for some direction; that of :meth:`direction` closes most.
+        b : float
+        most : int
+
+        Returns
+        -------
+        starts : ndarray of int, shape (m + 1,)
+        samples : ndarray of int
+            Neuron i, which has caught up, may be open for samples[starts[i]:starts[i + 1]].
+        """
+        # outside of float32's comfort nothing is closed: no bound is below -1
+        low = np.float32(b * (1.0 - 2e-6) - 1e-30 if 1e-25 < b < 1e25 else -1.0)
+        groups = self._grouped(samples, b)
+        loud = ~(self.most(samples) <= low)
+        lengths = np.where(np.isnan(self._lengths), np.inf, self._lengths * UP)
+        found = in_threads(_tried, [
+            (self.W, rows, members, maxima, lengths, low, samples, most)
+            for rows, members, maxima in self._parts(groups, loud)])
+        if any(pairs is None for pairs in found) or sum(map(len, found)) > most:
+            return None
+        pairs = found[0] if len(found) == 1 else np.concatenate(found)
+        starts, lists = np.zeros(len(self.W) + 2, np.int64), np.empty(len(pairs), np.int32)
+        pairs_by_row(pairs, starts, lists)
+        self.catch_up(np.flatnonzero(starts[1:-1] > starts[:-2]))
+        return starts[:-1], lists
+
+    def _parts(self, groups: _Groups, loud: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+        """The neurons that are not silent, and blocks of groups, for each thread."""
+        alone = groups.alone[loud[groups.alone]]
+        tried = np.append(loud, False)[groups.members].any(axis=1)
+        blocks = np.flatnonzero([tried[first:first + WIDTH].any()
+                                 for first in range(0, len(tried), WIDTH)])
+        first, end = (blocks[0], blocks[-1] + 1) if len(blocks) else (0, 0)
+        number = len(shares(len(alone) + (end - first) * WIDTH, 2 * WIDTH))
+        for part in range(number):
+            rows = alone[len(alone) * part // number:len(alone) * (part + 1) // number]
+            left = first + (end - first) * part // number
+            right = first + (end - first) * (part + 1) // number
+            yield rows, groups.members[left * WIDTH:right * WIDTH], groups.maxima[left:right]
+
+    def _grouped(self, samples: Samples, b: float) -> _Groups:
+        """The groups, made anew where the bias has moved."""
+        if self._groups is None or not self._groups.b <= b <= HIGHER * self._groups.b:
+            self._groups = self._make_groups(samples, b)
+        return self._groups
+
+    def _make_groups(self, samples: Samples, b: float) -> _Groups:
+        m, d = self.W.shape
+        mean = samples.measures.mean(axis=0, dtype=np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            typical = self._lengths * (MAXIMUM / math.sqrt(d) * mean[4] + mean[3])
+            lost = (typical <= GROUPED * b) & (self._largest <= LARGEST * b)
+        losers = np.flatnonzero(lost)
+        losers = losers[np.argsort(self._largest[losers], kind="stable")]
+        number = -(-len(losers) // GROUP)
+        members, of = np.full((number, GROUP), -1, np.int32), np.full(m, -1, np.int32)
+        members.reshape(-1)[:len(losers)] = losers
+        of[losers] = np.arange(len(losers)) // GROUP
+        maxima = np.empty((-(-number // WIDTH), d, WIDTH), np.float32)
+        in_threads(group_maxima, [(self.W, members[first * WIDTH:last * WIDTH], maxima[first:last])
+                                  for first, last in shares(len(maxima))])
+        return _Groups(b, members, of, maxima, np.flatnonzero(~lost))
+
+    def _common_direction(self) -> np.ndarray:
+        """The direction of the longest neurons without their two largest entries."""
+        longest = np.argpartition(-self._lengths, min(PROBED, len(self.W) - 1))[:PROBED]
+        rest = self.W[longest].astype(np.float64)
+        v = np.zeros(self.W.shape[1])
+        if len(rest) == 0 or not np.isfinite(rest).all():
+            return v.astype(self.W.dtype)
+        lines, rest = np.arange(len(rest)), rest / max(float(np.abs(rest).max()), 1e-300)
+        for _ in range(2):
+            at = np.abs(rest).argmax(axis=1)
+            v += np.sign(rest[lines, at]) @ rest
+            rest[lines, at] = 0.0
+        for _ in range(POWER_STEPS):
+            v = rest.T @ (rest @ v)
+            v /= max(float(np.linalg.norm(v)), 1e-300)
+        return v.astype(self.W.dtype)
+
+    def shrink(self, open_rows: np.ndarray, lengths: np.ndarray, learning_rate: float,
+               weight_decay: float) -> None:
+        """Count a step of descent, which ``open_rows`` have taken; the others fall behind.
+
+        Parameters
+        ----------
+        open_rows : ndarray of int, shape (r,)
+            They had caught up.
+        lengths : ndarray, shape (r,)
+            ``||w_i||`` of these after the step.
+        learning_rate, weight_decay : float
+            Of the step.
+        """
+        if self._rates != (learning_rate, weight_decay):
+            self.catch_up()
+            self._rates = learning_rate, weight_decay
+        self._steps += 1
+        with np.errstate(over="ignore", invalid="ignore"):
+            factor = learning_rate * weight_decay * (1.0 + self.norms)
+            tame = bool((factor <= 1.0).all())  # else rows may grow, past their bounds
+            self.norms -= factor * self.norms
+            self._lengths -= factor * self._lengths
+        self._caught_up[open_rows] = self._steps
+        for array in (self.norms, self._then, self._lengths, self._largest):
+            array[open_rows] = lengths
+        if not tame:
+            self.renew()
+        elif self._groups is not None:
+            raise_maxima(self.W, open_rows, self._groups.of, self._groups.maxima)
+
+    def catch_up(self, rows: np.ndarray | None = None) -> None:
+        """Let rows, or all, take the steps that they are behind with."""
+        rows = np.arange(len(self.W)) if rows is None else rows
+        rows = rows[self._caught_up[rows] < self._steps]
+        if len(rows) == 0:
+            return
+        missed = self._steps - self._caught_up[rows]
+        eta, lam = self._rates
+        in_threads(_shrink, [(self.W, rows[first:last], missed[first:last], self._then, eta, lam)
+                             for first, last in shares(len(rows), LEAST // self.W.shape[1])])
+        self._caught_up[rows] = self._steps
+
+
+def lengths(W: np.ndarray) -> np.ndarray:
+    """Return ``||w_i||`` of every row, shape (m,)."""
+    return _measured(W)[0]
+
+
+def _measured(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``||w_i||`` and ``max_j |w_ij|``, shape (m,)."""
+    m, d = W.shape
+    found, bits, integers = np.empty(m), as_integers(np.empty(m, W.dtype)), as_integers(W)
+    in_threads(measure_rows, [(W[first:last], integers[first:last], found[first:last],
+                               bits[first:last]) for first, last in shares(m, LEAST // d)])
+    return found, bits.view(W.dtype).astype(np.float64)
+
+
+def _tried(W: np.ndarray, rows: np.ndarray, members: np.ndarray, maxima: np.ndarray,
+           lengths: np.ndarray, low: float, samples: Samples, most: int) -> np.ndarray | None:
+    """Return the doubtful pairs (neuron, sample) of a thread's neurons, or None: too many."""
+    pairs = np.empty((most + 1, 2), np.int32)
+    X, v, *sides = samples
+    grouped = closed_by_groups(W, members, maxima, lengths, low, *sides, pairs)
+    if grouped < 0:
+        return None
+    alone = doubtful_pairs(W, rows, v, low, X, *sides, pairs[grouped:])
+    return None if alone < 0 else pairs[:grouped + alone]
+
+
+@kernel
+def _shrink(W: np.ndarray, rows: np.ndarray, missed: np.ndarray, then: np.ndarray, eta: float,
+            lam: float) -> None:
+    """The steps of a row one after the other, as if it had taken each in its time."""
+    d = W.shape[1]
+    rate = W.dtype.type(eta)
+    for place in range(len(rows)):
+        w, norm = W[rows[place]], then[rows[place]]
+        for _ in range(missed[place]):
+            decay = W.dtype.type(lam * (1.0 + norm))
+            for j in range(d):
+                w[j] -= rate * (decay * w[j])
+            norm -= (eta * lam * (1.0 + norm)) * norm
+        then[rows[place]] = norm

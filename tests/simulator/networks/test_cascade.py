@@ -1,0 +1,195 @@
+"""The cascade proves: no pair that it closes opens in any order of summation, no bit depends on it.
+"""
+
+import contextlib
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.attacks.adversary import Adversary
+from simulator.attacks.gradient import FGM
+from simulator.balls import L2Ball
+from simulator.bias_schedules import LinearThenConstant
+from simulator.data.sparse_coding import SparseCoding
+from simulator.jit import fixed_threads
+from simulator.networks import neurons
+from simulator.networks.cascade import split
+from simulator.networks.neurons import Neurons
+from simulator.networks.sparse_passes import SparsePasses
+from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.training import train
+
+from planted.screening import dense_outputs
+
+
+def closed(W, b, X, rows_known=None):
+    """The pairs, shape (n, m), that the cascade closes."""
+    known = Neurons(W) if rows_known is None else rows_known
+    starts, lists = known.doubtful(split(X, known.direction()), b, X.shape[0] * len(W))
+    found = np.ones((len(X), len(W)), bool)
+    for i in range(len(W)):
+        found[lists[starts[i]:starts[i + 1]], i] = False
+    return found
+
+
+def summation_orders(X, W):
+    """Pre-activations summed in every order we can think of."""
+    yield X @ W.T
+    yield (X[:, None, :] * W).sum(2, dtype=X.dtype)
+    for order in (range(X.shape[1]), reversed(range(X.shape[1]))):
+        total = np.zeros((len(X), len(W)), X.dtype)
+        for j in order:
+            total += X[:, j:j + 1] * W[:, j]
+        yield total
+
+
+def features_and_mixtures(m, d, rng, dtype):
+    """Neurons like trained ones: one or two large entries, a mixture, noise; losers are small."""
+    W = 0.02 * rng.standard_normal((m, d)) + rng.choice([-0.03, 0.03], (m, 1))
+    W[np.arange(m), rng.integers(0, d, m)] += rng.choice([-1.0, 1.0], m)
+    W[::3] = 0.004 * rng.standard_normal((len(W[::3]), d))
+    return W.astype(dtype)
+
+
+def samples_on_the_bound(W, b, rng, dtype):
+    """Sparse inputs with noise, each stretched so that one pair lies within a few units of b."""
+    n, d = 24, W.shape[1]
+    X = (rng.random((n, d)) < 0.1) * rng.choice([-1.0, 1.0], (n, d)) + 0.03 * rng.standard_normal(
+        (n, d))
+    X[rng.random(n) < 0.3] += 0.05  # a dense shift, as of an attack
+    X = X.astype(dtype)
+    pairs = rng.integers(0, len(W), n)
+    u = np.einsum("nj,nj->n", X.astype(float), W[pairs].astype(float))
+    X *= (b / np.where(np.abs(u) > 1e-3, np.abs(u), 1.0) * (
+        1 + rng.integers(-3, 4, n) * float(np.finfo(dtype).eps)))[:, None].astype(dtype)
+    return np.ascontiguousarray(X)
+
+
+@given(seed=st.integers(0, 10**6), single=st.booleans(), b=st.sampled_from([0.05, 0.2, 1.0]))
+@settings(max_examples=60, deadline=None)
+def test_on_the_bound_no_closed_pair_opens_in_any_order_of_summation(seed, single, b):
+    rng, dtype = np.random.default_rng(seed), np.float32 if single else np.float64
+    d = int(rng.choice([3, 16, 33, 130]))
+    W = features_and_mixtures(150, d, rng, dtype)
+    X = samples_on_the_bound(W, b, rng, dtype)
+    shut = closed(W, b, X)
+    for U in summation_orders(X, W):
+        assert not (np.abs(U) > b)[shut].any()
+
+
+def test_most_pairs_are_closed_and_groups_close_theirs():
+    """Otherwise the test above would hold for a cascade that does nothing."""
+    W = features_and_mixtures(600, 130, np.random.default_rng(0), np.float32)
+    X = SparseCoding(130, 5).sample(100, 0, np.float32).X
+    known = Neurons(W)
+    shut, opened = closed(W, 0.3, X, known), np.abs(X @ W.T) > 0.3
+    assert opened.mean() > 0.005 and (~shut).sum() < 2.0 * opened.sum()
+    grouped = known._groups.members[known._groups.members >= 0]
+    assert len(grouped) >= 190 and shut[:, grouped].mean() > 0.99
+
+
+def test_bounds_that_are_too_small_are_caught(monkeypatch):
+    """The control: with bounds of a third of their size, pairs close that are open."""
+    measured = neurons._measured
+    monkeypatch.setattr(neurons, "_measured", lambda W: (0.3 * measured(W)[0],
+                                                         0.3 * measured(W)[1]))
+    rng, wrong = np.random.default_rng(1), 0
+    for _ in range(20):
+        W = (0.05 * rng.standard_normal((80, 40))).astype(np.float32)
+        X = W[:20] / np.linalg.norm(W[:20], axis=1, keepdims=True)  # the longest answer there is
+        b = 0.99 * float(np.linalg.norm(W[:20], axis=1).min())
+        wrong += (np.abs(X @ W.T) > b)[closed(W, b, X)].any()
+    assert wrong > 0
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-170, 1e-30, 1.0, 1e30, 1e90, 1e300])
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_the_proof_holds_at_every_scale(scale):
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((20, 12)) * (rng.random((20, 12)) < 0.3)
+    W = scale * rng.standard_normal((40, 12)) * np.logspace(-3, 0, 40)[:, None]
+    network = SymmetricReLU(W, float(scale * 0.5), passes=SparsePasses(cascade_from=0.0))
+    assert not (np.abs(X @ W.T) > network.bias)[closed(W, network.bias, X)].any()
+    assert np.allclose(network.forward(X), dense_outputs(network, X), rtol=1e-12, atol=0.0)
+
+
+def trained(steps=150, threads=1, read=(), **passes):
+    """A network trained clean and adversarially, its weights read after some steps."""
+    data, d = SparseCoding(64, 4), 64
+    network = SymmetricReLU.initialise(1280, d, 0.01, 0, dtype=np.float32)
+    network.passes = SparsePasses(**{"cascade_from": 0.0} | passes)
+    losses, kept = [], []
+
+    def look(step, loss):
+        losses.append(loss)
+        if step in read:  # as a checkpoint does
+            kept.append((network.snapshot(), network.norms))
+            if len(kept) % 2:  # and as a run does that goes on from it
+                network.weights[:] = kept[-1][0]
+                network.norms = kept[-1][1]
+
+    common = {"learning_rate": 0.5, "weight_decay": 0.05 / d, "batch_size": 100,
+              "after_step": look, "threads": threads}
+    train(network, data, stop=steps, schedule=LinearThenConstant(0.03, 4e-3, 0.12), **common)
+    train(network, data, start=steps, stop=steps + 30,
+          adversary=Adversary(L2Ball(0.2), FGM()), **common)
+    return network.weights, losses
+
+
+@pytest.fixture(scope="module")
+def once():
+    """The same training for all that must not change a bit of it."""
+    return trained()
+
+
+@pytest.mark.parametrize("other", [
+    {"cascade_from": np.inf}, {"read": (1, 20, 70, 160)}, {"threads": 2}, {"screening": False}],
+    ids=["by BLAS", "read on the way", "two threads", "without screening"])
+def test_no_bit_of_a_training_depends_on(other, once):
+    if "threads" in other and numba.config.NUMBA_NUM_THREADS < 2:
+        pytest.skip("one core")
+    weights, losses = trained(**other)
+    assert losses == once[1]
+    assert np.array_equal(weights, once[0])
+
+
+def test_neurons_that_fell_behind_are_where_step_after_step_leads(monkeypatch, once):
+    monkeypatch.setattr(SymmetricReLU, "held", lambda self: contextlib.nullcontext())
+    weights, losses = trained()
+    assert np.allclose(losses, once[1], rtol=1e-6)
+    assert np.abs(weights - once[0]).max() < 1e-5 * np.abs(weights).max()
+
+
+def test_held_weights_are_read_up_to_date_and_written_by_nobody_else():
+    batch = SparseCoding(48, 4).sample(60, 0)
+    W = 1e-4 * np.random.default_rng(1).standard_normal((100, 48))
+    network = SymmetricReLU(W, 0.5)
+    wanted = W.copy()
+    with network.held():
+        for _ in range(3):
+            network.gradient_step(batch.X, batch.y, 0.5, 0.1)
+            wanted *= 1.0 - 0.05 * (1.0 + np.linalg.norm(wanted, axis=1, keepdims=True))
+        with pytest.raises(ValueError, match="read-only"):
+            W[0] = 0.0
+        assert np.allclose(network.weights, wanted, rtol=1e-13)
+        network.weights[0] = 1.0  # read anew, they may be changed
+        assert network.norms[0] == pytest.approx(np.sqrt(48.0))
+    assert network.weights is W
+    W[0] = 0.0
+
+
+def test_norms_of_other_weights_are_refused():
+    network = SymmetricReLU(np.ones((4, 3)), 0.5)
+    network.norms = np.full(4, 7.0)
+    with network.held(), pytest.raises(ValueError, match="norms: expected the lengths"):
+        network.forward(np.ones((2, 3)))
+
+
+def test_threads_are_given_back():
+    before = numba.get_num_threads()
+    with fixed_threads(1):
+        assert numba.get_num_threads() == 1
+    assert numba.get_num_threads() == before
