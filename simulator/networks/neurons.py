@@ -33,6 +33,7 @@ LARGEST = 0.6  # of b: a larger entry opens its group to every sample that has t
 HIGHER = 1.2  # a bias so much higher than when groups were made: more neurons fit in
 PROBED = 256  # neurons whose common direction is v
 POWER_STEPS = 3
+SAME = 1e-4  # lengths nearer than that are of the same row: shrinking rounds to less
 LEAST = 1 << 20  # numbers of W below which a second thread is not woken
 
 
@@ -67,7 +68,8 @@ class Neurons:
     W : ndarray, shape (m, d)
         Changed by nobody else while this object is in use.
     norms : ndarray, shape (m,), or None
-        ``||w_i||`` as training knows them; None measures.
+        ``||w_i||`` as training knows them. Where they are missing, or those of other weights, they
+        are measured.
 
     Attributes
     ----------
@@ -87,9 +89,7 @@ class Neurons:
         self._rates = (0.0, 0.0)  # eta and lam of the steps that some rows are behind with
         self._groups: _Groups | None = None
         self._measure()
-        if norms is not None and not np.allclose(norms, self._lengths, 1e-3, equal_nan=True):
-            raise ValueError("norms: expected the lengths of the weights, got those of others")
-        self.norms = self._lengths.copy() if norms is None else norms.copy()
+        self.norms = _settled(self._lengths, norms)
         self._then = self.norms.copy()  # of the rows as they are in memory
 
     def _measure(self) -> None:
@@ -250,9 +250,16 @@ class Neurons:
         self._caught_up[rows] = self._steps
 
 
-def lengths(W: np.ndarray) -> np.ndarray:
-    """Return ``||w_i||`` of every row, shape (m,)."""
-    return _measured(W)[0]
+def lengths(W: np.ndarray, norms: np.ndarray | None = None) -> np.ndarray:
+    """Return ``||w_i||`` of every row, shape (m,): as training knows them, where it does."""
+    return _settled(_measured(W)[0], norms)
+
+
+def _settled(measured: np.ndarray, norms: np.ndarray | None) -> np.ndarray:
+    if norms is None:
+        return measured.copy()
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(norms - measured) <= SAME * measured, norms, measured)
 
 
 def _measured(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

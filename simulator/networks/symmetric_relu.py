@@ -162,8 +162,7 @@ class SymmetricReLU:
     @property
     def weights(self) -> np.ndarray:
         """W, shape (m, d): the very array that training changes in place."""
-        self._release()
-        self._norms = None  # whoever reads them may change them
+        self._release()  # whoever reads them may change them
         return self._weights
 
     @weights.setter
@@ -181,15 +180,14 @@ class SymmetricReLU:
         """
         if self._inner is not None:
             found = self._keeping().norms()
-        elif self._norms is None:
-            found = self._norms = lengths(self._weights)
         else:
-            found = self._norms
+            found = self._norms = lengths(self._weights, self._norms)
         return found.copy()
 
     @norms.setter
     def norms(self, norms: np.ndarray) -> None:
-        """Go on with the lengths that an earlier training knew of these very weights."""
+        """Go on with the lengths that an earlier training knew; those of other weights count not.
+        """
         self._release()
         self._norms = require_array("norms", norms, (self.neurons,), why="one length a neuron",
                                     dtype=np.dtype(np.float64))
