@@ -148,7 +148,8 @@ def once():
 
 
 @pytest.mark.parametrize("other", [
-    {"cascade_from": np.inf}, {"read": (1, 20, 70, 160)}, {"read": range(5, 200, 7)}, {"threads": 2}, {"screening": False}],
+    {"cascade_from": np.inf}, {"read": (1, 20, 70, 160)}, {"read": range(5, 200, 7)},
+    {"threads": 2}, {"screening": False}],
     ids=["by BLAS", "read on the way", "read often", "two threads", "without screening"])
 def test_no_bit_of_a_training_depends_on(other, once):
     if "threads" in other and numba.config.NUMBA_NUM_THREADS < 2:
