@@ -21,6 +21,7 @@ from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 __all__ = ["Decomposition", "correlations", "cosines", "decompose", "feature_metrics",
            "gate_rate", "participation_ratio", "purification"]
 
+BLOCK = 4096  # neurons looked at together
 FEATURE_THRESHOLD = 0.3  # a feature neuron has at least this share of the largest coefficient
 
 
@@ -108,9 +109,9 @@ def decompose(network: Any, data: Any, labeler: np.ndarray | None = None) -> Dec
     C = W
     if dictionary is not None:
         C = W @ require_array("dictionary", dictionary, (d, d), dtype=np.dtype(np.float64))
-    size = np.abs(C)
-    feature = size.argmax(axis=1)
-    peak = size[np.arange(m), feature]
+    feature = np.concatenate([np.abs(C[first:first + BLOCK]).argmax(axis=1)
+                              for first in range(0, m, BLOCK)])  # |C| as a whole is as large as C
+    peak = np.abs(C[np.arange(m), feature])
     is_pure = np.zeros(C.shape, bool)
     is_pure[np.arange(m), feature] = True
     is_feature_neuron = peak >= FEATURE_THRESHOLD * peak.max()

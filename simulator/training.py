@@ -14,7 +14,7 @@ from typing import Any, cast
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.worst_case import require_adversary
 from simulator.checks import require_int, require_real
-from simulator.data.batches import FreshBatches
+from simulator.data.batches import FreshBatches, drawn_ahead
 from simulator.errors import Diverged
 from simulator.heartbeat import beat
 from simulator.jit import fixed_threads
@@ -81,11 +81,11 @@ def train(network: Network, data: DataModel | Batches, *, learning_rate: float,
     if adversary is not None:
         require_adversary(adversary)
         attack, ball = adversary.attack, adversary.ball
-    with _threads(threads), _held(network):
+    with _threads(threads), _held(network), drawn_ahead(batches, last) as batch_of:
         for step in _shown(range(first, last), progress):
             beat()
             _set_bias(network, schedule, step)
-            batch = batches.batch(step)
+            batch = batch_of(step)
             X = batch.X
             if adversary is not None:
                 result = attack.perturb(network, X, batch.y, ball,

@@ -5,6 +5,9 @@ speak about; a finite training set is what practice has. Either way the batch of
 depends on the seed and the step alone.
 """
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,10 +16,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from simulator.checks import require_int
-from simulator.protocols import Batch, DataModel
+from simulator.jit import threads
+from simulator.protocols import Batch, Batches, DataModel
 from simulator.randomness import Role, stream
 
-__all__ = ["FreshBatches", "TrainingSet"]
+__all__ = ["FreshBatches", "TrainingSet", "drawn_ahead"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,33 @@ class TrainingSet:
         order = stream(self.seed, Role.SHUFFLING, epoch).permutation(self.size)
         rows = order[place * self.batch_size:(place + 1) * self.batch_size]
         return self.samples[rows]
+
+
+@contextmanager
+def drawn_ahead(batches: Batches, last: int) -> Iterator[Callable[[int], Batch]]:
+    """Give a function step -> batch that draws the next one while the last is used.
+
+    With one thread nothing is drawn ahead. A batch depends on its step alone, so it is the same
+    either way.
+
+    Parameters
+    ----------
+    batches : Batches
+    last : int
+        Steps from here on are not asked for.
+    """
+    if threads() < 2:
+        yield batches.batch
+        return
+    waiting: dict[int, Any] = {}
+    with ThreadPoolExecutor(1, "batches") as drawer:
+        def batch(step: int) -> Batch:
+            drawn = waiting.pop(step, None)
+            found: Batch = batches.batch(step) if drawn is None else drawn.result()
+            if step + 1 < last:
+                waiting[step + 1] = drawer.submit(batches.batch, step + 1)
+            return found
+        yield batch
 
 
 def _require_data(data: Any) -> None:

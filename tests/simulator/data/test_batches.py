@@ -1,10 +1,12 @@
 """Batches depend on the seed and the step alone, and an epoch visits each sample once."""
 
+import numba
 import numpy as np
 import pytest
 
-from simulator.data.batches import FreshBatches, TrainingSet
+from simulator.data.batches import FreshBatches, TrainingSet, drawn_ahead
 from simulator.data.sparse_coding import SparseCoding
+from simulator.jit import fixed_threads
 from simulator.protocols import Batch
 from simulator.randomness import Role, stream
 
@@ -117,3 +119,28 @@ def test_the_type_of_the_run_reaches_the_samples(make):
 def test_bad_sizes_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_batches_drawn_ahead_are_the_same_and_never_too_many(number):
+    if number > numba.config.NUMBA_NUM_THREADS:
+        pytest.skip("one core")
+    asked = []
+
+    class Told(FreshBatches):
+        def batch(self, step):
+            asked.append(step)
+            if step == 5:
+                raise ValueError("no batch 5")
+            return super().batch(step)
+
+    source = Told(SparseCoding(30, 3), 20, seed=4)
+    with fixed_threads(number), drawn_ahead(source, 5) as batch:
+        for step in (2, 3, 4, 2):
+            wanted = FreshBatches(SparseCoding(30, 3), 20, seed=4).batch(step)
+            assert np.array_equal(batch(step).X, wanted.X)
+    assert max(asked) == 4
+    with fixed_threads(number), drawn_ahead(source, 9) as batch:
+        batch(4)  # its successor fails, which nobody has asked for yet
+        with pytest.raises(ValueError, match="no batch 5"):
+            batch(5)
