@@ -15,6 +15,7 @@ attack to start from, and at any time the lowest open bound is sound: the search
 """
 
 import heapq
+import math
 import time
 from dataclasses import dataclass
 
@@ -31,6 +32,14 @@ __all__ = ["Search", "search"]
 BOX_STEPS = 120  # of ascent in a box: more would sharpen a bound that two halves sharpen cheaper
 BOX_RATE = 0.02  # step length in a box: small, for the parent's multipliers are nearly right
 LINF_STEPS, LINF_RATE = 2, 0.03  # of l_inf: times as many steps, for it has d multipliers lam
+ROOT_STAGE = 300  # steps of the root at once: an ascent that starts anew, slower, reaches further
+ROOT_RATE = 0.02  # step length from its second stage on
+STAGE_WORTH = 0.05  # share of what is missing that a stage must gain: else boxes gain it cheaper
+
+# The lowest bound rises by about as much whenever the boxes double in number. A search that would
+# not reach its target at several times its pace so far is hopeless. After few boxes the pace is
+# vague, and a share of the gap at least: (boxes bounded, times the pace, share of the gap).
+HOPES = ((5, 3.0, 0.03), (9, 1.5, 0.0))
 LAST_STEPS = 8  # times as many steps in a box without kinks: it is convex, and never split again
 
 
@@ -79,7 +88,8 @@ def search(problem: Relaxation, delta: np.ndarray, boxes: int = 100,
         Where to start, of ``y x``: an attack, or zero.
     boxes : int
         Boxes to bound at most (one more if the last split opens two); the best bounds so far
-        are returned then. The same number gives the same bits.
+        are returned then, and earlier where the target is out of their reach. The same number
+        gives the same bits.
     seconds : float
         Further limit, by the clock: what it returns depends on the machine.
     target : float
@@ -93,7 +103,7 @@ def search(problem: Relaxation, delta: np.ndarray, boxes: int = 100,
     """
     deadline = time.perf_counter() + seconds
     tree = _Tree(problem, delta, target, tolerance, root_steps)
-    while (tree.heap and not tree.decided and tree.count < boxes
+    while (tree.heap and not tree.decided and tree.count < boxes and not tree.is_hopeless(boxes)
            and time.perf_counter() < deadline):
         tree.split(box_steps)
     lower = min(tree.lowest, tree.settled, tree.upper)
@@ -111,6 +121,8 @@ class _Tree:
         Boxes bounded so far.
     upper : float
         Least margin met, at ``delta``.
+    root : float
+        Bound of the whole ball.
     settled : float
         Lowest bound of the boxes that cannot be split any more.
     closed : list of Part
@@ -123,8 +135,9 @@ class _Tree:
         self.upper, self.delta = problem.descend(delta)
         self.settled, self.count = np.inf, 1
         self.closed: list[Part] = []
-        root = problem.maximise(problem.start(self.delta), root_steps, self.goal)
+        root = _climbed(problem, problem.start(self.delta), root_steps, self.goal)
         self.heap: list[tuple[float, int, Relaxation, Ascent]] = [(root.bound, 0, problem, root)]
+        self.root = root.bound
 
     @property
     def goal(self) -> float:
@@ -141,6 +154,17 @@ class _Tree:
         """Whether it is known on which side of the target the margin is."""
         return (self.upper <= self.target < np.inf
                 or self.lowest > min(self.goal, self.settled))
+
+    def is_hopeless(self, boxes: int) -> bool:
+        """Whether so many boxes will not reach the target, by what the first ones gained."""
+        known = [hope for hope in HOPES if self.count >= hope[0]]
+        if not known or self.target == np.inf:
+            return False
+        _, times, share = known[-1]
+        pace = max((self.lowest - self.root) / math.log2(self.count),
+                   share * (self.upper - self.root))
+        doublings = math.log2(max(boxes / self.count, 1.0))
+        return self.lowest + times * pace * doublings < self.target
 
     def parts(self) -> tuple[Part, ...]:
         """What the lowest bound rests on: the boxes that are left, and those that are closed."""
@@ -182,6 +206,23 @@ class _Tree:
         if box.has_kink.any():
             return box.maximise(start, steps, self.goal, BOX_RATE)
         return box.maximise(start, LAST_STEPS * steps, self.goal, BOX_RATE)
+
+
+def _climbed(problem: Relaxation, start: Multipliers, steps: int, goal: float) -> Ascent:
+    """Ascend in stages, as long as they gain enough of what is missing to the goal.
+
+    In an l_inf ball in a single one: its d multipliers lam need the long way.
+    """
+    if isinstance(problem.ball, LinfBall):
+        return problem.maximise(start, steps, goal)
+    found, left = problem.maximise(start, min(steps, ROOT_STAGE), goal), steps - ROOT_STAGE
+    while left > 0 and found.bound <= goal:
+        later = problem.maximise(found.multipliers, min(left, ROOT_STAGE), goal, ROOT_RATE)
+        gain, left = later.bound - found.bound, left - ROOT_STAGE
+        found = later if gain > 0.0 else found
+        if gain < STAGE_WORTH * (goal - found.bound):
+            break
+    return found
 
 
 def _convex_box(box: Relaxation, start: Multipliers) -> Ascent:

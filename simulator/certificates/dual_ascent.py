@@ -6,12 +6,15 @@ The ball term of :mod:`simulator.certificates.relaxation` is ``-c^T P^{-1} c / 4
     P^{-1} = (I + V^T (lam I - V V^T)^{-1} V) / lam,    V V^T = mu^{1/2} G mu^{1/2},
 
 so a step factors a matrix of the size of the curved neurons and multiplies no matrices.
+
+LAPACK is called without SciPy's checks: on matrices this small they cost more than the work.
 """
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.blas import dsyrk
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from simulator.jit import kernel
 
@@ -53,44 +56,68 @@ def inverse(W: np.ndarray, gram: np.ndarray | None, mu: np.ndarray,
     """
     if gram is None:
         factor = _factor(W, mu, lam, RIDGE * lam.max())
-        return None if factor is None else lambda c: cho_solve(factor, c, check_finite=False)
+        return None if factor is None else lambda c: _solved(factor, c)
     root, top = np.sqrt(mu), lam[0] * (1.0 - RIDGE)
-    small = -(root[:, None] * gram) * root
-    small.flat[::len(small) + 1] += top
-    try:
-        inner = cho_factor(small, overwrite_a=True, check_finite=False) if len(mu) else None
-    except np.linalg.LinAlgError:
+    inner = _cholesky(_below(gram, root, top)) if len(mu) else None
+    if len(mu) and inner is None:
         return None
 
     def solve(c: np.ndarray) -> np.ndarray:
         if inner is None:
             return c / top
-        return (c + (root * cho_solve(inner, root * (W @ c), check_finite=False)) @ W) / top
+        return (c + (root * _solved(inner, root * (W @ c))) @ W) / top
     return solve
 
 
-def is_definite(W: np.ndarray, mu: np.ndarray, lam: np.ndarray) -> bool:
+def is_definite(W: np.ndarray, mu: np.ndarray, lam: np.ndarray,
+                gram: np.ndarray | None = None) -> bool:
     """Whether P is positive semidefinite in real arithmetic; shapes as in :func:`inverse`.
 
     A Cholesky factorisation that runs to its end proves that the least eigenvalue is above
     ``-(d + 1) u trace`` (Rump, Verification of positive definiteness, 2006); P itself is off by
-    ``(q + 2) u sum_i mu_i ||w_i||^2``. A ridge of both, doubled, is taken off P first.
+    ``(q + 5) u sum_i mu_i ||w_i||^2``. A ridge of both, doubled, is taken off P first. With one
+    lam, P is semidefinite where ``lam I - V V^T`` is, which a Gram matrix off by
+    ``d u ||w_i|| ||w_j||`` shows alike where it is the smaller one.
     """
     q, d = W.shape
+    squares = np.einsum("kj,kj->k", W, W)
+    weight = float(mu @ squares)
+    curved = np.flatnonzero(mu)
+    p = len(curved)
+    if gram is not None and p < d:
+        root = np.sqrt(mu[curved])
+        ridge = EPS * ((p + 4) * (p * float(lam[0]) + weight) + (d + 4) * weight)
+        top = float(lam[0]) - ridge
+        return top >= 0.0 and (p == 0 or _cholesky(
+            _below(gram[np.ix_(curved, curved)], root, top)) is not None)
     trace = d * float(lam[0]) if len(lam) == 1 else float(lam.sum())
-    weight = float(mu @ np.einsum("kj,kj->k", W, W))
     return _factor(W, mu, lam, EPS * ((d + 4) * trace + (q + 4) * weight)) is not None
 
 
-def _factor(W: np.ndarray, mu: np.ndarray, lam: np.ndarray,
-            ridge: float) -> tuple[np.ndarray, bool] | None:
+def _below(gram: np.ndarray, root: np.ndarray, top: float) -> np.ndarray:
+    """``top I - V V^T`` with the rows ``root_i w_i`` of V, from ``W W^T``."""
+    small = -(root[:, None] * gram) * root
+    small.flat[::len(small) + 1] += top
+    return small.T  # in Fortran's order; it is symmetric
+
+
+def _factor(W: np.ndarray, mu: np.ndarray, lam: np.ndarray, ridge: float) -> np.ndarray | None:
     """Cholesky factor of ``diag(lam) - W^T diag(mu) W - ridge``, or None."""
-    P = -(W.T * mu) @ W
-    P.flat[::len(P) + 1] += lam - ridge
-    try:
-        return cho_factor(P, overwrite_a=True, check_finite=False)
-    except np.linalg.LinAlgError:
-        return None
+    V = np.sqrt(mu)[:, None] * W
+    P = dsyrk(-1.0, V.T, lower=1) if len(V) else np.zeros((W.shape[1], W.shape[1]), order="F")
+    P.T.flat[::len(P) + 1] += lam - ridge  # its transpose is in C's order, and no copy
+    return _cholesky(P)
+
+
+def _cholesky(P: np.ndarray) -> np.ndarray | None:
+    """The lower Cholesky factor of a matrix of which the lower half counts, or None."""
+    factor, failed = dpotrf(P, lower=1, clean=0, overwrite_a=1)
+    return None if failed else factor
+
+
+def _solved(factor: np.ndarray, c: np.ndarray) -> np.ndarray:
+    solution: np.ndarray = dpotrs(factor, c, lower=1)[0]
+    return solution
 
 
 @kernel

@@ -22,7 +22,7 @@ def linear_proofs(inputs: SignedInputs, bounds: np.ndarray, slopes: np.ndarray) 
     for bound, line in zip(bounds, slopes):
         named = np.flatnonzero(line)
         flat = Dual(line[named], np.zeros(len(named)), np.zeros(1), np.zeros(inputs.W.shape[1]))
-        found.append(Proof("linear", float(bound * inputs.unit), NONE, named,
+        found.append(Proof("linear", float(bound * inputs.unit), NONE, inputs.neurons[named],
                            (_leaf(inputs, NONE, (), flat),)))
     return found
 
@@ -37,14 +37,14 @@ def separable_proofs(inputs: SignedInputs, bounds: np.ndarray, lam: np.ndarray) 
 def tree_proof(inputs: SignedInputs, method: str, bound: float, parts: Sequence[Part]) -> Proof:
     """Return the proof of one sample from the parts of its ball and what bounds each."""
     root = parts[0][0]
-    leaves = []
+    neurons, leaves = inputs.neurons[root.neurons], []
     for box, dual in parts:
         if isinstance(dual, Dual):
-            leaves.append(_leaf(inputs, root.neurons, box.cuts, dual))
+            leaves.append(_leaf(inputs, neurons, box.cuts, dual))
         else:
             none = Dual(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0))
-            leaves.append(_leaf(inputs, root.neurons, box.cuts, none, int(root.neurons[dual])))
-    return Proof(method, float(bound * inputs.unit), root.linear_neurons, root.neurons,
+            leaves.append(_leaf(inputs, neurons, box.cuts, none, int(neurons[dual])))
+    return Proof(method, float(bound * inputs.unit), inputs.neurons[root.linear_neurons], neurons,
                  tuple(leaves), cores=np.flatnonzero(cores(root.W))
                  if isinstance(root, CoredRelaxation) else NONE)
 

@@ -11,10 +11,15 @@ near the radius. That is exact, so a network and inputs in other units (pixels u
 cancel: ``<w_i, x>`` is off by up to ``d u ||w_i|| ||x||``, however small it is itself, and a sum of
 m terms by m u times their magnitudes (u the unit roundoff; Higham, Accuracy and Stability of
 Numerical Algorithms, chapter 3). Since S_b is 1-Lipschitz, errors of all t_i together move a margin
-by no more than their sum: it is taken off every bound, over ALL neurons, open or not.
+by no more than their sum: it is taken off every bound, over all neurons that are left.
+
+**Dead neurons.** A neuron with ``|t_i| + r ||w_i||_* <= b`` beyond that rounding, at every sample
+and in the largest ball that will be asked about, contributes exactly zero wherever one looks. It is
+left out before anything is copied to float64: of the rows of W a certificate touches the live ones.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,11 +27,12 @@ import numpy as np
 
 from simulator.balls import L2Ball, LinfBall
 from simulator.checks import require_array, require_finite, require_labels
+from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric, soft_threshold
 from simulator.protocols import Batch
 
-__all__ = ["NO_SQUARE", "UNDERFLOW", "SignedInputs", "grain", "into_ball", "power_of_two",
-           "require_ball", "require_scale", "signed_inputs", "starts"]
+__all__ = ["NO_SQUARE", "UNDERFLOW", "Products", "SignedInputs", "grain", "into_ball",
+           "power_of_two", "require_ball", "require_scale", "signed_inputs", "starts"]
 
 FLOAT = np.dtype(np.float64)
 EPS = float(np.finfo(FLOAT).eps)  # twice the unit roundoff: half of every allowance is to spare
@@ -34,6 +40,8 @@ SMALL_TERMS = 16  # roundings of one term, beside those of the sums it goes thro
 SMALLEST, LARGEST = 1e-100, 1e100  # scales at which no product of four can over- or underflow
 UNDERFLOW = 2.0**-1000  # what a product may lose below the smallest normal number, and much more
 NO_SQUARE = 2.0**-500  # a vector shorter than this may have a computed norm of zero
+ROWS = 1024  # neurons surveyed at a time: a float64 copy of no more of them is made
+MOST_PRODUCTS = 4096  # neurons of which all products are kept: 128 MiB
 
 
 def grain(*lengths: int) -> float:
@@ -47,6 +55,36 @@ def grain(*lengths: int) -> float:
     return (sum(lengths) + SMALL_TERMS) * EPS
 
 
+class Products:
+    """The products ``<w_i, w_j>`` of neurons, kept for all samples and balls that ask for some.
+
+    Parameters
+    ----------
+    W : ndarray, shape (m, d)
+    """
+
+    def __init__(self, W: np.ndarray) -> None:
+        self.W = W
+        self._all: np.ndarray | None = None
+
+    def of(self, neurons: np.ndarray) -> np.ndarray:
+        """Return the products of q neurons, shape (q, q)."""
+        if len(self.W) > MOST_PRODUCTS:  # more than are worth their memory
+            return _products(self.W[neurons])
+        if self._all is None:
+            self._all = _products(self.W)
+        return self._all[np.ix_(neurons, neurons)]
+
+
+def _products(W: np.ndarray) -> np.ndarray:
+    """``W W^T``, in pieces: a run can be stopped in between."""
+    products = np.empty((len(W), len(W)))
+    for first in range(0, len(W), ROWS):
+        beat()
+        products[first:first + ROWS] = W[first:first + ROWS] @ W.T
+    return products
+
+
 @dataclass(frozen=True)
 class SignedInputs:
     """A network and samples in a ball as the bounds see them: checked, float64, in own units.
@@ -54,7 +92,9 @@ class SignedInputs:
     Attributes
     ----------
     W : ndarray, shape (m, d)
-        Weights in units of ``unit / length``.
+        Weights of the live neurons in units of ``unit / length``.
+    neurons : ndarray of int, shape (m,)
+        Their numbers in the network, ascending.
     bias : float
         In units of ``unit``.
     norms : ndarray, shape (m,)
@@ -69,9 +109,14 @@ class SignedInputs:
     ball : L2Ball or LinfBall
     length, unit : float
         Of inputs, and of margins; powers of two.
+    largest : float
+        Radius of the ball in which all other neurons are closed, in the user's units.
+    products : Products
+        Of W.
     """
 
     W: np.ndarray
+    neurons: np.ndarray
     bias: float
     norms: np.ndarray
     X: np.ndarray
@@ -81,6 +126,8 @@ class SignedInputs:
     ball: L2Ball | LinfBall
     length: float
     unit: float
+    largest: float
+    products: Products
 
     def __len__(self) -> int:
         return len(self.X)
@@ -101,14 +148,28 @@ class SignedInputs:
         return grain(d) * float(self.norms.sum()) * self.lengths + m * d * UNDERFLOW
 
     def within(self, ball: L2Ball | LinfBall) -> "SignedInputs":
-        """Return the same samples in another ball, whose radius is in the user's units."""
+        """Return the same samples in a ball that is no larger, with a radius in the user's units.
+
+        Raises
+        ------
+        ValueError
+            A larger ball, or one of another norm: neurons that were left out may open there.
+        """
         require_scale("radius", ball.radius)
+        if type(ball) is not type(self.ball) or ball.radius > self.largest:
+            raise ValueError(f"ball: expected one inside of {self.ball.with_radius(self.largest)}, "
+                             f"got {ball}: neurons that were left out may open there")
         length = power_of_two(ball.radius or float(np.abs(self.X).max(initial=0.0)) * self.length)
         shrink = self.length / length
         return replace(self, bias=self.bias * shrink, X=self.X * shrink, T=self.T * shrink,
                        lengths=self.lengths * shrink + UNDERFLOW,
                        ball=ball.with_radius(ball.radius / length), length=length,
                        unit=self.unit / shrink)
+
+    def network(self) -> SymmetricReLU:
+        """Return the live neurons as a network in the user's units, float64; one at least."""
+        W = self.W if len(self.W) else np.zeros((1, self.X.shape[1]))
+        return SymmetricReLU(W * (self.unit / self.length), self.bias * self.unit)
 
     def margins(self, delta: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return the margins at ``x + delta`` (None: at x) and how far they may be off, (n,) each.
@@ -150,19 +211,48 @@ def signed_inputs(network: SymmetricReLU, batch: Batch, ball: L2Ball | LinfBall)
     if not (hasattr(batch, "X") and hasattr(batch, "y")):
         raise TypeError(f"batch: expected a Batch(X, y), got {type(batch).__name__}: "
                         "samples and labels travel together")
-    W = require_finite("weights", network.weights.astype(FLOAT))
-    X = require_finite("X", require_array("X", batch.X, (None, W.shape[1]), dtype=FLOAT,
+    weights = network.weights
+    X = require_finite("X", require_array("X", batch.X, (None, weights.shape[1]), dtype=FLOAT,
                                           why="the network reads that many coordinates"))
     y = require_labels("y", batch.y, len(X), FLOAT)
-    largest, longest = (float(np.abs(array).max(initial=0.0)) for array in (W, X))
-    for name, scale in (("weights", largest), ("X", longest), ("bias", network.bias)):
+    largest = max((float(np.abs(rows).max(initial=0.0)) for _, rows in _pieces(weights)),
+                  default=0.0)
+    longest = float(np.abs(X).max(initial=0.0))
+    for name, scale in (("weights", largest), ("X", longest), ("bias", network.bias),
+                        ("radius", ball.radius)):
         require_scale(name, scale)
     weight, length = power_of_two(largest), power_of_two(longest)
-    W, X = W / weight, X / length
-    norms = np.linalg.norm(W, axis=1) + NO_SQUARE
-    inputs = SignedInputs(W, network.bias / weight / length, norms, X, y, y[:, None] * (X @ W.T),
-                          np.linalg.norm(X, axis=1) + NO_SQUARE, ball, length, weight * length)
+    X, bias = X / length, network.bias / weight / length
+    lengths = np.linalg.norm(X, axis=1) + NO_SQUARE
+    within = ball.with_radius(ball.radius / length)
+    neurons = [np.zeros(0, np.int64)]
+    for first, rows in _pieces(weights):
+        beat()
+        neurons.append(first + _live(rows.astype(FLOAT) / weight, bias, X, lengths, within))
+    live = np.concatenate(neurons)
+    W = weights[live].astype(FLOAT) / weight
+    inputs = SignedInputs(W, live, bias, np.linalg.norm(W, axis=1) + NO_SQUARE, X, y,
+                          y[:, None] * (X @ W.T), lengths, ball, length, weight * length,
+                          ball.radius, Products(W))
     return inputs.within(ball)
+
+
+def _pieces(weights: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Pieces of the rows of finite weights, with the number of each first row."""
+    for first in range(0, len(weights), ROWS):
+        yield first, require_finite("weights", weights[first:first + ROWS])
+
+
+def _live(W: np.ndarray, bias: float, X: np.ndarray, lengths: np.ndarray,
+          ball: L2Ball | LinfBall) -> np.ndarray:
+    """Which neurons may open at one sample at least, in its ball and in real arithmetic."""
+    d = W.shape[1]
+    norms = np.linalg.norm(W, axis=1) + NO_SQUARE
+    most = np.abs(X @ W.T)
+    reach = ball.radius * ball.dual_norm(W)
+    most += grain(d) * (lengths[:, None] * norms + most) + (1.0 + grain(d)) * reach
+    closed = most * (1.0 + 4.0 * EPS) + d * UNDERFLOW <= bias
+    return np.flatnonzero(~closed.all(axis=0))
 
 
 def into_ball(delta: np.ndarray, ball: L2Ball | LinfBall) -> np.ndarray:

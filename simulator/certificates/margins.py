@@ -281,7 +281,8 @@ def _best_climb(inputs: SignedInputs, delta: np.ndarray,
 
 def _relaxation(inputs: SignedInputs, kind: type[Relaxation]) -> Relaxation:
     """The relaxation of a single sample."""
-    return kind.of_sample(inputs.W, inputs.T[0], inputs.bias, inputs.ball, float(inputs.doubt[0]))
+    return kind.of_sample(inputs.W, inputs.T[0], inputs.bias, inputs.ball, float(inputs.doubt[0]),
+                          inputs.products)
 
 
 BOUNDS: Mapping[str, _Bound] = MappingProxyType({

@@ -35,14 +35,21 @@ import numpy as np
 
 from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.dual_ascent import ascend, cosine, inverse, is_definite
-from simulator.certificates.inputs import UNDERFLOW, grain
+from simulator.certificates.inputs import UNDERFLOW, Products, grain
 from simulator.heartbeat import beat
 from simulator.jit import kernel
 
 __all__ = ["LAM_FLOOR_LINF_GRADIENT", "LAM_FLOOR_LINF_WEIGHT", "RATE", "SHRINK", "TINY", "TINY_LAM",
            "VANISHED", "Ascent", "Dual", "Multipliers", "Relaxation", "tight_lines"]
 
-GRAM_ROWS = 512  # of a Gram matrix at a time: a run can be stopped in between
+# P is factored in the space of the p curved neurons up to this many times d, then in that of x:
+# p^3 / 3 multiplications against p d^2 / 2 + d^3 / 6.
+GRAM_SHARE = 1.5
+
+# With one lam, P / lam moves with the curvatures alone. From this size p d on, where its factor is
+# what a step costs, they move at every third step only, along the gradients of all three: counted
+# at d = 128 to 256, as many steps then reach further (small problems do not gain).
+LATE, LATE_SIZE = 3, 30_000
 
 RATE = 0.05  # step length of Adam in units of each multiplier's natural scale
 DESCENT_STEPS = 30  # jumps between corners of the linearised margin; few ever take ten
@@ -57,6 +64,10 @@ TINY_LAM = 1e-12  # where all weights are zero
 TINY = 1e-300  # keeps a quotient finite
 DEFINITE = 0.95  # curvatures start at this share of where P turns indefinite: room to climb
 NEAR_KINK = 1e-3  # share of its interval that s_i counts as away from the kink at least
+
+# All eigenvalues of a matrix of this size take a millisecond; above it the largest is iterated,
+# from below: curvatures that are too large for it shrink in the first step.
+MOST_EIGENVALUES, POWERS = 100, 20
 
 SHRINK = 0.9  # of all curvatures, until P is definite: smaller overshoots, larger factors oftener
 VANISHED = 1e-9  # a curvature below this, relative to its natural scale, is zero
@@ -153,6 +164,8 @@ class Relaxation:
         Rounding of what all boxes of the sample have in common, over ALL neurons.
     cuts : tuple of (int, float, float)
         Half-spaces that cut a box out: i of the q neurons, side, v: ``side <w_i, delta> <= v``.
+    gram : ndarray, shape (q, q), or None
+        ``W W^T``; None in an l_inf ball, which has no use for it.
     """
 
     W: np.ndarray
@@ -169,6 +182,7 @@ class Relaxation:
     grain: float
     slack: float
     cuts: tuple[tuple[int, float, float], ...] = ()
+    gram: np.ndarray | None = None
 
     def __repr__(self) -> str:
         q, d = self.W.shape
@@ -177,10 +191,11 @@ class Relaxation:
 
     @classmethod
     def of_sample(cls, W: np.ndarray, t: np.ndarray, bias: float, ball: L2Ball | LinfBall,
-                  doubt: float = 0.0) -> "Relaxation":
+                  doubt: float = 0.0, products: Products | None = None) -> "Relaxation":
         """Build it from all neurons W (m, d) and signed pre-activations t (m,).
 
         ``doubt`` is what the rounding of t can move a margin by; without it t is taken as exact.
+        ``products`` are those of W, where they are kept for other samples and balls.
         """
         reach = ball.radius * ball.dual_norm(W)
         opened, closed = t - reach >= bias, t + reach <= -bias
@@ -188,11 +203,15 @@ class Relaxation:
         some = ~linear & (np.abs(t) + reach > bias)
         constant = float((t[opened] - bias).sum() + (t[closed] + bias).sum())
         V = W[some]
+        gram = (products.of(np.flatnonzero(some)) if products is not None
+                else Products(V).of(np.arange(len(V))))
         share = grain(*W.shape)
         slack = doubt + share * float(np.abs(t).sum() + len(t) * bias + 2.0 * reach.sum())
+        sums = np.maximum(np.abs(gram).sum(axis=1), np.finfo(float).tiny)
         return cls(V, t[some], -reach[some], reach[some], bias, ball, constant,
-                   W[linear].sum(axis=0), 1.0 / np.maximum(_row_sums(V), np.finfo(float).tiny),
-                   np.flatnonzero(some), np.flatnonzero(linear), share, slack + W.size * UNDERFLOW)
+                   W[linear].sum(axis=0), 1.0 / sums,
+                   np.flatnonzero(some), np.flatnonzero(linear), share, slack + W.size * UNDERFLOW,
+                   gram=gram if isinstance(ball, L2Ball) else None)
 
     @property
     def has_kink(self) -> np.ndarray:
@@ -275,25 +294,27 @@ class Relaxation:
         q, d, r = *self.W.shape, self.ball.radius
         curved = np.flatnonzero(self.has_kink)
         Wc, unit, p = self.W[curved], self.unit[curved], len(curved)
-        gram = Wc @ Wc.T if isinstance(self.ball, L2Ball) and p <= 2 * d else None
         half = np.maximum(0.5 * (self.high - self.low), 1e-12)
+        small = self.gram is not None and p <= GRAM_SHARE * d
+        gram = self.gram[np.ix_(curved, curved)] if small and self.gram is not None else None
+        late = LATE if len(start.log_lam) == 1 and p * d >= LATE_SIZE else 1
 
-        # the point of the dual and its gradient, and views of their three parts
-        x = np.concatenate([start.slopes, start.curvatures[curved], start.log_lam])
-        gradient, moments = np.empty_like(x), np.zeros((2, len(x)))
-        a, nu, log_lam = np.split(x, [q, q + p])
-        by_a, by_nu, by_log_lam = np.split(gradient, [q, q + p])
-        s, mu = np.empty(q), np.zeros(q)
-        best, best_x, best_delta = -np.inf, x.copy(), np.zeros(d)
+        # the point of the dual and its gradient, and views of their parts
+        x, nu = np.concatenate([start.slopes, start.log_lam]), start.curvatures[curved]
+        gradient, moments, by_nu, moments_of_nu = (np.empty_like(x), np.zeros((2, len(x))),
+                                                   np.zeros(p), np.zeros((2, p)))
+        (a, log_lam), (by_a, by_log_lam) = np.split(x, [q]), np.split(gradient, [q])
+        s, mu, solve = np.empty(q), np.zeros(q), None
+        best, best_x, best_nu, best_delta = -np.inf, x.copy(), nu.copy(), np.zeros(d)
         for step in range(steps):
             beat()
             # the bound at this point
-            lam = np.exp(log_lam)
-            solve = self._definite(Wc, gram, unit, nu, log_lam)
-            scale = np.exp(log_lam.mean())
+            lam, scale = np.exp(log_lam), np.exp(log_lam.mean())
+            if solve is None:
+                solve = self._definite(Wc, gram, unit, nu, log_lam - log_lam.mean())
             mu[curved] = scale * unit * nu
             c = self.linear + a @ self.W
-            delta = -0.5 * solve(c)
+            delta = (-0.5 / scale) * solve(c)
             inner = _inner_minima(self.t, a, mu, self.low, self.high, self.bias, s)
             if p:
                 ball_term = 0.5 * c @ delta - r ** 2 * lam.sum()
@@ -301,7 +322,7 @@ class Relaxation:
                 ball_term = -r * self.ball.dual_norm(c[None])[0]
             bound = self.constant + inner + ball_term
             if bound > best:
-                best, best_x, best_delta = bound, x.copy(), delta
+                best, best_x, best_nu, best_delta = bound, x.copy(), nu.copy(), delta
             if best > target:
                 break
             # a step uphill
@@ -309,22 +330,30 @@ class Relaxation:
             square = delta @ delta if len(lam) == 1 else delta * delta
             excess = s[curved] ** 2 - reached[curved] ** 2
             by_a[:] = (reached - s) / half
-            by_nu[:] = scale * unit * excess
+            by_nu += scale * unit * excess
             by_log_lam[:] = lam * (square - r ** 2) + mu[curved] @ excess / len(lam)
-            ascend(x, gradient, moments, step, cosine(rate, step, steps))
-            np.maximum(nu, 0.0, out=nu)
+            pace = cosine(rate, step, steps)
+            ascend(x, gradient, moments, step, pace)
+            if (step + 1) % late == 0:
+                ascend(nu, by_nu, moments_of_nu, step // late, pace)
+                np.maximum(nu, 0.0, out=nu)
+                by_nu[:], solve = 0.0, None
         curvatures = np.zeros(q)
-        a, curvatures[curved], log_lam = np.split(best_x, [q, q + p])
+        curvatures[curved] = best_nu
+        a, log_lam = np.split(best_x, [q])
         multipliers = Multipliers(a.copy(), curvatures, log_lam.copy())
         bound, dual = self.bound(multipliers, best_delta)
         return Ascent(bound, multipliers, best_delta, dual)
 
     @staticmethod
     def _definite(W: np.ndarray, gram: np.ndarray | None, unit: np.ndarray, nu: np.ndarray,
-                  log_lam: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Shrink nu in place until P is positive definite; return the solver for P."""
-        lam, scale = np.exp(log_lam), np.exp(log_lam.mean())
-        while (solve := inverse(W, gram, scale * unit * nu, lam)) is None:
+                  relative: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """Shrink nu in place until P is positive definite; return the solver for P / scale.
+
+        ``relative`` is log_lam less its mean, so that with a single lam P / scale depends on nu
+        alone.
+        """
+        while (solve := inverse(W, gram, unit * nu, np.exp(relative))) is None:
             nu *= SHRINK
             nu[nu < VANISHED] = 0.0
         return solve
@@ -341,7 +370,7 @@ class Relaxation:
                     np.zeros(self.W.shape[1]))
         duals = [flat]
         lam, mu = np.exp(multipliers.log_lam), self._curvatures(multipliers)
-        if len(self.t) and is_definite(self.W, mu, lam):
+        if len(self.t) and is_definite(self.W, mu, lam, self.gram):
             duals.append(Dual(multipliers.slopes, mu, lam, delta))
         values = [self._evaluated(dual) for dual in duals]
         best = int(np.argmax(values))
@@ -385,7 +414,10 @@ class Relaxation:
 
     def _largest(self, mu: np.ndarray, lam: np.ndarray) -> float:
         """Largest eigenvalue of ``diag(lam)^-1/2 W^T diag(mu) W diag(lam)^-1/2``."""
-        V = (np.sqrt(mu)[:, None] * self.W / np.sqrt(lam))[mu > 0.0]
+        some = mu > 0.0
+        V = np.sqrt(mu[some])[:, None] * self.W[some] / np.sqrt(lam)
+        if min(V.shape) > MOST_EIGENVALUES:
+            return _largest_by_powers(V)
         if len(V) == 0:
             return 0.0
         return float(np.linalg.eigvalsh(V.T @ V if len(V) > V.shape[1] else V @ V.T)[-1])
@@ -411,14 +443,15 @@ def tight_lines(T: np.ndarray, slopes: np.ndarray, reach: np.ndarray,
     return intercepts, touching
 
 
-def _row_sums(V: np.ndarray) -> np.ndarray:
-    """``sum_k |<v_i, v_k>|`` of the rows of V (q, d), shape (q,), in pieces of the Gram matrix."""
-    sums = np.empty(len(V))
-    for first in range(0, len(V), GRAM_ROWS):
-        beat()
-        rows = slice(first, first + GRAM_ROWS)
-        sums[rows] = np.abs(V[rows] @ V.T).sum(axis=1)
-    return sums
+def _largest_by_powers(V: np.ndarray) -> float:
+    """Largest eigenvalue of ``V V^T``, or a little less: iterated from the longest row of V."""
+    x = V[np.argmax(np.einsum("kj,kj->k", V, V))]
+    value = 0.0
+    for _ in range(POWERS):
+        x = x / max(float(np.linalg.norm(x)), TINY)
+        along = V @ x
+        value, x = float(along @ along), along @ V
+    return value
 
 
 @kernel

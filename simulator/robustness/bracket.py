@@ -16,14 +16,14 @@ arithmetic: what rounding could turn over stays open.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy
 
 from simulator.attacks.adversary import Adversary
-from simulator.attacks.worst_case import require_adversary, worst_case
+from simulator.attacks.worst_case import WorstCase, require_adversary, strong_case, worst_case
 from simulator.certificates.inputs import SignedInputs, into_ball, require_ball, signed_inputs
 from simulator.certificates.margins import Effort, certify_inputs
 from simulator.checks import require_array, require_labels, require_radii, require_real
@@ -31,10 +31,10 @@ from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 from simulator.protocols import Batch
 
-__all__ = ["PASSES", "Bracket", "Tick", "bracket", "in_double"]
+__all__ = ["PASSES", "Bracket", "Tick", "bracket", "in_double", "samples_in_double"]
 
 FLOAT = np.dtype(np.float64)
-PASSES = 4  # for each radius
+PASSES = 5  # for each radius
 UNDECIDED = 0
 
 Arrays = dict[str, np.ndarray]
@@ -145,12 +145,14 @@ def bracket(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
     radii = require_radii("radii", radii)
     require_real("confidence", confidence, low=0.0, high=1.0)
     effort = Effort(None, boxes, seconds, 0.0, steps, root_steps, proofs=False)
-    plain, X, y = in_double(network, batch)
-    inputs = signed_inputs(plain, Batch(X, y), ball.with_radius(radii[-1]))
+    samples = samples_in_double(network, batch)
+    X = samples.X
+    inputs = signed_inputs(network, samples, ball.with_radius(radii[-1]))
     judges = ("", "clean", *adversary.attacks, *adversary.strong, "search")
     known = _Decisions.begun(len(radii), X) if saved is None else _Decisions.stored(
         saved, (len(radii), *X.shape))
-    spent = _Court(plain, Batch(X, y), inputs, adversary, radii, effort, judges, known).sit(tick)
+    spent = _Court(inputs.network(), samples, inputs, adversary, radii, effort, judges,
+                   known).sit(tick)
     return tuple(_summed_up(known, index, radius, judges, confidence, float(spent[index]))
                  for index, radius in enumerate(radii))
 
@@ -158,16 +160,22 @@ def bracket(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
 def in_double(network: SymmetricReLU,
               batch: Batch) -> tuple[SymmetricReLU, np.ndarray, np.ndarray]:
     """Return network, X and y in float64, or raise where no certificate applies."""
+    samples = samples_in_double(network, batch)
+    return SymmetricReLU(network.weights.astype(FLOAT), network.bias), samples.X, samples.y
+
+
+def samples_in_double(network: SymmetricReLU, batch: Batch) -> Batch:
+    """The same without a copy of the network, which may be a hundred times as large."""
     require_symmetric("network", network, "the certificates bound its plain soft threshold",
                       plain=True)
     X = require_array("X", batch.X, (None, network.weights.shape[1]), dtype=FLOAT)
     if len(X) == 0:
         raise ValueError("batch: expected at least one sample, got none: accuracy is a mean")
-    return (SymmetricReLU(network.weights.astype(FLOAT), network.bias), X,
-            require_labels("y", batch.y, len(X), FLOAT))
+    return Batch(X, require_labels("y", batch.y, len(X), FLOAT))
 
 
-METHODS = ("", "quadratic", "branching", "linear")  # what a code of `certified` means
+# what a code of `certified` means
+METHODS = ("", "quadratic", "branching", "linear", "separable")
 
 
 @dataclass
@@ -220,8 +228,16 @@ class _Decisions:
 
     def open_rows(self, index: int) -> np.ndarray:
         """Samples undecided at a radius."""
-        return np.flatnonzero((self.broken[index] == UNDECIDED)
-                              & (self.certified[index] == UNDECIDED))
+        return np.flatnonzero(self._is_open()[index])
+
+    def first_open_rows(self, index: int) -> np.ndarray:
+        """Samples undecided at a radius and at no smaller one."""
+        is_open = self._is_open()
+        return np.flatnonzero(is_open[index] & ~is_open[:index].any(axis=0))
+
+    def _is_open(self) -> np.ndarray:
+        undecided: np.ndarray = (self.broken == UNDECIDED) & (self.certified == UNDECIDED)
+        return undecided
 
     def meet(self, index: int, rows: np.ndarray, upper: np.ndarray, delta: np.ndarray) -> None:
         """A perturbation met at a radius is in every larger ball."""
@@ -265,11 +281,12 @@ class _Court:
 
     def sit(self, tick: Tick | None) -> np.ndarray:
         """Do all passes that are left; return the seconds spent at each radius."""
-        up = [(self.attack, index) for index in range(len(self.radii))]
-        down = [(work, index) for index in reversed(range(len(self.radii)))
-                for work in (self.bound, self.attack_strongly, self.branch)]
+        up = range(len(self.radii))
+        order = [(self.attack, up), (self.bound, reversed(up)), (self.climb, up),
+                 (self.attack_strongly, up), (self.branch, up)]
+        passes = [(work, index) for work, indices in order for index in indices]
         spent = np.zeros(len(self.radii))
-        for number, (work, index) in enumerate(up + down):
+        for number, (work, index) in enumerate(passes):
             if number < self.known.passes:
                 continue
             began = time.perf_counter()
@@ -287,19 +304,19 @@ class _Court:
         """Attack what no smaller radius broke."""
         rows = self.known.open_rows(index)
         if len(rows):
-            self._attacked(index, rows, self.adversary)
+            self._attacked(index, rows, worst_case)
         yield from ()
 
     def attack_strongly(self, index: int) -> Iterator[int]:
         """Attack what the dual left open."""
         rows = self.known.open_rows(index)
         if len(rows) and self.adversary.strong:
-            self._attacked(index, rows, replace(self.adversary, attacks=self.adversary.strong))
+            self._attacked(index, rows, strong_case)
         yield from ()
 
-    def _attacked(self, index: int, rows: np.ndarray, adversary: Adversary) -> None:
-        result = worst_case(self.network, self.batch[rows], adversary.at(self.radii[index]),
-                            key=index)
+    def _attacked(self, index: int, rows: np.ndarray, case: Callable[..., WorstCase]) -> None:
+        result = case(self.network, self.batch[rows], self.adversary.at(self.radii[index]),
+                      key=index)
         inputs = self._within(index, rows)
         delta = into_ball(result.delta / inputs.length, inputs.ball)
         upper = np.add(*inputs.margins(delta)) * inputs.unit
@@ -308,18 +325,23 @@ class _Court:
         self.known.break_from(index, rows, codes)
 
     def bound(self, index: int) -> Iterator[int]:
-        """Certify by the linear dual, all samples together, then by the quadratic one."""
-        rows = self.known.open_rows(index)
-        if len(rows) and self.known.row < 0:
-            self._certified(index, rows, "linear")
-        yield from self._one_by_one(index, "quadratic")
+        """Certify by the bounds that take all samples together."""
+        for method in ("separable", "linear"):
+            rows = self.known.open_rows(index)
+            if len(rows):
+                self._certified(index, rows, method)
+        yield from ()
+
+    def climb(self, index: int) -> Iterator[int]:
+        """Certify by the quadratic dual what is certified at every smaller radius."""
+        return self._one_by_one(index, "quadratic")
 
     def branch(self, index: int) -> Iterator[int]:
-        """Certify by branch and bound what is open still."""
+        """Certify by branch and bound what is certified at every smaller radius."""
         return self._one_by_one(index, "branching")
 
     def _one_by_one(self, index: int, method: str) -> Iterator[int]:
-        rows = self.known.open_rows(index)
+        rows = self.known.first_open_rows(index)
         for row in rows[rows > self.known.row]:
             beat()
             self._certified(index, np.array([row]), method)

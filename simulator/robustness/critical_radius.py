@@ -11,11 +11,12 @@ import numpy as np
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.worst_case import require_adversary, require_samples, which_break, worst_case
-from simulator.certificates.margins import certify
+from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs
+from simulator.certificates.margins import Effort, certify_inputs
 from simulator.checks import require_real
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch, Network
-from simulator.robustness.bracket import Bracket, in_double
+from simulator.robustness.bracket import Bracket, samples_in_double
 
 __all__ = ["CriticalRadius", "critical_interval", "critical_radius"]
 
@@ -217,11 +218,12 @@ def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary
     adversary : Adversary
         In an L2Ball or a LinfBall.
     brackets : sequence of Bracket
-        Of the same samples; may be empty.
+        Of the same samples; may be empty. What they decided of each sample is not asked again.
     tolerance : float
         Width to which each end is bisected, relative to the upper end.
     steps : int
-        Steps of the dual, which alone (without branching) certifies the lower end.
+        Steps of the quadratic dual. It and the cheaper bounds, without branching, certify the lower
+        end.
     saved : mapping of str to ndarray, or None
         What an interrupted call of equal arguments kept: it goes on from there.
     tick : callable or None
@@ -234,8 +236,8 @@ def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary
         ``high`` at least half are broken (infinite: at no radius searched).
     """
     require_adversary(adversary)
-    plain, X, y = in_double(network, batch)
-    samples, tried = Batch(X, y), 0
+    ball, samples = require_ball(adversary), samples_in_double(network, batch)
+    tried = 0
 
     def broken(step: int, keep: Callable[[], Mapping[str, np.ndarray]]) -> None:
         nonlocal tried
@@ -245,40 +247,114 @@ def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary
 
     if saved is not None and "low" in saved:
         low, top, high = float(saved["low"]), float(saved["top"]), float(saved["high"])
-        tried = int(saved["tried"])
+        tried, known = int(saved["tried"]), _Known(saved["safe"].copy(), saved["broken"].copy())
     else:
-        high = critical_radius(plain, samples, adversary, tolerance=tolerance, saved=saved,
-                               tick=broken).high
+        high = _breaking_radius(network, samples, adversary, brackets, tolerance, saved, broken)
         high = min([high, *(point.radius for point in brackets if point.attacked <= 0.5)])
         low = max([0.0, *(point.radius for point in brackets if point.certified > 0.5)])
         top = min([high, *(point.radius for point in brackets if point.certified <= 0.5)])
-    while top < np.inf and top - low > tolerance * high:
+        known = _Known.of(brackets, len(samples))
+    inputs = signed_inputs(network, samples, ball.with_radius(top)) if top < np.inf else None
+    while inputs is not None and top - low > tolerance * high:
         middle = 0.5 * (low + top)
-        if _certifies_half(plain, samples, adversary.at(middle), steps):
+        if _certifies_half(inputs, samples, adversary.at(middle), known, steps):
             low = middle
         else:
             top = middle
         tried += 1
         if tick is not None:
-            kept = {"low": low, "top": top, "high": high, "tried": tried}
+            kept = {"low": low, "top": top, "high": high, "tried": tried,
+                    "safe": known.safe.copy(), "broken": known.broken.copy()}
             tick(tried, lambda: {name: np.array(value) for name, value in kept.items()})
     return low, high
 
 
-def _certifies_half(network: SymmetricReLU, batch: Batch, adversary: Adversary,
+FURTHER = 2.0  # times the largest radius known of: the ball whose neurons a first search looks at
+
+
+def _breaking_radius(network: SymmetricReLU, samples: Batch, adversary: Adversary,
+                     brackets: Sequence[Bracket], tolerance: float,
+                     saved: Mapping[str, np.ndarray] | None, tick: Callable[..., None]) -> float:
+    """A radius at which at least half of the samples are broken, by bisection; or infinity.
+
+    First with the neurons that can open in a ball twice as large as any asked about, and only where
+    that is too small with all of them.
+    """
+    limit = FURTHER * max([adversary.ball.radius or 0.1, *(one.radius for one in brackets)])
+    if saved is None or "whole" not in saved:
+        ball = require_ball(adversary).with_radius(limit)
+        near = signed_inputs(network, samples, ball).network()
+        high = critical_radius(near, samples, adversary, tolerance=tolerance, limit=limit,
+                               known=_breaking_points(brackets, len(samples)), saved=saved,
+                               tick=tick).high
+        if high < np.inf:
+            return high
+        saved = None
+    whole = SymmetricReLU(network.weights.astype(samples.X.dtype), network.bias)
+    return critical_radius(
+        whole, samples, adversary, tolerance=tolerance, saved=saved,
+        tick=lambda step, keep: tick(step, lambda: {**keep(), "whole": np.array(True)})).high
+
+
+def _breaking_points(brackets: Sequence[Bracket],
+                     n: int) -> tuple[list[float], np.ndarray] | None:
+    """Radii, and the first of them (by number) at which each sample is broken; None: not known."""
+    if not brackets or any(len(one.decided_by) != n for one in brackets):
+        return None
+    holds = [~np.char.startswith(one.decided_by, "broken") for one in brackets]
+    return [one.radius for one in brackets], np.sum(holds, axis=0)
+
+
+@dataclass
+class _Known:
+    """What is known of each sample: certified up to ``safe``, broken from ``broken`` on, (n,)."""
+
+    safe: np.ndarray
+    broken: np.ndarray
+
+    @classmethod
+    def of(cls, brackets: Sequence[Bracket], n: int) -> "_Known":
+        known = cls(np.full(n, -np.inf), np.full(n, np.inf))
+        for one in brackets:
+            if len(one.decided_by) == n:
+                known.hold(np.char.startswith(one.decided_by, "certified"), one.radius)
+                known.fall(np.char.startswith(one.decided_by, "broken"), one.radius)
+        return known
+
+    def hold(self, rows: np.ndarray, radius: float) -> None:
+        self.safe[rows] = np.maximum(self.safe[rows], radius)
+
+    def fall(self, rows: np.ndarray, radius: float) -> None:
+        self.broken[rows] = np.minimum(self.broken[rows], radius)
+
+    def open_rows(self, radius: float) -> np.ndarray:
+        return np.flatnonzero((self.safe < radius) & (self.broken > radius))
+
+
+def _certifies_half(inputs: SignedInputs, samples: Batch, adversary: Adversary, known: _Known,
                     steps: int) -> bool:
-    """Whether the dual certifies more than half, asked of the safest samples first."""
-    worst = worst_case(network, batch, adversary)
-    order = np.argsort(-worst.margins, kind="stable")
-    order = order[worst.margins[order] > 0.0]
-    needed, certified = len(batch) // 2 + 1, 0
-    for tried, row in enumerate(order):
-        if certified + len(order) - tried < needed:
-            return False
-        one = slice(row, row + 1)
-        bound = certify(network, batch[one], adversary, start=worst.delta[one],
-                        methods=("quadratic",), steps=steps)
-        certified += int(bound.margins[0] > 0.0)
-        if certified >= needed:
-            return True
-    return False
+    """Whether more than half of the samples are certified, the dual asked of the safest first."""
+    radius, needed = adversary.ball.radius, len(samples) // 2 + 1
+    effort = Effort(None, 1, float("inf"), 0.0, steps, steps, proofs=False)
+
+    def certify(rows: np.ndarray, start: np.ndarray, methods: Sequence[str]) -> np.ndarray:
+        some = inputs[rows].within(require_ball(adversary))
+        found = certify_inputs(some, start / some.length, methods, effort)
+        known.hold(rows[found.margins > 0.0], radius)
+        known.fall(rows[found.upper <= 0.0], radius)
+        return found.upper
+
+    def held() -> int:
+        return int(np.count_nonzero(known.safe >= radius))
+
+    rows = known.open_rows(radius)
+    if held() < needed <= held() + len(rows):
+        worst = worst_case(inputs.network(), samples[rows], adversary)
+        safest = np.argsort(-certify(rows, worst.delta, ("separable", "linear")), kind="stable")
+        left = safest[np.isin(rows[safest], known.open_rows(radius))]
+        for tried, place in enumerate(left):
+            if not held() < needed <= held() + len(left) - tried:
+                break
+            one = slice(place, place + 1)
+            certify(rows[one], worst.delta[one], ("quadratic",))
+    return held() >= needed

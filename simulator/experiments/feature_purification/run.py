@@ -23,7 +23,7 @@ from simulator.experiments.feature_purification.cost import LEARNERS, cost, eval
 from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
 from simulator.experiments.feature_purification.measured import Rows, attacked, perturbations
 from simulator.experiments.feature_purification.summary import found_run
-from simulator.experiments.feature_purification.verdicts import arrays_of, files_of
+from simulator.experiments.feature_purification.verdicts import DECISIONS, arrays_of, files_of
 from simulator.experiments.records import Record, as_text, columns_of, from_text
 from simulator.jit import fixed_threads
 from simulator.low_complexity import Learner, LearnerTask, learners_of, measure
@@ -241,10 +241,9 @@ def _bracket(experiment: PurificationExperiment, network: Any, done: Mapping[str
 def _interval(experiment: PurificationExperiment, network: Any, done: Mapping[str, Arrays],
               saved: Arrays | None, tick: Tick) -> Arrays:
     """The critical radius from both sides."""
-    rows = from_text(done["bracket"]["numbers"])["bracket"]
-    none = np.zeros(0)
-    brackets = [Bracket(**one, decided_by=none, lower=none, upper=none, delta=none, seconds=0.0)
-                for one in rows]
+    found = done["bracket"]
+    brackets = [Bracket(**one, **{name: found[name][place] for name in DECISIONS}, seconds=0.0)
+                for place, one in enumerate(from_text(found["numbers"])["bracket"])]
     with fixed_threads(1):
         low, high = critical_interval(network, experiment.certified_set, experiment.adversary,
                                       brackets=brackets, saved=saved,

@@ -16,17 +16,17 @@ from simulator.experiments.feature_purification.experiment import PHASES
 from simulator.robustness.bracket import Bracket
 from simulator.runs.stages import Arrays
 
-__all__ = ["COUNTEREXAMPLES", "VERDICTS", "arrays_of", "files_of"]
+__all__ = ["COUNTEREXAMPLES", "DECISIONS", "VERDICTS", "arrays_of", "files_of"]
 
 VERDICTS, COUNTEREXAMPLES = "verdicts.csv", "counterexamples.npz"
+DECISIONS = ("decided_by", "lower", "upper", "delta")  # of a bracket's samples
 BROKEN = "broken"
 
 
 def arrays_of(brackets: Sequence[Bracket]) -> Arrays:
     """Return what a checkpoint keeps of the samples at R radii: arrays of shape (R, n, ...)."""
     return {"radius": np.array([one.radius for one in brackets]),
-            **{name: np.array([getattr(one, name) for one in brackets])
-               for name in ("decided_by", "lower", "upper", "delta")}}
+            **{name: np.array([getattr(one, name) for one in brackets]) for name in DECISIONS}}
 
 
 def files_of(done: Mapping[str, Arrays]) -> dict[str, Any]:

@@ -72,3 +72,16 @@ def test_the_budgets_are_kept():
     found = run(10**9, 0.3)
     assert time.perf_counter() - began < 3.0  # a loaded machine; one box more at most
     assert not found.finished and found.lower <= found.upper
+
+
+def test_a_hopeless_search_ends_early_with_a_bound_that_holds():
+    rng = np.random.default_rng(4)
+    W = rng.standard_normal((60, 12))
+    x = rng.standard_normal(12)
+    problem = Relaxation.of_sample(W, W @ x, 0.5, L2Ball(1.5))
+    patient = search(problem, np.zeros(12), boxes=40, target=np.inf, root_steps=50)
+    assert patient.boxes >= 40  # asked for the margin itself, it goes on
+    found = search(problem, patient.delta, boxes=40, target=patient.upper - 0.01, root_steps=50)
+    assert not found.finished and 5 <= found.boxes < 40
+    points = L2Ball(1.5).project(rng.standard_normal((500, 12)))
+    assert found.lower <= min(problem.margin(point) for point in points)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.balls import L2Ball
+from simulator.certificates import relaxation
 from simulator.certificates.relaxation import Multipliers, Relaxation
 
 from planted.certificates import BALLS, ROUND, case, filling
@@ -26,3 +27,23 @@ def test_every_point_of_the_dual_is_sound(kind, seed):
     bound, _ = problem.bound(multipliers, ball.draw(rng, (1, 3))[0])
     points = filling(ball, 3, rng)
     assert bound <= network.margins(X[0] + points, np.full(len(points), y[0])).min() + ROUND
+
+
+def test_curvatures_that_move_late_bound_as_soundly(monkeypatch):
+    network, X, y, radius, rng = case(5, 40, 8, pure=True)
+    problem = Relaxation.of_sample(network.weights, y[0] * (network.weights @ X[0]), network.bias,
+                                   L2Ball(radius))
+    start = problem.start(np.zeros(8))
+    points = filling(problem.ball, 8, rng)
+    least = min(problem.margin(point) for point in points)
+    linear = problem.bound(start, np.zeros(8))[0]
+    for size in (0, 10**9):
+        monkeypatch.setattr(relaxation, "LATE_SIZE", size)
+        bound = problem.maximise(start, 60).bound
+        assert linear < bound <= least
+
+
+def test_powers_find_the_largest_eigenvalue():
+    V = np.random.default_rng(0).standard_normal((30, 20)) * np.linspace(3.0, 0.1, 20)
+    top = np.linalg.eigvalsh(V.T @ V)[-1]
+    assert 0.95 * top <= relaxation._largest_by_powers(V) <= top * (1.0 + 1e-12)

@@ -11,6 +11,7 @@ from simulator.balls import L2Ball, LinfBall, PatchL2Ball
 from simulator.heartbeat import listening
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch, Perturbation
+from simulator.robustness import critical_radius
 from simulator.robustness.bracket import PASSES, bracket
 from simulator.robustness.critical_radius import critical_interval
 
@@ -83,8 +84,8 @@ def test_shares_fall_with_the_radius_and_every_sample_names_its_judge(kind):
         assert smaller.certified >= larger.certified and smaller.attacked >= larger.attacked
         broken = np.char.startswith(smaller.decided_by, "broken")
         assert np.array_equal(smaller.decided_by[broken], larger.decided_by[broken])
-    known = {"open", "certified: linear", "certified: quadratic", "certified: branching",
-             "broken: search", "broken: clean",
+    known = {"open", "certified: linear", "certified: separable", "certified: quadratic",
+             "certified: branching", "broken: search", "broken: clean",
              *(f"broken: {name}" for name in (*ATTACKS, *strong_attacks(np.ones(6))))}
     assert set(np.concatenate([entry.decided_by for entry in found])) <= known
     assert np.all(found[0].decided_by[::10] == "broken: clean")
@@ -213,6 +214,67 @@ def test_a_bracket_stopped_anywhere_goes_on_to_the_same_decisions(kind, calls):
     for one, other in zip(whole, resumed):
         assert one.numbers() == other.numbers()
         assert np.array_equal(one.decided_by, other.decided_by)
+
+
+@both_balls
+def test_neurons_that_never_open_change_no_decision(kind):
+    network = small_network(2, d=6, m=40)
+    batch = samples(network, 10)
+    dead = np.random.default_rng(0).standard_normal((60, 6))
+    reach = np.abs(batch.X @ dead.T).max(axis=0) + RADII[-1] * kind(1.0).dual_norm(dead)
+    weights = np.vstack([dead[:30] * (0.4 / reach[:30, None]), network.weights,
+                         dead[30:] * (0.49 / reach[30:, None])])
+    few, many = (run(one, batch, kind(1.0), boxes=4)
+                 for one in (network, SymmetricReLU(weights, network.bias)))
+    for one, other in zip(few, many):
+        assert one.numbers() == other.numbers()
+        assert np.array_equal(one.decided_by, other.decided_by)
+        assert np.array_equal(one.lower, other.lower)
+
+
+@pytest.mark.parametrize("calls", [2, 5, 8])
+def test_an_interval_stopped_anywhere_ends_the_same(calls):
+    network = small_network(2, d=6, m=40)
+    batch, adversary = samples(network, 15), Adversary(L2Ball(0.15), ATTACKS)
+    whole, kept = critical_interval(network, batch, adversary, brackets=(), steps=40), []
+
+    def stop(step, keep):
+        kept.append(keep())
+        if len(kept) == calls:
+            raise Enough
+
+    with pytest.raises(Enough):
+        critical_interval(network, batch, adversary, brackets=(), steps=40, tick=stop)
+    assert critical_interval(network, batch, adversary, brackets=(), steps=40,
+                             saved=kept[-1]) == whole
+
+
+def test_what_the_bracket_decided_is_not_asked_again(monkeypatch):
+    network = small_network()
+    batch, adversary = samples(network, 31), Adversary(L2Ball(0.3), ATTACKS)
+    found = run(network, batch, L2Ball(1.0))
+    asked = []
+
+    def counted(inputs, *others):
+        asked.append(len(inputs))
+        return certify_inputs(inputs, *others)
+
+    certify_inputs = critical_radius.certify_inputs
+    monkeypatch.setattr(critical_radius, "certify_inputs", counted)
+    alone = critical_interval(network, batch, adversary, brackets=(), steps=60)
+    without, asked[:] = sum(asked), []
+    knowing = critical_interval(network, batch, adversary, brackets=found, steps=60)
+    assert sum(asked) < without
+    assert abs(knowing[0] - alone[0]) <= 0.1 * alone[1]
+
+
+def test_an_interval_beyond_the_first_ball_is_found_with_all_neurons():
+    """Its first ball is twice that of the adversary, where these neurons are closed."""
+    network = SymmetricReLU(np.array([[1.0, 0.0], [0.0, 0.1]]), 0.2)
+    batch = Batch(np.array([[9.0, 0.0], [8.0, 0.0]]), np.ones(2))
+    low, high = critical_interval(network, batch, Adversary(L2Ball(0.01), ATTACKS), brackets=(),
+                                  steps=60)
+    assert low <= 7.8 <= high * 1.05 and low > 6.0 and high < 9.5
 
 
 def test_what_another_bracket_saved_is_refused():
