@@ -38,7 +38,7 @@ RUN_TOLERANCE = {"float32": 5e-2, "float64": 1e-5}
 FEWEST = 3  # turns of everybody, however long they take
 TURN, MOST = 0.5, 10  # seconds of a turn, and its most steps
 SLOW = 0.3  # seconds of a step from which on no thread needs waking
-HEAVY = 2e9  # n m d from which on implementations warm up one by one: at once they take memory
+HEAVY = 2e9  # n m d from which on implementations are checked one by one: at once they take memory
 PROCESS = 0.4e9  # bytes of a process that has imported its library
 WORKING = 4  # (m, d) and (n, m) arrays of the one at work; the others hold their weights
 
@@ -84,7 +84,7 @@ def memory(config: PurificationConfig, dtype: str) -> float:
 
     Each holds its weights, and a second copy while it takes them up; the one at work has
     `WORKING` arrays of the weights' and of the pre-activations' shape, at a size of some weight.
-    Below it (`HEAVY`) all warm up at once, and then all of them have.
+    Below it (`HEAVY`) all are checked at once, and then all of them have.
     """
     item = 4.0 if dtype == "float32" else 8.0
     weights, gates = item * config.m * config.d, item * config.m * config.batch_size
@@ -288,7 +288,8 @@ class _Size:
 
     def _step(self, case: str, weights: str) -> None:
         long = case == "pgd20"
-        warm = self.workers.ask_all("warm", self.together, case=case)
+        # one by one: how long a step takes tells how many of them a turn has
+        warm = self.workers.ask_all("warm", False, case=case)
         rounds, each = turns_of({name: answer["seconds"] for name, answer in warm.items()},
                                 self.few if long else self.plan.repeats, self.plan.seconds, long)
         answers = self.workers.turns(rounds, "time", each, case=case)
