@@ -87,27 +87,25 @@ class CountingPasses:
     def forward(self, W: np.ndarray, b: float, X: np.ndarray) -> Any:
         """See :class:`~simulator.protocols.Passes`."""
         forward = self.inner.forward(W, b, X)
-        opened, computed, by_product = _pairs(forward)
         now = self.counted
         now.pairs += len(X) * len(W)
-        now.pairs_open += opened
-        now.pairs_computed += computed
-        now.products += by_product
+        now.pairs_open += forward.pairs_open
+        now.pairs_computed += forward.pairs_computed
+        now.products += forward.by_product
         now.passes += 1
-        now.flops += 2.0 * computed * X.shape[1]
+        now.flops += 2.0 * forward.pairs_computed * X.shape[1]
         now.live.append(forward.live_fraction)
         return forward
 
     def input_gradient(self, forward: Any, scale: np.ndarray) -> np.ndarray:
         """See :class:`~simulator.protocols.Passes`."""
-        opened = _pairs(forward)[0]  # before the lists are used up
         gradient: np.ndarray = self.inner.input_gradient(forward, scale)
-        self.counted.flops += 2.0 * opened * gradient.shape[1]
+        self.counted.flops += 2.0 * forward.pairs_open * gradient.shape[1]
         return gradient
 
     def weight_gradient(self, forward: Any, X: np.ndarray, scale: np.ndarray) -> Any:
         """See :class:`~simulator.protocols.Passes`."""
-        self.counted.flops += 2.0 * _pairs(forward)[0] * X.shape[1]
+        self.counted.flops += 2.0 * forward.pairs_open * X.shape[1]
         return self.inner.weight_gradient(forward, X, scale)
 
     def descend(self, W: np.ndarray, forward: Any, G: Any, learning_rate: float,
@@ -118,11 +116,6 @@ class CountingPasses:
     def __getattr__(self, name: str) -> Any:
         """What else the network asks of its passes."""
         return getattr(self.inner, name)
-
-
-def _pairs(forward: Any) -> tuple[int, int, bool]:
-    """Pairs open, pairs computed, and whether a product of BLAS did it."""
-    return int(forward.pairs_open), int(forward.pairs_computed), bool(forward.by_product)
 
 
 class Stopwatch:

@@ -10,7 +10,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from scripts.benchmarking.peers import implementation
 from scripts.benchmarking.peers.plain_numpy import Numpy
 from scripts.benchmarking.whole_run import timed_run
+from simulator.data.batches import drawn_ahead
 from simulator.names import require_known
 from simulator.runs.files import json_text
 
@@ -133,7 +133,7 @@ class Worker:
     def run(self, stretches: list[dict[str, Any]]) -> dict[str, Any]:
         """Train through stretches of the run, sampler included; return the time of all of it.
 
-        The next batch is drawn while this one is used, for every implementation.
+        With more threads than one the next batch is drawn while this one is used, for everybody.
         """
         _reset_peak()
         total = 0.0
@@ -156,14 +156,11 @@ class Worker:
         steps = range(part["start"], part["start"] + len(part["biases"]))
         move = self.one.adversarial if part["adversarial"] else self.one.clean
         loss, start = float("nan"), time.perf_counter()
-        with ThreadPoolExecutor(1) as drawer:
-            ahead = drawer.submit(self.batches.batch, steps[0])
+        with drawn_ahead(self.batches, steps.stop) as batch_of:
             for step, self.one.bias in zip(steps, part["biases"]):
-                batch = ahead.result()
                 if step == part["start"] + 1:  # the first one wakes the threads
                     start = time.perf_counter()
-                if step != steps[-1]:
-                    ahead = drawer.submit(self.batches.batch, step + 1)
+                batch = batch_of(step)
                 loss = move(self.one.hand(batch.X, batch.y), self.config.learning_rate)
         return loss, time.perf_counter() - start
 

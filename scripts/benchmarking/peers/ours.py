@@ -38,8 +38,8 @@ class Ours:
         self.network = SymmetricReLU(W.copy(), bias)
         self.passes = CountingPasses(self.network.passes)
         self.network.passes = self.passes
-        if hasattr(self.network, "held"):  # as in training: what a step finds out serves the next
-            self._held.enter_context(self.network.held())
+        # as in training: what a step finds out about the weights serves the next
+        self._held.enter_context(self.network.held())
         self.bias, self.weight_decay = bias, weight_decay
         self.ball = L2Ball(tau)
         self.unused = stream(0, Role.TRAINING_ATTACK)
