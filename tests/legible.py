@@ -40,13 +40,18 @@ def _out_of_view(figure):
     hidden = set()
     for axes in figure.findobj(lambda artist: hasattr(artist, "xaxis")):
         for axis in (axes.xaxis, axes.yaxis):
-            low, high = sorted(axis.get_view_interval())
+            low, high = sorted(_scaled(axis, value) for value in axis.get_view_interval())
             room = 1e-9 * (high - low)
             off = not axes.axison or not axes.get_visible() or not axis.get_visible()
             hidden |= {id(label) for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
                        for label in (tick.label1, tick.label2)
-                       if off or not low - room <= tick.get_loc() <= high + room}
+                       if off or not low - room <= _scaled(axis, tick.get_loc()) <= high + room}
     return hidden
+
+
+def _scaled(axis, value):
+    """Where a value lies along an axis, which may be logarithmic."""
+    return axis.get_transform().transform(np.array([value], float))[0]
 
 
 def _corners(text):

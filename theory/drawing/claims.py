@@ -110,7 +110,7 @@ def draw_panel(panel: Panel, ax: "Axes | None" = None, width: float = COLUMN) ->
     _scale(axes, panel)
     if panel.at:
         axes.set_xticks(panel.at, panel.ticks)
-        axes.xaxis.minorticks_off()
+        axes.set_xticks([], minor=True)
     elif panel.ticks:
         _name_ticks(axes, panel.ticks, AXES * width)
         axes.set_xlim(-0.5, len(panel.ticks) - 0.5)

@@ -81,7 +81,7 @@ def errors_panel(run: Run, quantity: str = "kernel_error", ax: "Axes | None" = N
               color=BLUE, linewidth=1.8, marker=MARKS["ticket"])
     axes.set(xscale="log", yscale="log", xlabel="weights kept (%)", ylabel=ERRORS[quantity])
     axes.set_xticks(kept, [str(percent) for percent in kept])
-    axes.xaxis.minorticks_off()
+    axes.set_xticks([], minor=True)
     plain_numbers(axes.yaxis)
     return figure
 
