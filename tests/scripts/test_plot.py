@@ -12,14 +12,20 @@ def drawn(place):
     return {path.name: path.read_bytes() for path in place.iterdir()}
 
 
-def test_plot_redraws_the_same_figures_from_the_folder(folder, capsys):
-    figures = folder / "figures"
-    before = drawn(figures)
-    for path in figures.iterdir():
+@pytest.mark.parametrize("some", [
+    {"history": figures.history_figure, "perturbation": figures.perturbation_figure},
+    pytest.param(None, marks=pytest.mark.slow)], ids=["two", "all"])
+def test_plot_redraws_the_same_figures_from_the_folder(folder, capsys, monkeypatch, some):
+    place = folder / "figures"
+    before = {name: content for name, content in drawn(place).items()
+              if some is None or name.split(".")[0] in some}
+    for path in place.iterdir():
         path.unlink()
+    if some is not None:
+        monkeypatch.setattr(figures, "figures", lambda run: some)
     assert plot.main([str(folder)]) == 0
-    assert sorted(capsys.readouterr().out.split()) == sorted(map(str, figures.iterdir()))
-    assert drawn(figures) == before
+    assert sorted(capsys.readouterr().out.split()) == sorted(map(str, place.iterdir()))
+    assert drawn(place) == before
 
 
 def test_figures_can_be_drawn_elsewhere(folder, tmp_path, monkeypatch):

@@ -339,9 +339,11 @@ def test_an_interrupt_while_figures_are_drawn_says_that_the_run_is_complete(
     assert fresh(tmp_path) == 0
 
 
-@pytest.mark.parametrize("changes", [{"norm": "linf", "tau": 0.05, **CERTIFIED},
-                                     {"dictionary": "random"}, {"labeler": "signs"}, {"tau": 0},
-                                     {"d": 5, "k": 1, "m": 1}], ids=str)
+@pytest.mark.parametrize("changes", [
+    {"norm": "linf", "tau": 0.05, **CERTIFIED}, {"d": 5, "k": 1, "m": 1, "tau": 0},
+    *(pytest.param(changes, marks=pytest.mark.slow) for changes in (
+        {"dictionary": "random"}, {"labeler": "signs"}, {"tau": 0}, {"d": 5, "k": 1, "m": 1}))],
+    ids=str)
 def test_every_kind_of_run_can_be_drawn(changes):
     """As figures, not as files: those of one run are looked at above."""
     import theory

@@ -61,7 +61,7 @@ def samples(name, dtype):
             np.where(rng.random(N) < 0.5, wrong, 1.0).astype(dtype))
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_of_read_only_arrays_computes_and_trains_the_same(name, dtype):
     shape, make = NETWORKS[name]

@@ -11,7 +11,8 @@ from simulator.certificates.relaxation import Relaxation
 from planted.certificates import ROUND, all_bounds, case
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [0, 5, 6, *(pytest.param(seed, marks=pytest.mark.slow)
+                                             for seed in (1, 2, 3, 4, 7))])
 def test_linf_bounds_agree_with_the_mixed_integer_program(seed):
     network, X, y, radius, _ = case(seed, 14, 5, n=2)
     ball = LinfBall(0.5 * radius)

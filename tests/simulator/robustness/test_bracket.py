@@ -191,7 +191,8 @@ class Enough(Exception):
 
 
 @both_balls
-@pytest.mark.parametrize("calls", [1, 4, 9, 16])
+@pytest.mark.parametrize("calls", [4, 16, *(pytest.param(calls, marks=pytest.mark.slow)
+                                            for calls in (1, 9))])
 def test_a_bracket_stopped_anywhere_goes_on_to_the_same_decisions(kind, calls):
     network = small_network(2, d=6, m=40)
     batch = samples(network, 12)
