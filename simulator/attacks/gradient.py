@@ -63,7 +63,7 @@ class _FromStarts:
     direction: np.ndarray | None = None
     until_broken: bool = field(default=False, repr=False)
 
-    thorough: ClassVar[bool] = True  # see accuracy_curves
+    thorough: ClassVar[bool] = True  # see breaking_points
 
     __repr__ = described
 

@@ -41,7 +41,7 @@ class RandomSearch:
     trials: int = 40
     until_broken: bool = field(default=False, repr=False)
 
-    thorough: ClassVar[bool] = True  # see accuracy_curves
+    thorough: ClassVar[str] = "from the top"  # see breaking_points
 
     def __post_init__(self) -> None:
         require_int("trials", self.trials, low=1)
@@ -97,7 +97,7 @@ class FeatureGreedy:
     descents: int = 4
     until_broken: bool = field(default=False, repr=False)
 
-    thorough: ClassVar[bool] = True  # see accuracy_curves
+    thorough: ClassVar[bool] = True  # see breaking_points
 
     __repr__ = described
 

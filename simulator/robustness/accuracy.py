@@ -8,8 +8,9 @@ Attacks that try one point, such as FGM, may miss in a larger ball what they hit
 They go up the radii, each on what it has not broken yet. A *thorough* attack, which walks through
 the ball and keeps the best point met, is asked less: where another attack has broken the sample,
 and from there down until the sample holds; then it is taken to hold in every smaller ball. If it
-holds at once, the attack begins again at the largest radius. The strong attacks of an adversary
-come last, down from the smallest radius at which any attack has broken the sample.
+holds at once, the attack begins again at the largest radius. Random search, which seldom breaks
+what others do, begins there. The strong attacks of an adversary come last, down from the smallest
+radius at which any attack has broken the sample.
 
 Attacks bound robust accuracy from above only;
 :func:`~simulator.robustness.bracket.bracket` bounds it from both sides.
@@ -82,7 +83,7 @@ def breaking_points(network: Network, batch: Batch, adversary: Adversary, *,
     batch : Batch
     adversary : Adversary
         The radius of its ball is not used. An attack is thorough if it has an attribute
-        ``thorough`` that is true; see the module for what that means here.
+        ``thorough``: True, or "from the top" if it is to begin there; see the module.
     radii : sequence of float
         Ascending, at least 0.
     saved : mapping of str to ndarray, or None
@@ -137,8 +138,14 @@ UP, DOWN, FROM_TOP = "up", "down", "from the top"  # ways through the radii
 def _passes(adversary: Adversary) -> list[tuple[int, str]]:
     """Who goes through all radii, and which way; the place after the attacks is the strong ones'"""
     found = [(place, way) for place, attack in enumerate(adversary.attacks.values())
-             for way in ((DOWN, FROM_TOP) if getattr(attack, "thorough", False) else (UP,))]
+             for way in _ways(getattr(attack, "thorough", False))]
     return found + [(len(adversary.attacks), FROM_TOP)] * bool(adversary.strong)
+
+
+def _ways(thorough: bool | str) -> tuple[str, ...]:
+    if thorough == FROM_TOP:
+        return (FROM_TOP,)
+    return (DOWN, FROM_TOP) if thorough else (UP,)
 
 
 @dataclass

@@ -219,8 +219,9 @@ def _masking(experiment: PurificationExperiment, network: Network, done: Mapping
     """Signs of masked gradients at tau, which would make the attacks look weak."""
     few, signs = experiment.certified_set, []
     if experiment.ball.radius > 0.0 and bool((network.margins(few.X, few.y) > 0.0).any()):
+        near = within_reach(network, few.X, experiment.ball)
         with fixed_threads(1):
-            signs = list(gradient_masking(network, few, experiment.adversary).raised)
+            signs = list(gradient_masking(near, few, experiment.adversary).raised)
     return {"numbers": as_text({"masking": signs})}
 
 

@@ -159,7 +159,11 @@ def test_a_thorough_attack_is_asked_where_others_broke_a_sample_and_one_radius_b
 def test_a_thorough_attack_that_holds_where_others_broke_begins_again_at_the_top(curved):
     network, batch = curved
     last = len(RADII) - 1
-    attacks = {"pgd": PGD(5), "random": RandomSearch(3)}
+
+    class Thorough(RandomSearch):
+        thorough = True
+
+    attacks = {"pgd": PGD(5), "random": Thorough(3)}
     points = breaking_points(network, batch, Adversary(L2Ball(0.0), attacks), radii=RADII)
     later = points["random"] > points["pgd"]
     assert later.any()
@@ -174,8 +178,9 @@ def test_interrupted_curves_go_on_to_the_same_numbers(curved):
     states = []
     whole = accuracy_curves(network, batch, adversary, radii=RADII,
                             tick=lambda step, keep: states.append((step, keep())))
-    assert passes(adversary) == 3  # down, from the top, and the strong one
-    assert [step for step, _ in states] == list(range(1, 3 * len(RADII) + 1))
+    assert passes(adversary) == 2
+    assert passes(Adversary(L2Ball(0.0), {"fgm": FGM(), "pgd": PGD(2)})) == 1 + 2
+    assert [step for step, _ in states] == list(range(1, 2 * len(RADII) + 1))
     for _, saved in states[::3]:
         again = accuracy_curves(network, batch, adversary, radii=RADII, saved=saved)
         assert all(np.array_equal(again[name], whole[name]) for name in whole)
