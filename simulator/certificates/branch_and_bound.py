@@ -34,12 +34,15 @@ BOX_RATE = 0.02  # step length in a box: small, for the parent's multipliers are
 LINF_STEPS, LINF_RATE = 2, 0.03  # of l_inf: times as many steps, for it has d multipliers lam
 ROOT_STAGE = 300  # steps of the root at once: an ascent that starts anew, slower, reaches further
 ROOT_RATE = 0.02  # step length from its second stage on
-STAGE_WORTH = 0.05  # share of what is missing that a stage must gain: else boxes gain it cheaper
+STAGE_WORTH = 0.1  # of a large problem: share of what is missing that a stage must gain to go on
 
-# The lowest bound rises by about as much whenever the boxes double in number. A search that would
-# not reach its target at several times its pace so far is hopeless. After few boxes the pace is
-# vague, and a share of the gap at least: (boxes bounded, times the pace, share of the gap).
-HOPES = ((5, 3.0, 0.03), (9, 1.5, 0.0))
+# In l2 the lowest bound rises by about as much whenever the boxes double in number: by an eighth of
+# the gap at most, in all that was seen. A search that would not reach its target at several times
+# its pace so far is hopeless; after few boxes the pace is vague, and a share of the gap at least:
+# (boxes bounded, times the pace, share of the gap). Where boxes are cheap there is time to wait: the
+# bound may stay where it is for thirty of them and then rise.
+HOPES = ((1, 1.0, 0.125), (2, 1.0, 1.0), (33, 2.0, 0.0))
+HOPES_OF_LARGE = ((1, 1.0, 0.125), (2, 1.0, 1.0), (5, 3.0, 0.03), (9, 2.0, 0.0))
 LAST_STEPS = 8  # times as many steps in a box without kinks: it is convex, and never split again
 
 
@@ -123,6 +126,8 @@ class _Tree:
         Least margin met, at ``delta``.
     root : float
         Bound of the whole ball.
+    hopes : tuple of (int, float, float)
+        When to give up.
     settled : float
         Lowest bound of the boxes that cannot be split any more.
     closed : list of Part
@@ -132,6 +137,8 @@ class _Tree:
     def __init__(self, problem: Relaxation, delta: np.ndarray, target: float, tolerance: float,
                  root_steps: int) -> None:
         self.target, self.tolerance = target, tolerance
+        self.is_linf = isinstance(problem.ball, LinfBall)
+        self.hopes = HOPES_OF_LARGE if problem.is_large else HOPES
         self.upper, self.delta = problem.descend(delta)
         self.settled, self.count = np.inf, 1
         self.closed: list[Part] = []
@@ -157,11 +164,10 @@ class _Tree:
 
     def is_hopeless(self, boxes: int) -> bool:
         """Whether so many boxes will not reach the target, by what the first ones gained."""
-        known = [hope for hope in HOPES if self.count >= hope[0]]
-        if not known or self.target == np.inf:
+        if boxes <= self.hopes[-1][0] or self.target == np.inf or self.is_linf:
             return False
-        _, times, share = known[-1]
-        pace = max((self.lowest - self.root) / math.log2(self.count),
+        _, times, share = [hope for hope in self.hopes if self.count >= hope[0]][-1]
+        pace = max((self.lowest - self.root) / max(math.log2(self.count), 1.0),
                    share * (self.upper - self.root))
         doublings = math.log2(max(boxes / self.count, 1.0))
         return self.lowest + times * pace * doublings < self.target
@@ -209,11 +215,11 @@ class _Tree:
 
 
 def _climbed(problem: Relaxation, start: Multipliers, steps: int, goal: float) -> Ascent:
-    """Ascend in stages, as long as they gain enough of what is missing to the goal.
+    """Ascend at once; a large problem in stages, while they gain what boxes do not gain cheaper.
 
-    In an l_inf ball in a single one: its d multipliers lam need the long way.
+    In an l_inf ball at once, too: its d multipliers lam need the long way.
     """
-    if isinstance(problem.ball, LinfBall):
+    if isinstance(problem.ball, LinfBall) or not problem.is_large:
         return problem.maximise(start, steps, goal)
     found, left = problem.maximise(start, min(steps, ROOT_STAGE), goal), steps - ROOT_STAGE
     while left > 0 and found.bound <= goal:

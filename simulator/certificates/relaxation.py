@@ -49,7 +49,7 @@ GRAM_SHARE = 1.5
 # With one lam, P / lam moves with the curvatures alone. From this size p d on, where its factor is
 # what a step costs, they move at every third step only, along the gradients of all three: counted
 # at d = 128 to 256, as many steps then reach further (small problems do not gain).
-LATE, LATE_SIZE = 3, 30_000
+LATE, LARGE = 3, 40_000
 
 RATE = 0.05  # step length of Adam in units of each multiplier's natural scale
 DESCENT_STEPS = 30  # jumps between corners of the linearised margin; few ever take ten
@@ -219,6 +219,11 @@ class Relaxation:
         return (self.low < self.kink) & (self.kink < self.high)
 
     @property
+    def is_large(self) -> bool:
+        """Whether a factorisation is what a step of ascent costs."""
+        return int(self.has_kink.sum()) * self.W.shape[1] >= LARGE
+
+    @property
     def kink(self) -> np.ndarray:
         """Where ``t_i + s_i = -b``, shape (q,); an interval split there ends there exactly.
 
@@ -297,7 +302,7 @@ class Relaxation:
         half = np.maximum(0.5 * (self.high - self.low), 1e-12)
         small = self.gram is not None and p <= GRAM_SHARE * d
         gram = self.gram[np.ix_(curved, curved)] if small and self.gram is not None else None
-        late = LATE if len(start.log_lam) == 1 and p * d >= LATE_SIZE else 1
+        late = LATE if len(start.log_lam) == 1 and self.is_large else 1
 
         # the point of the dual and its gradient, and views of their parts
         x, nu = np.concatenate([start.slopes, start.log_lam]), start.curvatures[curved]

@@ -82,6 +82,6 @@ def test_a_hopeless_search_ends_early_with_a_bound_that_holds():
     patient = search(problem, np.zeros(12), boxes=40, target=np.inf, root_steps=50)
     assert patient.boxes >= 40  # asked for the margin itself, it goes on
     found = search(problem, patient.delta, boxes=40, target=patient.upper - 0.01, root_steps=50)
-    assert not found.finished and 5 <= found.boxes < 40
+    assert not found.finished and found.boxes < 40
     points = L2Ball(1.5).project(rng.standard_normal((500, 12)))
     assert found.lower <= min(problem.margin(point) for point in points)

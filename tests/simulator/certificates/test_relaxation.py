@@ -38,7 +38,7 @@ def test_curvatures_that_move_late_bound_as_soundly(monkeypatch):
     least = min(problem.margin(point) for point in points)
     linear = problem.bound(start, np.zeros(8))[0]
     for size in (0, 10**9):
-        monkeypatch.setattr(relaxation, "LATE_SIZE", size)
+        monkeypatch.setattr(relaxation, "LARGE", size)
         bound = problem.maximise(start, 60).bound
         assert linear < bound <= least
 
