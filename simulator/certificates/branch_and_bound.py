@@ -38,10 +38,10 @@ STAGE_WORTH = 0.1  # of a large problem: share of what is missing that a stage m
 
 # In l2 the lowest bound rises by about as much whenever the boxes double in number: by an eighth of
 # the gap at most, in all that was seen. A search that would not reach its target at several times
-# its pace so far is hopeless; after few boxes the pace is vague, and a share of the gap at least:
-# (boxes bounded, times the pace, share of the gap). Where boxes are cheap there is time to wait: the
-# bound may stay where it is for thirty of them and then rise.
-HOPES = ((1, 1.0, 0.125), (2, 1.0, 1.0), (33, 2.0, 0.0))
+# its pace so far is hopeless; after one box the pace is that eighth, after few it is vague, and a
+# share of the gap at least: (boxes bounded, times the pace, share of the gap). Where boxes are
+# cheap there is time to wait: the bound may stay where it is for thirty of them and then rise.
+HOPES = ((33, 2.0, 0.0),)
 HOPES_OF_LARGE = ((1, 1.0, 0.125), (2, 1.0, 1.0), (5, 3.0, 0.03), (9, 2.0, 0.0))
 LAST_STEPS = 8  # times as many steps in a box without kinks: it is convex, and never split again
 
@@ -137,14 +137,18 @@ class _Tree:
     def __init__(self, problem: Relaxation, delta: np.ndarray, target: float, tolerance: float,
                  root_steps: int) -> None:
         self.target, self.tolerance = target, tolerance
-        self.is_linf = isinstance(problem.ball, LinfBall)
-        self.hopes = HOPES_OF_LARGE if problem.is_large else HOPES
+        self.hopes: tuple[tuple[int, float, float], ...] = HOPES
+        if isinstance(problem.ball, LinfBall):
+            self.hopes = ()
+        elif problem.is_large:
+            self.hopes = HOPES_OF_LARGE
         self.upper, self.delta = problem.descend(delta)
         self.settled, self.count = np.inf, 1
         self.closed: list[Part] = []
         root = _climbed(problem, problem.start(self.delta), root_steps, self.goal)
         self.heap: list[tuple[float, int, Relaxation, Ascent]] = [(root.bound, 0, problem, root)]
         self.root = root.bound
+        self._attack(problem, root.point)
 
     @property
     def goal(self) -> float:
@@ -164,9 +168,10 @@ class _Tree:
 
     def is_hopeless(self, boxes: int) -> bool:
         """Whether so many boxes will not reach the target, by what the first ones gained."""
-        if boxes <= self.hopes[-1][0] or self.target == np.inf or self.is_linf:
+        known = [hope for hope in self.hopes if self.count >= hope[0]]
+        if not known or boxes <= self.hopes[-1][0] or self.target == np.inf:
             return False
-        _, times, share = [hope for hope in self.hopes if self.count >= hope[0]][-1]
+        _, times, share = known[-1]
         pace = max((self.lowest - self.root) / max(math.log2(self.count), 1.0),
                    share * (self.upper - self.root))
         doublings = math.log2(max(boxes / self.count, 1.0))

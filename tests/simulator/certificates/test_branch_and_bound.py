@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.balls import L2Ball, LinfBall
+from simulator.certificates import relaxation
 from simulator.certificates.branch_and_bound import _reach, search
 from simulator.certificates.relaxation import Relaxation
 
@@ -74,14 +75,16 @@ def test_the_budgets_are_kept():
     assert not found.finished and found.lower <= found.upper
 
 
-def test_a_hopeless_search_ends_early_with_a_bound_that_holds():
+@pytest.mark.parametrize("large", [0, 10**9])
+def test_a_hopeless_search_ends_early_with_a_bound_that_holds(large, monkeypatch):
+    monkeypatch.setattr(relaxation, "LARGE", large)
     rng = np.random.default_rng(4)
     W = rng.standard_normal((60, 12))
     x = rng.standard_normal(12)
     problem = Relaxation.of_sample(W, W @ x, 0.5, L2Ball(1.5))
     patient = search(problem, np.zeros(12), boxes=40, target=np.inf, root_steps=50)
     assert patient.boxes >= 40  # asked for the margin itself, it goes on
-    found = search(problem, patient.delta, boxes=40, target=patient.upper - 0.01, root_steps=50)
-    assert not found.finished and found.boxes < 40
+    found = search(problem, patient.delta, boxes=60, target=patient.upper - 0.01, root_steps=50)
+    assert not found.finished and found.boxes < 60
     points = L2Ball(1.5).project(rng.standard_normal((500, 12)))
     assert found.lower <= min(problem.margin(point) for point in points)
