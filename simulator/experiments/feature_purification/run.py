@@ -249,6 +249,7 @@ def _interval(experiment: PurificationExperiment, network: Any, done: Mapping[st
         low, high = critical_interval(network, experiment.certified_set, experiment.adversary,
                                       brackets=brackets, saved=saved,
                                       tick=lambda step, keep: tick(step / BISECTIONS, keep))
+    tick(1.0)  # however few radii it took
     return {"numbers": as_text({"r50_low": low, "r50_high": high})}
 
 
