@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from simulator.attacks.adversary import Adversary
-from simulator.attacks.worst_case import require_adversary
+from simulator.attacks.worst_case import held, require_adversary
 from simulator.checks import require_int, require_real
 from simulator.data.batches import FreshBatches, drawn_ahead
 from simulator.errors import Diverged
@@ -81,7 +81,7 @@ def train(network: Network, data: DataModel | Batches, *, learning_rate: float,
     if adversary is not None:
         require_adversary(adversary)
         attack, ball = adversary.attack, adversary.ball
-    with _threads(threads), _held(network), drawn_ahead(batches, last) as batch_of:
+    with _threads(threads), held(network), drawn_ahead(batches, last) as batch_of:
         for step in _shown(range(first, last), progress):
             beat()
             _set_bias(network, schedule, step)
@@ -142,13 +142,6 @@ def _require_schedule(schedule: Any, network: Any) -> None:
 def _set_bias(network: Any, schedule: BiasSchedule | None, step: int) -> None:
     if schedule is not None:
         network.bias = schedule.bias(step, network)
-
-
-def _held(network: Any) -> AbstractContextManager[None]:
-    """Only the loop changes the weights: networks that gain by that are told."""
-    held: AbstractContextManager[None] = network.held() if hasattr(network, "held") else (
-        nullcontext())
-    return held
 
 
 def _threads(threads: int | None) -> AbstractContextManager[None]:

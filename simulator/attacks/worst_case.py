@@ -5,6 +5,7 @@ several attacks sample by sample. Each attack bounds robust accuracy from above 
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from simulator.protocols import Attack, Ball, Batch, Network
 if TYPE_CHECKING:
     from simulator.attacks.adversary import Adversary
 
-__all__ = ["BestFound", "WorstCase", "against", "require_adversary", "require_samples",
+__all__ = ["BestFound", "WorstCase", "against", "held", "require_adversary", "require_samples",
            "strong_case", "strongest_case", "which_break", "worst_case", "zero_rows"]
 
 STRONG_KEYS = 1_000_000  # above every key of a call: strong attacks draw from streams of their own
@@ -181,22 +182,39 @@ def _until_broken(attack: Attack) -> Attack:
 
 def _worst_of_chunk(network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                     attacks: Mapping[str, Attack], rng: np.random.Generator) -> WorstCase:
-    best = BestFound(network, X, y)
-    margins_of = {"clean": best.margins.copy()}
-    zero_gradients = {}
-    for name, attack in attacks.items():
-        beat()
-        result = attack.perturb(network, X, y, ball, rng)
-        if not hasattr(result, "delta"):
-            raise TypeError(f"attack {name}: expected a Perturbation(delta, zero_gradients), got "
-                            f"a value of type {type(result).__name__}")
-        delta = require_array(f"perturbation of {name}", result.delta, X.shape, dtype=X.dtype)
-        finite = np.isfinite(delta.reshape(len(X), -1)).all(axis=1)
-        if not finite.all():  # nothing infinite lies in a ball, nor has a projection
-            delta = np.where(finite.reshape((-1,) + (1,) * (X.ndim - 1)), delta, 0.0)
-        margins_of[name] = best.offer(ball.project(delta))
-        zero_gradients[name] = result.zero_gradients
+    with held(network):
+        best = BestFound(network, X, y)
+        margins_of = {"clean": best.margins.copy()}
+        zero_gradients = {}
+        for name, attack in attacks.items():
+            beat()
+            result = attack.perturb(network, X, y, ball, rng)
+            delta = _finite_delta(name, result, X)
+            margins_of[name] = best.offer(ball.project(delta))
+            zero_gradients[name] = result.zero_gradients
     return WorstCase(best.margins, best.delta, margins_of, zero_gradients)
+
+
+def _finite_delta(name: str, result: Any, X: np.ndarray) -> np.ndarray:
+    """The perturbation that an attack returned, without what lies in no ball."""
+    if not hasattr(result, "delta"):
+        raise TypeError(f"attack {name}: expected a Perturbation(delta, zero_gradients), got "
+                        f"a value of type {type(result).__name__}")
+    delta = require_array(f"perturbation of {name}", result.delta, X.shape, dtype=X.dtype)
+    finite = np.isfinite(delta.reshape(len(X), -1)).all(axis=1)
+    if not finite.all():  # nothing infinite lies in a ball, nor has a projection
+        delta = np.where(finite.reshape((-1,) + (1,) * (X.ndim - 1)), delta, 0.0)
+    return delta
+
+
+def held(network: Any) -> AbstractContextManager[None]:
+    """A block in which nobody but a gradient step changes the weights.
+
+    Networks that gain by that have a method of this name.
+    """
+    block: AbstractContextManager[None] = (network.held() if hasattr(network, "held")
+                                           else nullcontext())
+    return block
 
 
 def require_adversary(adversary: Any) -> None:
