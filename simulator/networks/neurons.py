@@ -27,7 +27,7 @@ __all__ = ["Neurons", "lengths"]
 RENEWED = 64  # steps after which the bounds are taken anew
 UP = 1.0 + 4e-5  # on bounds: the rounding of so many steps of shrinking, and of the bounds
 # Measured in float32, d = 256 to 2048, m = 20 d. They only move work around.
-GROUPED = 0.75  # of b: a group whose typical bound is below it mostly stays closed
+GROUPED = 0.7  # of b: a group whose typical bound is below it mostly stays closed
 MAXIMUM = 2.2  # typical largest of GROUP entries, in units of ||w|| / sqrt(d)
 LARGEST = 0.6  # of b: a larger entry opens its group to every sample that has the feature
 HIGHER = 1.2  # a bias so much higher than when groups were made: more neurons fit in

@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simulator.jit import in_threads, kernel, shares, summing_kernel
+from simulator.jit import in_threads, kernel, shares
 from simulator.networks.cascade import Samples, pairs_by_row, split
 from simulator.networks.neurons import Neurons
 from simulator.networks.open_gates import (OpenGates, at_most, descend_open, input_gradient,
                                            open_gates, outputs)
+from simulator.networks.screening import Buffers
 
 __all__ = ["Clock", "Dense", "ForwardPass", "SparsePasses", "unclocked"]
 
@@ -35,6 +36,8 @@ DENSE_GATES = 0.05  # above this share of open gates BLAS beats sums over lists
 DOUBT = 0.5  # of that share: with more pairs in doubt the product beats the cascade
 CASCADE_FROM = 3e7  # multiplications of the product, below which it is done at once
 LONGEST_PAUSE = 32  # passes after a vain cascade before the next is tried
+BLOCK = 256  # samples of a product
+LEAST = 1 << 18  # numbers of U below which a second thread is not woken
 ALL_LIVE = 0.9  # above this live fraction copying the live rows costs more than it saves
 
 
@@ -52,7 +55,7 @@ class Dense(NamedTuple):
     Attributes
     ----------
     gates : ndarray, shape (n, live)
-        1 where a gate is open, else 0.
+        1 where a gate is open, else 0; in a buffer, until the next forward pass.
     live : ndarray, shape (live, d)
         The neurons that are not silent.
     rows : ndarray of int, shape (live,), or None
@@ -134,6 +137,7 @@ class SparsePasses:
         self.dense_gates = dense_gates
         self.cascade_from = cascade_from
         self.clock = clock
+        self._buffers = Buffers()
         self._held: Neurons | None = None
         self._holding = False
         self._norms: np.ndarray | None = None
@@ -218,14 +222,11 @@ class SparsePasses:
         loud = np.flatnonzero(~silent)
         rows = loud if self.screening and len(loud) <= ALL_LIVE * len(W) else None
         live = W if rows is None else W[rows]
-        with self.clock("GEMM"):
-            U = X @ live.T
-        limit = int(self.dense_gates * len(X) * len(W))
-        with self.clock("scan"):
-            # what rounding may open in a product that is summed in another order
-            slack = float(samples.measures[:, 2].max(initial=0.0)) * (1.0 + 1e-5)
-            low = b - slack * (norms if rows is None else norms[rows]) - 1e-30
-            pairs = _candidates(U, low.astype(W.dtype), limit)
+        # what rounding may open in a product that is summed in another order
+        slack = float(samples.measures[:, 2].max(initial=0.0)) * (1.0 + 1e-5)
+        low = b - slack * (norms if rows is None else norms[rows]) - 1e-30
+        U, pairs = self._products(X, live, low.astype(W.dtype),
+                                  int(self.dense_gates * len(X) * len(W)))
         if pairs is not None:
             if rows is not None:
                 pairs[:, 0] = rows[pairs[:, 0]]
@@ -237,6 +238,26 @@ class SparsePasses:
             _gates_in_place(U, at_most(b, W.dtype), b, f, opened)
         return ForwardPass(f, norms, Dense(U, live, rows), int(opened.sum()), U.size, True,
                            neurons)
+
+    def _products(self, X: np.ndarray, live: np.ndarray, low: np.ndarray,
+                  limit: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return ``U = X live^T``, and the pairs (column, row) where |U| is not within ``low``.
+
+        None where there are more than ``limit``. A block of samples is looked through while it is
+        in the cache.
+        """
+        U = self._buffers.take("U", (len(X), len(live)), X.dtype)
+        found: list[np.ndarray] = []
+        for first in range(0, len(X), BLOCK):
+            block = slice(first, min(first + BLOCK, len(X)))
+            with self.clock("GEMM"):
+                np.matmul(X[block], live.T, out=U[block])
+            if limit >= 0:
+                with self.clock("scan"):
+                    pairs = _candidates(U[block], low, first, limit)
+                found += [] if pairs is None else [pairs]
+                limit = -1 if pairs is None else limit - len(pairs)
+        return U, None if limit < 0 else np.concatenate([np.empty((0, 2), np.int32), *found])
 
     def input_gradient(self, forward: ForwardPass, scale: np.ndarray) -> np.ndarray:
         """Return ``scale_n sum_i g_ni w_i``, shape (n, d)."""
@@ -278,35 +299,35 @@ class SparsePasses:
                 neurons.catch_up()
 
 
-def _candidates(U: np.ndarray, low: np.ndarray, limit: int) -> np.ndarray | None:
-    """Return the pairs (column, row) of U not within ``low`` of their column, or None: too many."""
-    parts = shares(len(U), 64)
-    buffers = [np.empty((limit + 1, 2), np.int32) for _ in parts]
-    counts = in_threads(_outside, [(U[first:last], low, first, pairs)
+def _candidates(U: np.ndarray, low: np.ndarray, begin: int, limit: int) -> np.ndarray | None:
+    """Return the pairs (column, begin + row) of U not within ``low``, or None: too many."""
+    parts = shares(len(U), max(1, LEAST // max(1, len(low))))
+    buffers = [np.empty((min(limit, U.size) + 1, 2), np.int32) for _ in parts]
+    counts = in_threads(_outside, [(U[first:last], low, begin + first, pairs)
                                    for (first, last), pairs in zip(parts, buffers)])
     if min(counts) < 0 or sum(counts) > limit:
         return None
     return np.concatenate([pairs[:count] for pairs, count in zip(buffers, counts)])
 
 
-@summing_kernel
+@kernel
 def _outside(U: np.ndarray, low: np.ndarray, first: int, pairs: np.ndarray) -> int:
+    """Write the pairs outside; return how many, or -1 if too many. NaN is outside."""
     n, m = U.shape
-    chunk = 32
+    hit = np.zeros(m + 8, np.uint8)
+    words = hit[:(m + 7) // 8 * 8].view(np.uint64)
     found = 0
     for row in range(n):
         u = U[row]
-        for left in range(0, m, chunk):
-            right = min(left + chunk, m)
-            outside = 0
-            for i in range(left, right):
-                outside += 0 if abs(u[i]) <= low[i] else 1
-            if outside == 0:
+        for i in range(m):  # a vector instruction
+            hit[i] = 0 if abs(u[i]) <= low[i] else 1
+        for word in range(len(words)):
+            if words[word] == 0:
                 continue
-            if found + outside > len(pairs):
-                return -1
-            for i in range(left, right):
-                if not abs(u[i]) <= low[i]:
+            for i in range(8 * word, 8 * word + 8):
+                if hit[i] != 0:
+                    if found == len(pairs):
+                        return -1
                     pairs[found, 0] = i
                     pairs[found, 1] = first + row
                     found += 1
