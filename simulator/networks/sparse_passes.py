@@ -314,8 +314,8 @@ def _candidates(U: np.ndarray, low: np.ndarray, begin: int, limit: int) -> np.nd
 def _outside(U: np.ndarray, low: np.ndarray, first: int, pairs: np.ndarray) -> int:
     """Write the pairs outside; return how many, or -1 if too many. NaN is outside."""
     n, m = U.shape
-    hit = np.zeros(m + 8, np.uint8)
-    words = hit[:(m + 7) // 8 * 8].view(np.uint64)
+    hit = np.zeros((m + 7) // 8 * 8, np.uint8)
+    words = hit.view(np.uint64)
     found = 0
     for row in range(n):
         u = U[row]
