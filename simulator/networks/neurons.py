@@ -120,6 +120,19 @@ class Neurons:
             bound: np.ndarray = (self._largest * longest + self._lengths * widest) * UP
         return bound
 
+    def most_of_all(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return such a bound, by Hoelder and Cauchy-Schwarz, from the inputs as they are.
+
+        And what rounding may add to a product that is summed in another order, in units of
+        ``||w_i||``.
+        """
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = float(np.abs(X).sum(axis=1, dtype=np.float64).max(initial=0.0))
+            length = float(np.sqrt(np.einsum("nj,nj->n", X, X, dtype=np.float64).max(initial=0.0)))
+            slack = 2.0 * X.shape[1] * float(np.finfo(X.dtype).eps) * length
+            bound = np.minimum(self._largest * total, self._lengths * length)
+            return (bound + slack * self._lengths) * UP, slack * UP
+
     def doubtful(self, samples: Samples, b: float,
                  most: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the pairs that may be open, or None where there are more than ``most``.

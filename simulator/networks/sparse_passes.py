@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simulator.jit import in_threads, kernel, shares
-from simulator.networks.cascade import Samples, pairs_by_row, split
+from simulator.jit import in_threads, kernel, shares, summing_kernel
+from simulator.networks.cascade import pairs_by_row, split
 from simulator.networks.neurons import Neurons
 from simulator.networks.open_gates import (OpenGates, at_most, descend_open, input_gradient,
                                            open_gates, outputs)
@@ -195,9 +195,7 @@ class SparsePasses:
                 return self._by_lists(neurons, b, X, *found, len(found[1]), False)
             self._pause, self._next_pause = 0, min(2 * self._next_pause + 1, LONGEST_PAUSE)
         self._pause += 1
-        with self.clock("split"):
-            samples = split(X, np.zeros(W.shape[1], W.dtype))
-        return self._by_product(neurons, b, X, samples)
+        return self._by_product(neurons, b, X)
 
     def _try_cascade(self, work: float) -> bool:
         return (self.screening and work >= self.cascade_from and self.dense_gates > 0.0
@@ -212,18 +210,16 @@ class SparsePasses:
             f = outputs(gates, b, len(X))
         return ForwardPass(f, norms, gates, len(gates.samples), computed, by_product, neurons)
 
-    def _by_product(self, neurons: Neurons, b: float, X: np.ndarray,
-                    samples: Samples) -> ForwardPass:
+    def _by_product(self, neurons: Neurons, b: float, X: np.ndarray) -> ForwardPass:
         """All pairs of the neurons that are not silent, by BLAS."""
         neurons.renew()
         W, norms = neurons.W, neurons.norms.copy()
-        bound = neurons.most(samples)
+        with self.clock("split"):
+            bound, slack = neurons.most_of_all(X)
         silent = bound <= b * (1.0 - 2e-6) - 1e-30 if 1e-25 < b < 1e25 else np.zeros(len(W), bool)
         loud = np.flatnonzero(~silent)
         rows = loud if self.screening and len(loud) <= ALL_LIVE * len(W) else None
         live = W if rows is None else W[rows]
-        # what rounding may open in a product that is summed in another order
-        slack = float(samples.measures[:, 2].max(initial=0.0)) * (1.0 + 1e-5)
         low = b - slack * (norms if rows is None else norms[rows]) - 1e-30
         U, pairs = self._products(X, live, low.astype(W.dtype),
                                   int(self.dense_gates * len(X) * len(W)))
@@ -276,8 +272,11 @@ class SparsePasses:
         gates = forward.gates
         if isinstance(gates, OpenGates):
             return ListGradient(X, scale)
+        scaled = self._buffers.take("scaled", X.shape, X.dtype)
+        G = self._buffers.take("gradient", gates.live.shape, X.dtype)
         with self.clock("GEMM"):
-            G: np.ndarray = gates.gates.T @ (scale[:, None] * X)
+            np.multiply(X, scale[:, None], out=scaled)
+            np.matmul(gates.gates.T, scaled, out=G)
         return G
 
     def descend(self, W: np.ndarray, forward: ForwardPass, G: np.ndarray | ListGradient,
@@ -334,23 +333,23 @@ def _outside(U: np.ndarray, low: np.ndarray, first: int, pairs: np.ndarray) -> i
     return found
 
 
-@kernel
+@summing_kernel
 def _gates_in_place(U: np.ndarray, threshold: float, b: float, f: np.ndarray,
                     opened: np.ndarray) -> None:
     """f_n and the gates, 0 or 1, in the place of U. NaN is open."""
     n, m = U.shape
     zero, one = U.dtype.type(0.0), U.dtype.type(1.0)
     for row in range(n):
-        total = 0.0
-        for i in range(m):
-            u = U[row, i]
-            if abs(u) <= threshold:
-                U[row, i] = zero
-            else:
-                total += u - b if u > 0.0 else u + b
-                U[row, i] = one
-                opened[row] += 1
+        u = U[row]
+        total, count = 0.0, 0.0
+        for i in range(m):  # without a branch: a quarter of the gates may be open
+            size = float(u[i])
+            total += size - (b if size > b else (-b if size < -b else size))
+            gate = zero if abs(u[i]) <= threshold else one
+            count += float(gate)
+            u[i] = gate
         f[row] = total
+        opened[row] = int(count)
 
 
 @kernel
