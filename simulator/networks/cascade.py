@@ -66,15 +66,15 @@ def split(X: np.ndarray, v: np.ndarray) -> Samples:
     n, d = X.shape
     cap = min(SUPPORT, d)
     columns, values = np.empty((n, cap), np.int32), np.empty((n, cap), np.float32)
-    counts, sizes = np.empty(n, np.int64), np.empty((n, 5))
+    counts, sizes = np.empty(n, np.int64), np.empty((n, 6))
     integers = as_integers(X)
     peaks = np.empty(n, integers.dtype)
-    in_threads(_split, [(X[part], integers[part], LARGE, columns[part], values[part], counts[part],
-                         sizes[part], peaks[part])
+    in_threads(_split, [(X[part], integers[part], v, LARGE, columns[part], values[part],
+                         counts[part], sizes[part], peaks[part])
                         for part in (slice(*ends) for ends in shares(n, max(1, LEAST // d)))])
     measures = np.empty((n, 8), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # infinity and NaN are bounds too
-        _measure(X @ v, v, peaks.view(X.dtype), columns, values, counts, sizes,
+        _measure(v, peaks.view(X.dtype), columns, values, counts, sizes,
                  float(np.finfo(X.dtype).eps), measures)
     return Samples(X, v, columns, values, counts, measures)
 
@@ -85,57 +85,62 @@ def as_integers(array: np.ndarray) -> np.ndarray:
 
 
 @summing_kernel
-def _split(X: np.ndarray, integers: np.ndarray, share: float, columns: np.ndarray,
+def _split(X: np.ndarray, integers: np.ndarray, v: np.ndarray, share: float, columns: np.ndarray,
            values: np.ndarray, counts: np.ndarray, sizes: np.ndarray, peaks: np.ndarray) -> None:
-    """sizes[n] = ||x_n||, ||r_n||, ||s_n||_1, cut, last column; peaks[n] = max |r_nj|, its bits."""
+    """sizes[n] = ||x_n||, ||r_n||, ||s_n||_1, cut, last column, <x_n, v>; peaks[n] = max |r_nj|, its
+    bits. No BLAS: its threads would keep a core busy after the call.
+    """
     n, d = X.shape
     cap = columns.shape[1]
     sign = np.iinfo(integers.dtype).max
-    chunk = 16
+    hit = np.zeros((d + 7) // 8 * 8, np.uint8)
+    words = hit.view(np.uint64)
     for row in range(n):
         x, bits = X[row], integers[row]
-        square = 0.0
+        square, along = 0.0, 0.0
         for j in range(d):
             square += float(x[j]) * float(x[j])
+            along += float(x[j]) * float(v[j])
         cut = x.dtype.type(share * math.sqrt(square / d))
-        large, last, peak = 0, d, bits[0] & 0
-        others, total = 0.0, 0.0
-        for left in range(0, d, chunk):
-            right = min(left + chunk, d)
-            above, part, part_peak = 0, 0.0, bits[0] & 0
-            for j in range(left, right):
-                above += 0 if abs(x[j]) <= cut else 1
-                part += float(x[j]) * float(x[j])
-                part_peak = max(part_peak, bits[j] & sign)
-            if above == 0:
-                others += part
-                peak = max(peak, part_peak)
+        peak = bits[0] & 0
+        for j in range(d):  # vector instructions: which are large, and the largest of the others
+            small = abs(x[j]) <= cut
+            hit[j] = 0 if small else 1
+            peak = max(peak, (bits[j] & sign) if small else 0)
+        large, last, total, taken = 0, d, 0.0, 0.0
+        for word in range(len(words)):
+            if words[word] == 0:
                 continue
-            for j in range(left, right):
-                size = abs(x[j])
-                if size > cut and large < cap:
+            for j in range(8 * word, 8 * word + 8):
+                if hit[j] == 0:
+                    continue
+                if large < cap:
                     columns[row, large] = j
                     values[row, large] = x[j]
                     large += 1
-                    total += float(size)
+                    total += float(abs(x[j]))
+                    taken += float(x[j]) * float(x[j])
                     last = j if large == cap else last
                 else:
-                    others += float(size) * float(size)
                     peak = max(peak, bits[j] & sign)
         counts[row] = large
         peaks[row] = peak
+        # what is left, and what rounding may have taken from it; NaN stays
+        rest = square - taken
+        if rest < 0.0:
+            rest = 0.0
         sizes[row, 0] = math.sqrt(square)
-        sizes[row, 1] = math.sqrt(others)
+        sizes[row, 1] = math.sqrt(rest + 1e-15 * d * square)
         sizes[row, 2] = total
         sizes[row, 3] = cut
         sizes[row, 4] = last
+        sizes[row, 5] = along
 
 
 @kernel
-def _measure(along: np.ndarray, v: np.ndarray, peaks: np.ndarray, columns: np.ndarray,
-             values: np.ndarray, counts: np.ndarray, sizes: np.ndarray, eps: float,
-             measures: np.ndarray) -> None:
-    """See `Samples.measures`; ``along`` is X v."""
+def _measure(v: np.ndarray, peaks: np.ndarray, columns: np.ndarray, values: np.ndarray,
+             counts: np.ndarray, sizes: np.ndarray, eps: float, measures: np.ndarray) -> None:
+    """See `Samples.measures`."""
     n, cap = columns.shape
     d = len(v)
     up = 1.0 + 2e-6
@@ -144,7 +149,7 @@ def _measure(along: np.ndarray, v: np.ndarray, peaks: np.ndarray, columns: np.nd
         unit += float(v[j]) * float(v[j])
     for row in range(n):
         length, rest = sizes[row, 0], sizes[row, 1]
-        a = float(along[row])
+        a = sizes[row, 5]
         for q in range(counts[row]):
             a -= float(values[row, q]) * float(v[columns[row, q]])
         square = rest * rest - a * a * (2.0 - unit)

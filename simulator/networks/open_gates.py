@@ -71,10 +71,11 @@ def input_gradient(gates: OpenGates, W: np.ndarray, scale: np.ndarray) -> np.nda
     """Return ``scale_n sum_i g_ni w_i``, shape (n, d)."""
     G = np.empty((len(scale), W.shape[1]), W.dtype)
     starts, neurons = np.zeros(len(scale) + 2, np.int64), np.empty(len(gates.samples), np.int32)
-    _by_sample(gates.rows, gates.starts, gates.samples, starts, neurons)
+    _by_sample(gates.starts, gates.samples, starts, neurons)
     starts = starts[:-1]
-    in_threads(_input_gradient, [(starts[first:last + 1], neurons, W, scale[first:last],
-                                  G[first:last]) for first, last in _halves(starts, LEAST)])
+    in_threads(_input_gradient, [(starts[first:last + 1], neurons, W, gates.rows,
+                                  scale[first:last], G[first:last])
+                                 for first, last in _halves(starts, LEAST)])
     return G
 
 
@@ -161,44 +162,49 @@ def _sum_outputs(samples: np.ndarray, u: np.ndarray, b: float, total: np.ndarray
 
 
 @kernel
-def _by_sample(rows: np.ndarray, starts: np.ndarray, samples: np.ndarray, begins: np.ndarray,
-               neurons: np.ndarray) -> None:
-    """Counting sort: sample n has neurons[begins[n]:begins[n + 1]], ascending."""
+def _by_sample(starts: np.ndarray, samples: np.ndarray, begins: np.ndarray,
+               places: np.ndarray) -> None:
+    """Counting sort: sample n has the lists places[begins[n]:begins[n + 1]], ascending."""
     for q in range(len(samples)):
         begins[samples[q] + 2] += 1
     for n in range(2, len(begins)):
         begins[n] += begins[n - 1]
-    for place in range(len(rows)):
+    for place in range(len(starts) - 1):
         for q in range(starts[place], starts[place + 1]):
             n = samples[q]
-            neurons[begins[n + 1]] = rows[place]
+            places[begins[n + 1]] = place
             begins[n + 1] += 1
 
 
 @kernel
-def _input_gradient(starts: np.ndarray, neurons: np.ndarray, W: np.ndarray, scale: np.ndarray,
-                    G: np.ndarray) -> None:
+def _input_gradient(starts: np.ndarray, places: np.ndarray, W: np.ndarray, rows: np.ndarray,
+                    scale: np.ndarray, G: np.ndarray) -> None:
     d = W.shape[1]
-    tile = 512  # columns, so that g and four rows of W stay in the first-level cache
+    tile = 256
+    T = np.empty((len(rows), min(tile, d)), W.dtype)
     for left in range(0, d, tile):
-        right = min(left + tile, d)
+        width = min(left + tile, d) - left
+        for place in range(len(rows)):  # some columns of the open neurons: they stay in the cache
+            w = W[rows[place]]
+            for j in range(width):
+                T[place, j] = w[left + j]
         for n in range(len(G)):
-            g, y = G[n], scale[n]
-            for j in range(left, right):
+            g, y = G[n, left:left + width], scale[n]
+            for j in range(width):
                 g[j] = 0.0
             q, last = starts[n], starts[n + 1]
             while q + 3 < last:  # four at a time: g is read and written once for four
-                w0, w1 = W[neurons[q]], W[neurons[q + 1]]
-                w2, w3 = W[neurons[q + 2]], W[neurons[q + 3]]
-                for j in range(left, right):
+                w0, w1 = T[places[q]], T[places[q + 1]]
+                w2, w3 = T[places[q + 2]], T[places[q + 3]]
+                for j in range(width):
                     g[j] += (w0[j] + w1[j]) + (w2[j] + w3[j])
                 q += 4
             while q < last:
-                w0 = W[neurons[q]]
-                for j in range(left, right):
+                w0 = T[places[q]]
+                for j in range(width):
                     g[j] += w0[j]
                 q += 1
-            for j in range(left, right):
+            for j in range(width):
                 g[j] *= y
 
 
