@@ -122,8 +122,8 @@ def _tell_cost(config: "Config") -> int:
     show(f"""{json_text(config.to_dict())}
 memory      {need.memory / 2**20:.0f} MiB at the peak
 disk        about {size(need.disk)}
-training    {need.training_flops / 1e12:.3g} Tflop in {need.steps} steps
-evaluation  {need.evaluation_flops / 1e12:.3g} Tflop
+products    {(need.training_flops + need.evaluation_flops) / 1e12:.3g} Tflop
+steps       {need.steps} of training
 time        about {duration(seconds(need, rate))} (an estimate from a product timed just now: \
 {rate / 1e9:.0f} Gflop/s)""")
     return OK

@@ -87,8 +87,8 @@ def as_integers(array: np.ndarray) -> np.ndarray:
 @summing_kernel
 def _split(X: np.ndarray, integers: np.ndarray, v: np.ndarray, share: float, columns: np.ndarray,
            values: np.ndarray, counts: np.ndarray, sizes: np.ndarray, peaks: np.ndarray) -> None:
-    """sizes[n] = ||x_n||, ||r_n||, ||s_n||_1, cut, last column, <x_n, v>; peaks[n] = max |r_nj|, its
-    bits. No BLAS: its threads would keep a core busy after the call.
+    """sizes[n] = ||x_n||, ||r_n||, ||s_n||_1, cut, last column, <x_n, v>; peaks[n] = max |r_nj|,
+    its bits. No BLAS: its threads would keep a core busy after the call.
     """
     n, d = X.shape
     cap = columns.shape[1]

@@ -1,7 +1,8 @@
 """What a run will cost, told before it starts: memory, floating-point work, and time.
 
 Each experiment counts its own work and the arrays that are alive at its peak. Time is an estimate:
-the work, by the rate of one product timed now.
+the matrix products, by the rate of one product timed now, and what the compiled kernels take, by
+seconds that were measured on one machine.
 """
 
 import time
@@ -12,7 +13,7 @@ __all__ = ["Cost", "duration", "gemm_rate", "seconds"]
 PROCESS_BYTES = 205 * 2**20  # interpreter, NumPy, SciPy, Numba; 40 more where it compiles
 TRAINING_SLOWER = 1.5  # gates, draws and losses beside the products
 EVALUATION_SLOWER = 2.1
-STEP_SECONDS = 1e-3  # what a step costs however small it is
+STEP_SECONDS = 1.5e-3  # what a step costs however small it is
 START_SECONDS = 2.0  # imports
 DISK_BYTES = 0.7 * 2**20  # of a run folder: figures and tables
 DISK_WEIGHTS = 8  # (m, d) arrays in it: results and two checkpoints, in float64
@@ -30,6 +31,8 @@ class Cost:
     product : tuple of int
         n, m, d of the matrix product that most of the work is.
     steps : int
+    kernel_seconds : float
+        What work takes that is no matrix product.
     """
 
     memory: float
@@ -37,6 +40,7 @@ class Cost:
     evaluation_flops: float
     product: tuple[int, int, int]
     steps: int
+    kernel_seconds: float = 0.0
 
     @property
     def disk(self) -> float:
@@ -73,7 +77,7 @@ def gemm_rate(product: tuple[int, int, int], dtype: str, threads: int,
 
 def seconds(need: Cost, rate: float) -> float:
     """Estimate the duration of a run in seconds, at a rate from :func:`gemm_rate`."""
-    return (START_SECONDS + STEP_SECONDS * need.steps
+    return (START_SECONDS + STEP_SECONDS * need.steps + need.kernel_seconds
             + (TRAINING_SLOWER * need.training_flops
                + EVALUATION_SLOWER * need.evaluation_flops) / rate)
 

@@ -5,8 +5,7 @@ Memory is counted in arrays that are alive at the peak; the counts below are mea
 """
 
 from simulator.experiments.feature_purification.config import PurificationConfig
-from simulator.runs.cost import (EVALUATION_SLOWER, PROCESS_BYTES, STEP_SECONDS, TRAINING_SLOWER,
-                                 Cost)
+from simulator.runs.cost import PROCESS_BYTES, STEP_SECONDS, TRAINING_SLOWER, Cost
 
 __all__ = ["LEARNERS", "cost", "evaluation_steps"]
 
@@ -17,24 +16,32 @@ WIDE_WEIGHTS = 7  # and in float64: parts of the feature metrics, copies, checkp
 PRE_ACTIVATIONS = 1  # (n, m) arrays; sampled smoothing holds its noise as well
 INPUTS = 5  # (n, d) arrays: samples, perturbations, gradients
 DICTIONARIES = 4  # (d, d) arrays while a random dictionary is made
-PGD_PASSES = 3 * 20 * 3  # starts, steps, products a step
-STRONG_PASSES = 6 * 12 * 3 + 40 + 6 * 9  # adaptive PGD, and of the features those beside 2 d
-BRACKET_PASSES = 15 * PGD_PASSES  # radii, bisection and bounds, for each of two networks
-RECORD_PASSES = 5  # of the test samples, for a row of the history
-RATE = 2e10  # flops a second; only shares of the progress bar depend on it
-BOX_SECONDS = 6e-4  # of branch and bound, at a size of seconds
-BOXES = 15  # of a sample and radius on average, however many are allowed: few stay open
-DUAL_SECONDS = 0.007  # of the bisections, a sample
 LEARNER_ROWS = 5  # (n, d (d + 1) / 2) arrays of a polynomial learner
 LEARNER_WEIGHTS = 11  # (d, d (d + 1) / 2) arrays: the cubics of a grid
 LEARNER_PRODUCTS = 3 * (2 + 2 * 4) + 40  # grid, clean and adversarial; choice and attacks
+
+RATE = 5e10  # flops a second; only shares of the progress bar depend on it
+# Measured in seconds on one thread, lottery at d = 128 to 512 and desk at d = 100 and 200.
+DRAWN = 1.5e-8  # a number of a batch: to draw it, and to split it
+SHRUNK = 2.5e-10  # a weight, in a pass over lists of open gates
+TRIED = 5e-10  # a pair of a sample and a neuron
+SUMMED = 4.5e-10  # a number of a pair with an open gate: its product, its gradients
+OPEN = 0.15  # open gates, in units of the share of coordinates that are on in a code
+EARLY = 60  # steps before the bias closes most gates: dense products until then
+AWAKE = 0.2  # share of the neurons that win a feature
+RECORDED = 2.5e-8  # a weight, in a row of the history
+ATTACKED = 8e-3  # a test sample, through all attacks and radii
+REACHED = 1.4e-8  # and for each weight of the neurons in its reach
+SHARES = {"attacks": 0.2, "curves": 0.64, "r50": 0.1, "masking": 0.06}
+CERTIFIED = 9e-6  # a sample and d^2, at six radii
+BRACKETED = 0.75  # of that; the rest is the critical interval
 
 
 def cost(config: PurificationConfig) -> Cost:
     """Estimate a purification run.
 
-    The work is that of the matrix products: 2 a clean step, 4 an adversarial step, the attacks
-    of the evaluation and, of the low-complexity learners, those of the cubics.
+    The work is that of the matrix products where they are done: 2 a clean step, 4 an adversarial
+    step, and of the low-complexity learners those of the cubics; elsewhere that of the open gates.
     """
     item = 4 if config.dtype == "float32" else 8
     weights = float(config.m) * config.d
@@ -49,17 +56,13 @@ def cost(config: PurificationConfig) -> Cost:
     if config.learner_steps:
         pairs = 0.5 * config.d * (config.d + 1.0)
         memory += item * pairs * (LEARNER_ROWS * rows + LEARNER_WEIGHTS * config.d)
-    work = _evaluation_work(config)
     records = (config.clean_steps + config.adversarial_steps) / config.record_every
-    recording = RECORD_PASSES * 2.0 * config.test_samples * weights * records
-    product = 2.0 * config.batch_size * weights
-    attack = 2 if config.training_attack == "fgm" else 2 * config.training_pgd_steps
-    return Cost(memory, product * (2.0 * config.clean_steps
-                                   + (2.0 + attack) * config.adversarial_steps),
-                recording + len(LEARNERS) * work["learner"]
-                + 2 * sum(flops for what, flops in work.items() if what != "learner"),
+    stages = _stage_seconds(config)
+    flops, kernels = _training_work(config)
+    return Cost(memory, flops, len(LEARNERS) * _learner_flops(config),
                 (config.batch_size, config.m, config.d),
-                config.clean_steps + config.adversarial_steps)
+                config.clean_steps + config.adversarial_steps,
+                kernels + RECORDED * weights * records + 2.0 * sum(stages.values()))
 
 
 def evaluation_steps(config: PurificationConfig) -> dict[str, int]:
@@ -67,28 +70,44 @@ def evaluation_steps(config: PurificationConfig) -> dict[str, int]:
 
     ``learner`` is one of the low-complexity learners; the others are of one network.
     """
-    step = TRAINING_SLOWER * 4.0 * config.batch_size * config.m * config.d / RATE + STEP_SECONDS
-    radii = 6.0
-    small = {"attacks": 0.02, "curves": 0.1, "r50": 0.05, "masking": 0.05,
-             "bracket": (BOX_SECONDS * radii * config.bracket_samples
-                         * min(config.bracket_nodes, BOXES)),
-             "interval": DUAL_SECONDS * config.bracket_samples}
-    return {what: max(1, round((EVALUATION_SLOWER * flops / RATE + small.get(what, 0.0)) / step))
-            for what, flops in _evaluation_work(config).items()}
+    flops, kernels = _training_work(config)
+    steps = config.clean_steps + config.adversarial_steps
+    step = STEP_SECONDS + (TRAINING_SLOWER * flops / RATE + kernels) / steps
+    stages = _stage_seconds(config) | {"learner": _learner_flops(config) / RATE}
+    return {what: max(1, round(length / step)) for what, length in stages.items()}
 
 
-def _evaluation_work(config: PurificationConfig) -> dict[str, float]:
-    """Flops of the stages of the evaluation: of one network, and of one learner."""
-    weights = float(config.m) * config.d
-    attack = 2.0 * config.test_samples * weights * PGD_PASSES
-    certified = 2.0 * config.bracket_samples * weights * BRACKET_PASSES
+def _by_lists(config: PurificationConfig) -> bool:
+    """Whether nearly all gates close early on, so that steps are sums over lists of open ones."""
+    return config.bias_schedule == "linear" and config.smoothing == 0.0
+
+
+def _training_work(config: PurificationConfig) -> tuple[float, float]:
+    """Flops of matrix products, and seconds of everything else."""
+    n, m, d = float(config.batch_size), float(config.m), float(config.d)
+    clean, adversarial = float(config.clean_steps), float(config.adversarial_steps)
+    passes = 1.0 if config.training_attack == "fgm" else float(config.training_pgd_steps)
+    drawn = DRAWN * n * d * (clean + adversarial)
+    product = 2.0 * n * m * d
+    if not _by_lists(config):
+        return product * (2.0 * clean + (2.0 + 2.0 * passes) * adversarial), drawn
+    early = min(clean, EARLY)
+    pairs = OPEN * (config.c_strong + config.c_weak * config.k) / d * n * m
+    once = SHRUNK * m * d + TRIED * n * m + SUMMED * pairs * d
+    return 2.0 * product * early, drawn + once * (clean - early + (1.0 + passes) * adversarial)
+
+
+def _stage_seconds(config: PurificationConfig) -> dict[str, float]:
+    """Seconds of the stages of the evaluation of one network."""
+    reach = config.m * config.d * (AWAKE if _by_lists(config) else 1.0)
+    attacked = config.test_samples * (ATTACKED + REACHED * reach)
+    certified = CERTIFIED * config.bracket_samples * config.d**2
+    return {what: share * attacked for what, share in SHARES.items()} | {
+        "bracket": BRACKETED * certified, "interval": (1.0 - BRACKETED) * certified}
+
+
+def _learner_flops(config: PurificationConfig) -> float:
+    """Of one learner, on average."""
     pairs = 0.5 * config.d * (config.d + 1.0)
-    learner = (2.0 * LEARNER_PRODUCTS * config.learner_steps * config.batch_size * config.d
-               * pairs) / len(LEARNERS)
-    strong = 2.0 * config.test_samples * weights * (STRONG_PASSES + 2.0 * config.d)
-    # 16 radii of the curves and about 10 of the bisection, many samples broken early; strong
-    # attacks see the samples that are left at tau, each about once for the curves, half at r50
-    return {"attacks": attack + 0.6 * strong, "curves": 12.0 * attack + 1.2 * strong,
-            "r50": 5.0 * attack + 0.7 * strong,
-            "masking": 0.05 * certified, "bracket": 0.75 * certified, "interval": 0.2 * certified,
-            "learner": learner}
+    return (2.0 * LEARNER_PRODUCTS * config.learner_steps * config.batch_size * config.d
+            * pairs) / len(LEARNERS)
