@@ -26,7 +26,7 @@ import numpy as np
 from simulator.jit import in_threads, kernel, shares, summing_kernel
 
 __all__ = ["GROUP", "WIDTH", "Samples", "as_integers", "closed_by_groups", "doubtful_pairs",
-           "group_maxima", "measure_rows", "pairs_by_row", "raise_maxima", "split"]
+           "group_maxima", "lists_by_row", "measure_rows", "raise_maxima", "split"]
 
 WIDTH = 64  # neurons, or groups of them, side by side
 GROUP = 8
@@ -386,12 +386,19 @@ def doubtful_pairs(W: np.ndarray, rows: np.ndarray, v: np.ndarray, b: float, X: 
     return found
 
 
-@kernel
-def pairs_by_row(pairs: np.ndarray, starts: np.ndarray, samples: np.ndarray) -> None:
-    """Counting sort: neuron i has samples[starts[i]:starts[i + 1]], in the order of ``pairs``.
+def lists_by_row(pairs: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return starts, shape (m + 1,), and samples: neuron i has samples[starts[i]:starts[i + 1]].
 
-    ``starts``, shape (m + 2,), is zero on entry.
+    In the order of ``pairs``, whose rows are (neuron, sample).
     """
+    starts, samples = np.zeros(m + 2, np.int64), np.empty(len(pairs), np.int32)
+    _pairs_by_row(pairs, starts, samples)
+    return starts[:-1], samples
+
+
+@kernel
+def _pairs_by_row(pairs: np.ndarray, starts: np.ndarray, samples: np.ndarray) -> None:
+    """Counting sort; ``starts``, shape (m + 2,), is zero on entry."""
     for q in range(len(pairs)):
         starts[pairs[q, 0] + 2] += 1
     for i in range(2, len(starts)):

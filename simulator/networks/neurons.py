@@ -19,8 +19,9 @@ import numpy as np
 
 from simulator.jit import in_threads, kernel, shares
 from simulator.networks.cascade import (GROUP, WIDTH, Samples, as_integers, closed_by_groups,
-                                        doubtful_pairs, group_maxima, measure_rows, pairs_by_row,
+                                        doubtful_pairs, group_maxima, lists_by_row, measure_rows,
                                         raise_maxima)
+from simulator.networks.screening import lowered
 
 __all__ = ["Neurons", "lengths"]
 
@@ -75,10 +76,6 @@ class Neurons:
     ----------
     norms : ndarray, shape (m,)
         ``||w_i||`` after all steps so far, whether or not the rows have caught up.
-    Raises
-    ------
-    ValueError
-        Norms of other weights.
     """
 
     def __init__(self, W: np.ndarray, norms: np.ndarray | None = None) -> None:
@@ -150,8 +147,7 @@ class Neurons:
         samples : ndarray of int
             Neuron i, which has caught up, may be open for samples[starts[i]:starts[i + 1]].
         """
-        # outside of float32's comfort nothing is closed: no bound is below -1
-        low = np.float32(b * (1.0 - 2e-6) - 1e-30 if 1e-25 < b < 1e25 else -1.0)
+        low = np.float32(lowered(b))
         groups = self._grouped(samples, b)
         loud = ~(self.most(samples) <= low)
         lengths = np.where(np.isnan(self._lengths), np.inf, self._lengths * UP)
@@ -161,10 +157,9 @@ class Neurons:
         if any(pairs is None for pairs in found) or sum(map(len, found)) > most:
             return None
         pairs = found[0] if len(found) == 1 else np.concatenate(found)
-        starts, lists = np.zeros(len(self.W) + 2, np.int64), np.empty(len(pairs), np.int32)
-        pairs_by_row(pairs, starts, lists)
-        self.catch_up(np.flatnonzero(starts[1:-1] > starts[:-2]))
-        return starts[:-1], lists
+        starts, lists = lists_by_row(pairs, len(self.W))
+        self.catch_up(np.flatnonzero(starts[1:] > starts[:-1]))
+        return starts, lists
 
     def _parts(self, groups: _Groups, loud: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
         """The neurons that are not silent, and blocks of groups, for each thread."""

@@ -26,7 +26,7 @@ import numpy as np
 
 from simulator.jit import kernel
 
-__all__ = ["Buffers", "Survey", "survey"]
+__all__ = ["Buffers", "Survey", "lowered", "survey"]
 
 # Measured in float32 and float64, d = 128 to 512, m = 20 d. They only move work around.
 SUPPORT = 32  # most coordinates in s_n; the others count as rest
@@ -101,10 +101,16 @@ def survey(W: np.ndarray, b: float, X: np.ndarray, buffers: Buffers) -> Survey:
     else:
         seen = counts
     norms, hits = np.empty(len(W)), np.empty(len(W), np.float32)
-    # outside of float32's comfort nothing is screened: no bound is below -1
-    lowered = np.float32(b * (1.0 - 2e-6) - 1e-30 if 1e-25 < b < 1e25 else -1.0)
-    _survey(W, columns, values, seen, enlarged, lowered, norms, hits)
+    _survey(W, columns, values, seen, enlarged, np.float32(lowered(b)), norms, hits)
     return Survey(np.flatnonzero(hits), norms, columns, values, counts, whole)
+
+
+def lowered(b: float) -> float:
+    """Return what a bound must not exceed for a gate to be closed in floating point too.
+
+    Outside of float32's comfort nothing is: no bound is below -1.
+    """
+    return b * (1.0 - 2e-6) - 1e-30 if 1e-25 < b < 1e25 else -1.0
 
 
 @kernel

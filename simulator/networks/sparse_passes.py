@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulator.jit import in_threads, kernel, shares, summing_kernel
-from simulator.networks.cascade import pairs_by_row, split
+from simulator.networks.cascade import lists_by_row, split
 from simulator.networks.neurons import Neurons
 from simulator.networks.open_gates import (OpenGates, at_most, descend_open, input_gradient,
                                            open_gates, outputs)
-from simulator.networks.screening import Buffers
+from simulator.networks.screening import Buffers, lowered
 
 __all__ = ["Clock", "Dense", "ForwardPass", "SparsePasses", "unclocked"]
 
@@ -216,8 +216,7 @@ class SparsePasses:
         W, norms = neurons.W, neurons.norms.copy()
         with self.clock("split"):
             bound, slack = neurons.most_of_all(X)
-        silent = bound <= b * (1.0 - 2e-6) - 1e-30 if 1e-25 < b < 1e25 else np.zeros(len(W), bool)
-        loud = np.flatnonzero(~silent)
+        loud = np.flatnonzero(~(bound <= lowered(b)))
         rows = loud if self.screening and len(loud) <= ALL_LIVE * len(W) else None
         live = W if rows is None else W[rows]
         low = b - slack * (norms if rows is None else norms[rows]) - 1e-30
@@ -226,9 +225,7 @@ class SparsePasses:
         if pairs is not None:
             if rows is not None:
                 pairs[:, 0] = rows[pairs[:, 0]]
-            starts, lists = np.zeros(len(W) + 2, np.int64), np.empty(len(pairs), np.int32)
-            pairs_by_row(pairs, starts, lists)
-            return self._by_lists(neurons, b, X, starts[:-1], lists, U.size, True)
+            return self._by_lists(neurons, b, X, *lists_by_row(pairs, len(W)), U.size, True)
         with self.clock("scan"):
             f, opened = np.empty(len(X), W.dtype), np.zeros(len(X), np.int64)
             _gates_in_place(U, at_most(b, W.dtype), b, f, opened)
