@@ -100,11 +100,6 @@ class ForwardPass:
         live = len(self.gates.rows) if isinstance(self.gates, OpenGates) else len(self.gates.live)
         return live / max(1, len(self.norms))
 
-    @property
-    def open_fraction(self) -> float:
-        """Share of open gates among all pairs."""
-        return self.pairs_open / max(1, len(self.f) * len(self.norms))
-
 
 class ListGradient(NamedTuple):
     """``sum_n scale_n g_ni x_n`` before it is summed: the descent does that row by row."""
