@@ -161,3 +161,39 @@ def learner_runs(certified=PURIFIED, attacked=None, seeds=3, d=64, k=4, **change
                    "learners": {"radii": radii, "table": table}}
         runs.append(Run(config, summary, [], {}))
     return runs
+
+
+def window_runs(rng, clean=0.5, robust=0.8, certified=0.75, noise=0.02, seeds=3, samples=300,
+                sizes=((100, 5), (200, 7), (400, 9), (800, 11)), widening=0.0, learner=None,
+                **at_tau):
+    """Return runs with nothing but a window: r01 of the clean network, r99 of the robust one.
+
+    In units of 1/sqrt(k), the robust radii ``(d/100)^widening`` times as large; ``samples`` are
+    certified. ``at_tau`` replaces the accuracies at tau, which is .6/sqrt(k).
+    """
+    shares = {"accuracy": 1.0, "attacked": 0.001, "certified": 0.999, "held": 0.999} | at_tau
+    runs = []
+    for seed, (d, k) in itertools.product(range(seeds), sizes):
+        config = planted_config(d, k, seed, m="3*d", tau="0.6/sqrt(k)", bracket_samples=samples,
+                                test_samples=1000, name="window")
+        unit, wide = np.exp(noise * rng.standard_normal(2)) / np.sqrt(k)
+        wide *= (d / 100.0)**widening
+        near = {f"{name}{end}": value * share for name, value in (("r01", clean * unit),)
+                for end, share in (("", 1.0), ("_low", 0.95), ("_high", 1.05))}
+        far = {f"r99{end}": robust * wide * share
+               for end, share in (("", 1.0), ("_low", 0.95), ("_high", 1.05))}
+        bracket = [{"radius": config.tau, "certified": shares["certified"],
+                    "attacked": shares["held"], "samples": samples}] if samples else []
+        summary = {"p": 0.05, "tau": config.tau,
+                   "clean": {"accuracy": shares["accuracy"], "r99": 0.1 * unit, **near,
+                             "attacked_accuracy": shares["attacked"]},
+                   "adversarial": {"accuracy": 1.0, "r01": 2.0 * wide, **far, "bracket": bracket,
+                                   "attacked_accuracy": shares["held"],
+                                   "r99_certified": certified * wide}}
+        if learner is not None:
+            summary["learners"] = {"radii": [config.tau, 1.5 * config.tau], "table": [
+                {"learner": "linear", "training": "clean", "attacked": [learner, 0.0]},
+                {"learner": "degree 3", "training": "adversarial",
+                 "attacked": [0.9 * learner, 0.0]}]}
+        runs.append(Run(config, summary, [], {}))
+    return runs

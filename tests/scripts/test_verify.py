@@ -29,7 +29,8 @@ def tiny(brief_attacks):
     """A plan of three runs of a fraction of a second."""
     family = plans.MACHINERY._replace(sizes=({"d": 20, "k": 3},), changes=TINY)
     with pytest.MonkeyPatch.context() as patch:
-        for runs in (plans.NETWORK, plans.PERTURBATIONS, plans.LEARNERS, plans.CURVES):
+        for runs in (plans.NETWORK, plans.PERTURBATIONS, plans.LEARNERS, plans.CURVES,
+                     plans.WINDOW):
             patch.setitem(runs, "smoke", (family,))
         yield
 
@@ -133,7 +134,7 @@ def test_processes_give_the_findings_of_one_process(verified, tmp_path, capsys):
 @pytest.mark.parametrize("flags, message", [
     (["--claims", "A22"], "--claims A22: unknown; did you mean A2?"),
     (["--claims", "a6"], "did you mean A6?"),
-    (["--claims", "A2,,A6"], "there are A1"),
+    (["--claims", "A2,,A6"], "there are A0"),
     (["--preset", "smokey"], "preset smokey: unknown; did you mean smoke?"),
     (["--seeds", "0"], "--seeds: expected at least 1, got 0"),
     (["--shard", "3/2"], "shard 3/2: expected i from 0 to n - 1 = 1"),
@@ -157,7 +158,7 @@ def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
 
 def test_a_dry_run_lists_the_runs_and_writes_nothing(tmp_path, capsys):
     assert cli.main(["verify", "--preset", "desk", "--out", str(tmp_path), "--dry-run"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 5 * (6 + 2) + 3 + 1
+    assert len(capsys.readouterr().out.splitlines()) == 5 * (6 + 2) + 3 + 3 + 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -32,7 +32,7 @@ AWAKE = 0.2  # share of the neurons that win a feature
 RECORDED = 2.5e-8  # a weight, in a row of the history
 ATTACKED = 8e-3  # a test sample, through all attacks and radii
 REACHED = 1.4e-8  # and for each weight of the neurons in its reach
-SHARES = {"attacks": 0.2, "curves": 0.64, "r50": 0.1, "masking": 0.06}
+SHARES = {"attacks": 0.2, "curves": 0.64, "r50": 0.1, "tails": 0.6, "masking": 0.06}
 CERTIFIED = 9e-6  # a sample and d^2, at six radii
 BRACKETED = 0.75  # of that; the rest is the critical interval
 

@@ -22,7 +22,7 @@ from simulator.experiments.feature_purification.config import CONFIG, Purificati
 from simulator.experiments.feature_purification.cost import LEARNERS, cost, evaluation_steps
 from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
 from simulator.experiments.feature_purification.measured import Rows, attacked, perturbations
-from simulator.experiments.feature_purification.summary import found_run
+from simulator.experiments.feature_purification.summary import TAILS, found_run, r99_certified
 from simulator.experiments.feature_purification.verdicts import DECISIONS, arrays_of, files_of
 from simulator.experiments.records import Record, as_text, columns_of, from_text
 from simulator.jit import fixed_threads
@@ -32,6 +32,7 @@ from simulator.protocols import Attack, DataModel, Network
 from simulator.robustness.accuracy import breaking_points, passes
 from simulator.robustness.bracket import PASSES, Bracket, bracket
 from simulator.robustness.critical_radius import critical_interval, critical_radius
+from simulator.robustness.tails import tail_radii
 from simulator.runs.folder import RunFolder
 from simulator.runs.run import Run, write_run
 from simulator.runs.stages import Arrays, Progress, Stage, Tick, run_stages, silent
@@ -42,6 +43,7 @@ __all__ = ["CONFIG", "check", "cost", "simulate"]
 LOG = logging.getLogger("purify")
 BISECTIONS = 12  # about as many radii does a critical radius take
 BISECTIONS_LEFT = 5  # and one that begins between two radii of the curves
+TAIL_RADII = 40  # both tails with their limits
 
 Work = Callable[[PurificationExperiment, Network, Mapping[str, Arrays], Arrays | None, Tick],
                 Arrays]
@@ -100,7 +102,7 @@ def _stages(experiment: PurificationExperiment) -> list[Stage]:
     stages = [Stage("clean", config.clean_steps, partial(_train, experiment, "clean")),
               Stage("adversarial", config.adversarial_steps,
                     partial(_train, experiment, "adversarial"))]
-    works: dict[str, Work] = {"attacks": _attack, "curves": _curves, "r50": _r50}
+    works: dict[str, Work] = {"attacks": _attack, "curves": _curves, "r50": _r50, "tails": _tails}
     certifiable = _symmetric(experiment, "bracket", "its certificates bound the soft threshold")
     if config.bracket_samples:
         works |= {"masking": _masking}
@@ -214,6 +216,19 @@ def _r50(experiment: PurificationExperiment, network: Network, done: Mapping[str
     return {"numbers": as_text({"r50": radius.value, "r50_tolerance": radius.tolerance})}
 
 
+def _tails(experiment: PurificationExperiment, network: Network, done: Mapping[str, Arrays],
+           saved: Arrays | None, tick: Tick) -> Arrays:
+    """The radii at which attacked accuracy is .99 still and .01 already, with their limits."""
+    found = tail_radii(network, experiment.test_set, experiment.adversary,
+                       known=(list(experiment.radii()), done["curves"]["strongest"]), saved=saved,
+                       tick=lambda step, keep: tick(step / TAIL_RADII, keep))
+    numbers = {f"{name}{end}": getattr(found[level], what) for name, level in TAILS.items()
+               for end, what in (("", "value"), ("_tolerance", "tolerance"), ("_low", "low"),
+                                 ("_high", "high"))}
+    return {"numbers": as_text({name: value for name, value in numbers.items()
+                                if math.isfinite(value)})}
+
+
 def _masking(experiment: PurificationExperiment, network: Network, done: Mapping[str, Arrays],
              saved: Arrays | None, tick: Tick) -> Arrays:
     """Signs of masked gradients at tau, which would make the attacks look weak."""
@@ -235,7 +250,9 @@ def _bracket(experiment: PurificationExperiment, network: Any, done: Mapping[str
                         tick=lambda step, keep: tick(step / (PASSES * len(radii)), keep))
     at_tau = {"certified_accuracy": one.certified for one in found
               if one.radius == experiment.ball.radius}
-    return {"numbers": as_text({"bracket": [one.numbers() for one in found], **at_tau}),
+    entries = [one.numbers() for one in found]
+    return {"numbers": as_text({"bracket": entries, **at_tau,
+                                "r99_certified": r99_certified(entries)}),
             **arrays_of(found)}
 
 

@@ -7,11 +7,18 @@ The summary has
     certified_samples, boxes    how many samples are certified, with how many boxes each
     clean, adversarial          of each network those shown (ROWS), and ``fgm_accuracy``,
                                 ``zero_gradients``, the share of samples at which FGM was blind, and
-                                ``r50_tolerance``, half the width of r50's interval; where it is
-                                certified also ``bracket``, a list with radius,
+                                ``r50_tolerance``, half the width of r50's interval; ``r99`` and
+                                ``r01``, the largest radius with attacked accuracy of at least .99
+                                and the smallest with at most .01, each with ``_tolerance`` and 95 %
+                                limits ``_low``, ``_high`` (:mod:`simulator.robustness.tails`),
+                                left out where no radius searched or no number of samples so small
+                                gives one;
+                                where it is certified also ``bracket``, a list with radius,
                                 certified, attacked, low, high and samples, ``certified_accuracy``
-                                at tau, ``r50_low`` and ``r50_high``, and ``masking``, a list of
-                                signs of masked gradients
+                                at tau, ``r99_certified``, the largest radius of the bracket with a
+                                certified accuracy of at least .99 (0: none, so a lower bound of
+                                such radii), ``r50_low`` and ``r50_high``, and ``masking``, a list
+                                of signs of masked gradients
     learners                    with ``learner_steps``: ``radii``, and ``table`` with the fields of
                                 :class:`simulator.low_complexity.Found`
 
@@ -22,7 +29,7 @@ is the identity, ``dictionary`` (d, d). The history has the rows of
 :class:`~simulator.experiments.feature_purification.measured.Rows`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,15 +43,18 @@ from simulator.runs.run import Run
 from simulator.runs.stages import Arrays
 from simulator.runs.table import Table, by_network
 
-__all__ = ["NETWORKS", "ROWS", "current", "found_run", "tables"]
+__all__ = ["NETWORKS", "ROWS", "TAILS", "current", "found_run", "r99_certified", "tables"]
 
 ROWS = {"accuracy": "clean accuracy", "universal_accuracy": "under the universal direction",
         "attacked_accuracy": "under the strongest attack", "mixture_ratio": "mixture ratio",
         "purity": "purity", "coverage": "coverage", "gate_rate": "gate rate",
-        "r50": "critical radius r50"}
-ON_TEST_SAMPLES = ("accuracy", "universal_accuracy", "attacked_accuracy", "gate_rate", "r50")
+        "r50": "critical radius r50",
+        "r99": "99 % hold up to r99", "r01": "1 % hold from r01 on"}
+ON_TEST_SAMPLES = ("accuracy", "universal_accuracy", "attacked_accuracy", "gate_rate", "r50",
+                   "r99", "r01")
+TAILS = {"r99": 0.99, "r01": 0.01}  # levels of accuracy
 NETWORKS = PHASES
-MEASURED = ("attacks", "r50", "bracket", "interval", "masking")  # their order in a summary
+MEASURED = ("attacks", "r50", "tails", "bracket", "interval", "masking")  # their order in a summary
 
 
 def found_run(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> Run:
@@ -75,6 +85,12 @@ def _summary(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> 
 
 def _numbers(arrays: Arrays, otherwise: Any) -> Any:
     return from_text(arrays["numbers"]) if "numbers" in arrays else otherwise
+
+
+def r99_certified(bracket: Iterable[Mapping[str, Any]]) -> float:
+    """Return the largest radius of a bracket with certified accuracy of at least .99; 0: none."""
+    return max((float(entry["radius"]) for entry in bracket
+                if entry["certified"] >= TAILS["r99"]), default=0.0)
 
 
 def _arrays(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> Arrays:

@@ -47,6 +47,9 @@ def test_the_summary_has_the_documented_keys(finished):
     assert (result.summary["boxes"], result.summary["certified_samples"]) == (3, 10)
     for phase in ("clean", "adversarial"):
         assert SUMMARY_KEYS <= set(result.summary[phase])
+        found = result.summary[phase]
+        assert found["r99_low"] <= found["r99"] <= found["r50"] <= found["r01"]
+        assert "r99_high" in found and "r01_high" not in found  # 60 samples limit no upper tail
     assert result.summary["tau"] == config.tau
     assert result.summary["p"] == pytest.approx((1.0 + 1.0 * 2) / 20)
 
@@ -62,6 +65,8 @@ def test_the_summary_brackets_both_networks_at_the_radii_of_the_paper(finished):
             assert row["samples"] == 10
         at_tau = rows[radii.index(config.tau)]
         assert result.summary[phase]["certified_accuracy"] == at_tau["certified"]
+        assert result.summary[phase]["r99_certified"] == max(
+            [0.0, *(row["radius"] for row in rows if row["certified"] >= 0.99)])
         assert result.summary[phase]["r50_low"] <= result.summary[phase]["r50_high"]
         assert isinstance(result.summary[phase]["masking"], list)
 
@@ -257,8 +262,8 @@ class Asked:
 
 
 STAGES = ("clean", "adversarial", *(f"{phase}: {what}" for phase in ("clean", "adversarial")
-                                    for what in ("attacks", "curves", "r50", "masking", "bracket",
-                                                 "interval")))
+                                    for what in ("attacks", "curves", "r50", "tails", "masking",
+                                                 "bracket", "interval")))
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +283,8 @@ def test_the_evaluation_is_counted_and_asks_at_least_every_two_seconds(questions
 
 SHARES = (("clean", 0.8), ("adversarial", 0.3), ("clean: attacks", 0.5), ("clean: r50", 0.6),
           ("clean: masking", 0.5), ("clean: bracket", 0.2), ("adversarial: curves", 0.7),
-          ("adversarial: bracket", 0.5), ("adversarial: interval", 0.8))
+          ("adversarial: tails", 0.6), ("adversarial: bracket", 0.5),
+          ("adversarial: interval", 0.8))
 
 
 def test_a_run_stopped_at_any_heartbeat_resumes_to_the_same_bytes(finished, questions, restless,
