@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from simulator.flips import flip_mechanism as flip_mechanism
     from simulator.networks.linear import LinearClassifier as LinearClassifier
     from simulator.networks.linearized import LinearizedReLU as LinearizedReLU
+    from simulator.networks.low_rank import LowRankUpdate as LowRankUpdate
     from simulator.networks.masked import MaskedReLU as MaskedReLU
     from simulator.networks.polynomials import Polynomial as Polynomial
     from simulator.networks.polynomials import SymmetricCubic as SymmetricCubic
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SparseCoding", "PatchData", "Batch", "FreshBatches", "TrainingSet",
     "SymmetricReLU", "SmoothedReLUCNN", "LinearizedReLU", "MaskedReLU", "LinearClassifier",
-    "Polynomial", "SymmetricCubic",
+    "Polynomial", "SymmetricCubic", "LowRankUpdate",
     "L2Ball", "LinfBall", "PatchL2Ball", "Adversary", "FGM", "PGD", "AdaptivePGD", "Universal",
     "RandomSearch", "FeatureGreedy", "PatchSearch", "standard_attacks", "sharp_attacks",
     "strong_attacks", "worst_case",
@@ -83,6 +84,7 @@ _PLACES = {
     "networks.symmetric_relu": "SymmetricReLU", "networks.smoothed_relu_cnn": "SmoothedReLUCNN",
     "networks.linearized": "LinearizedReLU", "networks.masked": "MaskedReLU",
     "networks.linear": "LinearClassifier", "networks.polynomials": "Polynomial SymmetricCubic",
+    "networks.low_rank": "LowRankUpdate",
     "balls": "L2Ball LinfBall PatchL2Ball", "attacks.adversary": "Adversary",
     "attacks.gradient": "FGM PGD AdaptivePGD", "attacks.directions": "Universal",
     "attacks.search": "RandomSearch FeatureGreedy", "attacks.patches": "PatchSearch",

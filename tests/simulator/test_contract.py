@@ -18,6 +18,7 @@ from simulator.data.sparse_coding import SparseCoding, random_dictionary, random
 from simulator.losses import logistic_loss, logistic_residual
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.linearized import LinearizedReLU
+from simulator.networks.low_rank import LowRankUpdate
 from simulator.networks.masked import MaskedReLU
 from simulator.networks.polynomials import Polynomial, SymmetricCubic, coefficients
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
@@ -50,6 +51,9 @@ NETWORKS = {
     "degree 2": Polynomial(D, 2, drawn(coefficients(D, 2))),
     "degree 3": Polynomial(D, 3, drawn(coefficients(D, 3))),
     "symmetric cubic": SymmetricCubic(random_signs(D, 3), random_dictionary(D, 4), drawn(4)),
+    "low rank": LowRankUpdate(PLAIN, drawn((M + D, 2))),
+    "low rank, smoothed": LowRankUpdate(SymmetricReLU(W, 0.7, 0.3), drawn((M + D, 2))),
+    "low rank, sampled": LowRankUpdate(SymmetricReLU(W, 0.7, 0.3, True), drawn((M + D, 1))),
 }
 
 

@@ -15,6 +15,7 @@ from simulator.balls import L2Ball, LinfBall, PatchL2Ball
 from simulator.features import correlations, cosines, decompose, feature_metrics, purification
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.linearized import LinearizedReLU
+from simulator.networks.low_rank import LowRankUpdate
 from simulator.networks.masked import MaskedReLU
 from simulator.networks.polynomials import Polynomial, SymmetricCubic
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
@@ -36,6 +37,8 @@ ORIGIN = SymmetricReLU(np.random.default_rng(1).standard_normal((M, D)), 0.2)
 NETWORKS = {
     "plain": ((M, D), lambda W: SymmetricReLU(W, 0.2)),
     "smoothed": ((M, D), lambda W: SymmetricReLU(W, 0.2, smoothing=0.1)),
+    "low rank": ((M + D, 2), lambda W: LowRankUpdate(
+        SymmetricReLU(ORIGIN.weights.astype(W.dtype), 0.2), W)),
     "masked": ((M, D), lambda W: MaskedReLU(W, frozen(W > -0.5), 0.2)),
     "sparse": ((M, D), lambda W: MaskedReLU(W, frozen(W > 0.5), 0.2, sparse=True)),
     "linearized": ((M, D), lambda W: LinearizedReLU(ORIGIN, weights=W)),
