@@ -7,24 +7,31 @@ The ball term of :mod:`simulator.certificates.relaxation` is ``-c^T P^{-1} c / 4
 
 so a step factors a matrix of the size of the curved neurons and multiplies no matrices.
 
-LAPACK is called without SciPy's checks: on matrices this small they cost more than the work.
+LAPACK is called without SciPy's checks: on matrices this small they cost more than the work. A step
+may be taken in float32, at half the cost: what it finds is evaluated in float64.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.blas import dsyrk
-from scipy.linalg.lapack import dpotrf, dpotrs
+from scipy.linalg.blas import dsyrk, ssyrk
+from scipy.linalg.lapack import dpotrf, dpotrs, spotrf, spotrs
 
 from simulator.jit import kernel
 
-__all__ = ["ascend", "cosine", "inverse", "is_definite"]
+__all__ = ["CommonFactor", "ascend", "common_factor", "cosine", "inverse", "is_definite"]
 
 EPS = float(np.finfo(float).eps)
 
 # P - RIDGE max(lam) I must have a Cholesky factor in the ascent: a larger ridge gives up bound
 # (relative to the lam term), a smaller one ends where rounding decides what is definite.
-RIDGE = 1e-9
+# In float32 a matrix off by a few of its roundings must still pass in float64.
+RIDGE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-5}
+
+# Curvatures common to many samples are this share of where Q turns indefinite by power iteration,
+# which is from below: they shrink until it is definite.
+COMMON_SHARE, POWERS, SHRINK = 0.95, 30, 0.9
 
 
 def ascend(x: np.ndarray, gradient: np.ndarray, moments: np.ndarray, step: int,
@@ -49,15 +56,17 @@ def inverse(W: np.ndarray, gram: np.ndarray | None, mu: np.ndarray,
     Parameters
     ----------
     W : ndarray, shape (p, d)
+        Its dtype, float64 or float32, is that of the factor; the solver takes and returns float64.
     gram : ndarray, shape (p, p), or None
         ``W W^T``, with a single lam; None factors P itself.
     mu : ndarray, shape (p,)
     lam : ndarray, shape (1,) or (d,)
     """
+    ridge = RIDGE[W.dtype]
     if gram is None:
-        factor = _factor(W, mu, lam, RIDGE * lam.max())
+        factor = _factor(W, mu, lam, ridge * lam.max())
         return None if factor is None else lambda c: _solved(factor, c)
-    root, top = np.sqrt(mu), lam[0] * (1.0 - RIDGE)
+    root, top = np.sqrt(mu).astype(W.dtype), lam[0] * (1.0 - ridge)
     inner = _cholesky(_below(gram, root, top)) if len(mu) else None
     if len(mu) and inner is None:
         return None
@@ -65,7 +74,8 @@ def inverse(W: np.ndarray, gram: np.ndarray | None, mu: np.ndarray,
     def solve(c: np.ndarray) -> np.ndarray:
         if inner is None:
             return c / top
-        return (c + (root * _solved(inner, root * (W @ c))) @ W) / top
+        small = root * _solved(inner, root * (W @ c.astype(W.dtype, copy=False)))
+        return (c + small.astype(W.dtype, copy=False) @ W) / top
     return solve
 
 
@@ -94,6 +104,58 @@ def is_definite(W: np.ndarray, mu: np.ndarray, lam: np.ndarray,
     return _factor(W, mu, lam, EPS * ((d + 4) * trace + (q + 4) * weight)) is not None
 
 
+@dataclass(frozen=True)
+class CommonFactor:
+    """``Q = I - W^T diag(curvatures) W``, positive semidefinite in real arithmetic.
+
+    Attributes
+    ----------
+    curvatures : ndarray, shape (m,)
+    factor : ndarray, shape (d, d)
+        Cholesky factor, lower.
+    """
+
+    curvatures: np.ndarray
+    factor: np.ndarray
+
+    def solved(self, C: np.ndarray) -> np.ndarray:
+        """Return ``Q^{-1} c`` for the rows c of C (n, d)."""
+        return _solved(self.factor, C.T).T
+
+
+def common_factor(W: np.ndarray, curvatures: np.ndarray) -> CommonFactor:
+    """Scale curvatures (m,) of at least 0 as far as Q allows, and factor it.
+
+    Any ``lam Q`` with lam > 0 is semidefinite as well, also with ``lam v_i`` rounded: the ridge
+    is that of :func:`is_definite` for curvatures that are off by a few roundings more.
+    """
+    m, d = W.shape
+    some = curvatures > 0.0
+    V = np.sqrt(curvatures[some])[:, None] * W[some]
+    S = dsyrk(1.0, V.T, lower=1) if len(V) else np.zeros((d, d), order="F")
+    S = S + np.tril(S, -1).T
+    weight, top = float(np.trace(S)), _largest(S)
+    share = COMMON_SHARE / top if top > 0.0 else 0.0
+    while True:
+        Q = np.asfortranarray(-share * S)
+        Q.T.flat[::d + 1] += 1.0 - EPS * ((d + 4) * d + (m + 8) * share * weight)
+        factor = _cholesky(Q)
+        if factor is not None:
+            return CommonFactor(share * curvatures, factor)
+        share *= SHRINK
+
+
+def _largest(S: np.ndarray) -> float:
+    """Largest eigenvalue of a semidefinite matrix, or a little less."""
+    x = np.ones(len(S)) + S.sum(axis=1) / max(float(np.abs(S).max(initial=0.0)), 1e-300)
+    value = 0.0
+    for _ in range(POWERS):
+        x = x / max(float(np.linalg.norm(x)), 1e-300)
+        image = S @ x
+        value, x = max(value, float(x @ image)), image
+    return max(value, float(np.diag(S).max(initial=0.0)))
+
+
 def _below(gram: np.ndarray, root: np.ndarray, top: float) -> np.ndarray:
     """``top I - V V^T`` with the rows ``root_i w_i`` of V, from ``W W^T``."""
     small = -(root[:, None] * gram) * root
@@ -103,21 +165,25 @@ def _below(gram: np.ndarray, root: np.ndarray, top: float) -> np.ndarray:
 
 def _factor(W: np.ndarray, mu: np.ndarray, lam: np.ndarray, ridge: float) -> np.ndarray | None:
     """Cholesky factor of ``diag(lam) - W^T diag(mu) W - ridge``, or None."""
-    V = np.sqrt(mu)[:, None] * W
-    P = dsyrk(-1.0, V.T, lower=1) if len(V) else np.zeros((W.shape[1], W.shape[1]), order="F")
+    V = np.sqrt(mu).astype(W.dtype)[:, None] * W
+    syrk = dsyrk if W.dtype == np.float64 else ssyrk
+    P = (syrk(-1.0, V.T, lower=1) if len(V)
+         else np.zeros((W.shape[1], W.shape[1]), W.dtype, order="F"))
     P.T.flat[::len(P) + 1] += lam - ridge  # its transpose is in C's order, and no copy
     return _cholesky(P)
 
 
 def _cholesky(P: np.ndarray) -> np.ndarray | None:
     """The lower Cholesky factor of a matrix of which the lower half counts, or None."""
-    factor, failed = dpotrf(P, lower=1, clean=0, overwrite_a=1)
+    potrf = dpotrf if P.dtype == np.float64 else spotrf
+    factor, failed = potrf(P, lower=1, clean=0, overwrite_a=1)
     return None if failed else factor
 
 
 def _solved(factor: np.ndarray, c: np.ndarray) -> np.ndarray:
-    solution: np.ndarray = dpotrs(factor, c, lower=1)[0]
-    return solution
+    potrs = dpotrs if factor.dtype == np.float64 else spotrs
+    solution: np.ndarray = potrs(factor, c, lower=1)[0]
+    return solution.astype(np.float64, copy=False)
 
 
 @kernel

@@ -10,8 +10,9 @@ from simulator.certificates.cored import CoredRelaxation, cores
 from simulator.certificates.inputs import SignedInputs
 from simulator.certificates.proofs import Leaf, Proof
 from simulator.certificates.relaxation import Dual
+from simulator.certificates.shared import SharedBounds
 
-__all__ = ["linear_proofs", "separable_proofs", "tree_proof"]
+__all__ = ["linear_proofs", "separable_proofs", "shared_proofs", "tree_proof"]
 
 NONE = np.zeros(0, np.int64)
 
@@ -32,6 +33,16 @@ def separable_proofs(inputs: SignedInputs, bounds: np.ndarray, lam: np.ndarray) 
     scale = inputs.unit / inputs.length**2
     return [Proof("separable", float(bound * inputs.unit), NONE, NONE, (), float(one * scale))
             for bound, one in zip(bounds, lam)]
+
+
+def shared_proofs(inputs: SignedInputs, found: SharedBounds) -> list[Proof]:
+    """Return a proof for each sample: one leaf, with a multiplier for every live neuron."""
+    wide = inputs.W.shape[1] if isinstance(inputs.ball, LinfBall) else 1
+    return [Proof("shared", float(bound * inputs.unit), NONE, inputs.neurons,
+                  (_leaf(inputs, NONE, (), Dual(slopes, lam * found.curvatures,
+                                                np.full(wide, lam), point)),))
+            for bound, slopes, lam, point in zip(found.bounds, found.slopes, found.lam,
+                                                 found.points)]
 
 
 def tree_proof(inputs: SignedInputs, method: str, bound: float, parts: Sequence[Part]) -> Proof:

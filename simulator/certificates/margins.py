@@ -5,6 +5,8 @@ below. For ``f(x) = sum_i S_b(<w_i, x>)`` (S_b the soft threshold), with ``t_i =
 
     linear      lines of slope a_i under S_b: :mod:`simulator.certificates.linear`
     separable   feature by feature, mixtures by norm: :mod:`simulator.certificates.separable`
+    shared      both at once, curvatures common to all samples:
+                :mod:`simulator.certificates.shared`
     quadratic   both at once, without a dictionary: :mod:`simulator.certificates.relaxation`, and
                 for l_inf :mod:`simulator.certificates.cored`
     branching   splits at the kinks, bounded by "quadratic":
@@ -29,13 +31,15 @@ from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.branch_and_bound import search
 from simulator.certificates.certified import Certified
 from simulator.certificates.cored import CoredRelaxation
-from simulator.certificates.evidence import linear_proofs, separable_proofs, tree_proof
+from simulator.certificates.evidence import (linear_proofs, separable_proofs, shared_proofs,
+                                             tree_proof)
 from simulator.certificates.inputs import (SignedInputs, into_ball, require_ball, signed_inputs,
                                            starts)
 from simulator.certificates.linear import linear_bounds
 from simulator.certificates.proofs import Proof
 from simulator.certificates.relaxation import Ascent, Relaxation
 from simulator.certificates.separable import separable_bounds
+from simulator.certificates.shared import shared_bounds
 from simulator.checks import require_choice, require_int, require_real
 from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -127,7 +131,7 @@ _Bound = Callable[[SignedInputs, np.ndarray, Effort], _Found]
 def certify(network: SymmetricReLU, batch: Batch,
             ball_or_adversary: "L2Ball | LinfBall | Adversary", *,
             start: np.ndarray | None = None,
-            methods: Sequence[str] = ("linear", "separable", "quadratic", "branching"),
+            methods: Sequence[str] = ("linear", "separable", "shared", "quadratic", "branching"),
             dictionary: np.ndarray | None = None, boxes: int = 100,
             seconds: float = float("inf"), target: float = 0.0,
             steps: int = 300, root_steps: int = 2000, proofs: bool = False) -> Certificates:
@@ -224,7 +228,7 @@ def certify_inputs(inputs: SignedInputs, start: np.ndarray, methods: Sequence[st
 
 def _blocks(name: str, rows: np.ndarray) -> list[np.ndarray]:
     """Rows that a method bounds together: all at once, or one by one."""
-    if name in ("linear", "separable"):
+    if name in ("linear", "separable", "shared"):
         return [rows] if len(rows) else []
     return list(rows[:, None])
 
@@ -237,6 +241,14 @@ def _linear(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
 def _separable(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
     bounds, lam = separable_bounds(inputs, effort.dictionary)
     return _Found(bounds, None, separable_proofs(inputs, bounds, lam) if effort.proofs else ())
+
+
+def _shared(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
+    if inputs.ball.radius == 0.0:
+        return _linear(inputs, delta, effort)
+    found = shared_bounds(inputs, delta, effort.target)
+    return _Found(found.bounds, found.points,
+                  shared_proofs(inputs, found) if effort.proofs else ())
 
 
 def _quadratic(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
@@ -286,5 +298,6 @@ def _relaxation(inputs: SignedInputs, kind: type[Relaxation]) -> Relaxation:
 
 
 BOUNDS: Mapping[str, _Bound] = MappingProxyType({
-    "linear": _linear, "separable": _separable, "quadratic": _quadratic, "branching": _branching})
+    "linear": _linear, "separable": _separable, "shared": _shared, "quadratic": _quadratic,
+    "branching": _branching})
 METHODS = tuple(BOUNDS)

@@ -85,7 +85,7 @@ class Proof:
     Attributes
     ----------
     method : str
-        "linear", "separable", "quadratic", "branching" or "exact".
+        "linear", "separable", "shared", "quadratic", "branching" or "exact".
     lower : float
     linear : ndarray of int
         Neurons that count as linear in the whole ball: a_i = 1.

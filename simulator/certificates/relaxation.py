@@ -40,7 +40,8 @@ from simulator.heartbeat import beat
 from simulator.jit import kernel
 
 __all__ = ["LAM_FLOOR_LINF_GRADIENT", "LAM_FLOOR_LINF_WEIGHT", "RATE", "SHRINK", "TINY", "TINY_LAM",
-           "VANISHED", "Ascent", "Dual", "Multipliers", "Relaxation", "tight_lines"]
+           "VANISHED", "Ascent", "Dual", "Multipliers", "Relaxation", "inner_minima",
+           "needed_curvature", "tight_lines"]
 
 # P is factored in the space of the p curved neurons up to this many times d, then in that of x:
 # p^3 / 3 multiplications against p d^2 / 2 + d^3 / 6.
@@ -267,7 +268,7 @@ class Relaxation:
                         LAM_FLOOR_LINF_WEIGHT * np.abs(self.W).mean())
         lam = np.maximum(lam, max(floor, TINY_LAM)) / (2.0 * self.ball.radius)
         need = np.empty(len(s))
-        _needed_curvature(self.t, s, self.low, self.high, self.bias, need)
+        needed_curvature(self.t, s, self.low, self.high, self.bias, need)
         scale = np.exp(np.log(lam).mean())
         top = self._largest(need, lam)
         curvatures = need / (scale * self.unit) * min(1.0, DEFINITE / max(top, TINY))
@@ -301,8 +302,10 @@ class Relaxation:
         Wc, unit, p = self.W[curved], self.unit[curved], len(curved)
         half = np.maximum(0.5 * (self.high - self.low), 1e-12)
         small = self.gram is not None and p <= GRAM_SHARE * d
-        gram = self.gram[np.ix_(curved, curved)] if small and self.gram is not None else None
+        gram = full = self.gram[np.ix_(curved, curved)] if small and self.gram is not None else None
         late = LATE if len(start.log_lam) == 1 and self.is_large else 1
+        if late > 1:  # a factor is what a step costs, and float32 halves it
+            Wc, gram = Wc.astype(np.float32), None if gram is None else gram.astype(np.float32)
 
         # the point of the dual and its gradient, and views of their parts
         x, nu = np.concatenate([start.slopes, start.log_lam]), start.curvatures[curved]
@@ -343,9 +346,12 @@ class Relaxation:
                 ascend(nu, by_nu, moments_of_nu, step // late, pace)
                 np.maximum(nu, 0.0, out=nu)
                 by_nu[:], solve = 0.0, None
+        a, log_lam = np.split(best_x, [q])
+        if late > 1 and p:  # to the end in float64: a bound gives up what its point is off by
+            solve = self._definite(self.W[curved], full, unit, best_nu, log_lam - log_lam.mean())
+            best_delta = (-0.5 / np.exp(log_lam.mean())) * solve(self.linear + a @ self.W)
         curvatures = np.zeros(q)
         curvatures[curved] = best_nu
-        a, log_lam = np.split(best_x, [q])
         multipliers = Multipliers(a.copy(), curvatures, log_lam.copy())
         bound, dual = self.bound(multipliers, best_delta)
         return Ascent(bound, multipliers, best_delta, dual)
@@ -448,6 +454,31 @@ def tight_lines(T: np.ndarray, slopes: np.ndarray, reach: np.ndarray,
     return intercepts, touching
 
 
+def inner_minima(T: np.ndarray, slopes: np.ndarray, lam: np.ndarray, v: np.ndarray,
+                 reach: np.ndarray, bias: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sums of the inner minima of n samples with curvatures ``lam v_i``, and where.
+
+    Parameters
+    ----------
+    T : ndarray, shape (n, m)
+    slopes : ndarray, shape (n, m) or wider
+        Its first m columns count.
+    lam : ndarray, shape (n,)
+    v : ndarray, shape (m,)
+    reach : ndarray, shape (m,)
+        Each s_i is in ``[-reach_i, reach_i]``.
+    bias : float
+
+    Returns
+    -------
+    sums : ndarray, shape (n,)
+    s : ndarray, shape (n, m)
+    """
+    sums, s = np.empty(len(T)), np.empty(T.shape)
+    _minima_of_many(T, slopes, lam, v, reach, bias, s, sums)
+    return sums, s
+
+
 def _largest_by_powers(V: np.ndarray) -> float:
     """Largest eigenvalue of ``V V^T``, or a little less: iterated from the longest row of V."""
     x = V[np.argmax(np.einsum("kj,kj->k", V, V))]
@@ -497,6 +528,17 @@ def _inner_minima(t: np.ndarray, a: np.ndarray, mu: np.ndarray, low: np.ndarray,
 
 
 @kernel
+def _minima_of_many(T: np.ndarray, slopes: np.ndarray, lam: np.ndarray, v: np.ndarray,
+                    reach: np.ndarray, b: float, s: np.ndarray, sums: np.ndarray) -> None:
+    for row in range(T.shape[0]):
+        sums[row] = 0.0
+        for i in range(T.shape[1]):
+            value, s[row, i] = _inner(T[row, i], slopes[row, i], lam[row] * v[i], -reach[i],
+                                      reach[i], b)
+            sums[row] += value
+
+
+@kernel
 def _inner_gaps(t: np.ndarray, a: np.ndarray, mu: np.ndarray, low: np.ndarray, high: np.ndarray,
                 b: float, point: np.ndarray, gaps: np.ndarray) -> None:
     for i in range(len(t)):
@@ -514,8 +556,8 @@ def _lines(T: np.ndarray, A: np.ndarray, reach: np.ndarray, b: float, S: np.ndar
 
 
 @kernel
-def _needed_curvature(t: np.ndarray, s: np.ndarray, low: np.ndarray, high: np.ndarray, b: float,
-                      need: np.ndarray) -> None:
+def needed_curvature(t: np.ndarray, s: np.ndarray, low: np.ndarray, high: np.ndarray, b: float,
+                     need: np.ndarray) -> None:
     """Least mu_i that keeps s_i the minimiser over the piece on the other side of -b.
 
     At distance g from the kink the other piece gains x - g against mu x^2 over a move x.

@@ -5,7 +5,7 @@ A sample is *certified* where a lower bound on its margin over the whole ball is
 monotone: certified at a radius is certified at every smaller one, broken at every larger one. So
 the standard attacks go up the radii, then the certificates come down, each on what is left:
 
-    attacks, up -> linear and quadratic dual -> strong attacks -> branch and bound, each down
+    attacks, up -> bounds of many samples, down -> quadratic dual -> strong attacks -> branching, up
 
 The certificates' own minimisers count as attacks. The true robust accuracy of the population
 lies between the lower Clopper-Pearson limit of the certified share and the upper limit of the
@@ -24,6 +24,7 @@ import scipy
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.worst_case import WorstCase, require_adversary, strong_case, worst_case
+from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.inputs import SignedInputs, into_ball, require_ball, signed_inputs
 from simulator.certificates.margins import Effort, certify_inputs
 from simulator.checks import require_array, require_labels, require_radii, require_real
@@ -31,7 +32,7 @@ from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 from simulator.protocols import Batch
 
-__all__ = ["PASSES", "Bracket", "Tick", "bracket", "in_double", "samples_in_double"]
+__all__ = ["PASSES", "TOGETHER", "Bracket", "Tick", "bracket", "in_double", "samples_in_double"]
 
 FLOAT = np.dtype(np.float64)
 PASSES = 5  # for each radius
@@ -175,7 +176,10 @@ def samples_in_double(network: SymmetricReLU, batch: Batch) -> Batch:
 
 
 # what a code of `certified` means
-METHODS = ("", "quadratic", "branching", "linear", "separable")
+METHODS = ("", "quadratic", "branching", "linear", "separable", "shared")
+
+# the bounds for many samples at once; one lam for all coordinates of an l_inf ball gains little
+TOGETHER = {L2Ball: ("shared", "separable", "linear"), LinfBall: ("separable", "linear")}
 
 
 @dataclass
@@ -326,7 +330,7 @@ class _Court:
 
     def bound(self, index: int) -> Iterator[int]:
         """Certify by the bounds that take all samples together."""
-        for method in ("separable", "linear"):
+        for method in TOGETHER[type(self.inputs.ball)]:
             rows = self.known.open_rows(index)
             if len(rows):
                 self._certified(index, rows, method)

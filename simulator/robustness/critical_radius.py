@@ -16,7 +16,7 @@ from simulator.certificates.margins import Effort, certify_inputs
 from simulator.checks import require_real
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch, Network
-from simulator.robustness.bracket import Bracket, samples_in_double
+from simulator.robustness.bracket import TOGETHER, Bracket, samples_in_double
 
 __all__ = ["CriticalRadius", "critical_interval", "critical_radius"]
 
@@ -350,7 +350,8 @@ def _certifies_half(inputs: SignedInputs, samples: Batch, adversary: Adversary, 
     rows = known.open_rows(radius)
     if held() < needed <= held() + len(rows):
         worst = worst_case(inputs.network(), samples[rows], adversary)
-        safest = np.argsort(-certify(rows, worst.delta, ("separable", "linear")), kind="stable")
+        upper = certify(rows, worst.delta, TOGETHER[type(require_ball(adversary))])
+        safest = np.argsort(-upper, kind="stable")
         left = safest[np.isin(rows[safest], known.open_rows(radius))]
         for tried, place in enumerate(left):
             if not held() < needed <= held() + len(left) - tried:

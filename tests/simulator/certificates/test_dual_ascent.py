@@ -48,5 +48,9 @@ def test_every_solver_solves():
     for gram in (None, W @ W.T):
         solve = dual_ascent.inverse(W, gram, mu, lam)
         np.testing.assert_allclose(P @ solve(c), c, rtol=1e-6)
+        small = dual_ascent.inverse(W.astype(np.float32), None if gram is None else
+                                    gram.astype(np.float32), mu, lam)(c)
+        assert small.dtype == np.float64
+        np.testing.assert_allclose(P @ small, c, rtol=1e-3)
     assert dual_ascent.inverse(W, W @ W.T, 100.0 * mu, lam) is None
     assert dual_ascent.inverse(W, None, 100.0 * mu, lam) is None

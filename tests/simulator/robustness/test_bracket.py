@@ -84,8 +84,8 @@ def test_shares_fall_with_the_radius_and_every_sample_names_its_judge(kind):
         assert smaller.certified >= larger.certified and smaller.attacked >= larger.attacked
         broken = np.char.startswith(smaller.decided_by, "broken")
         assert np.array_equal(smaller.decided_by[broken], larger.decided_by[broken])
-    known = {"open", "certified: linear", "certified: separable", "certified: quadratic",
-             "certified: branching", "broken: search", "broken: clean",
+    known = {"open", "certified: linear", "certified: separable", "certified: shared",
+             "certified: quadratic", "certified: branching", "broken: search", "broken: clean",
              *(f"broken: {name}" for name in (*ATTACKS, *strong_attacks(np.ones(6))))}
     assert set(np.concatenate([entry.decided_by for entry in found])) <= known
     assert np.all(found[0].decided_by[::10] == "broken: clean")

@@ -1,0 +1,113 @@
+"""The bound with curvatures of all samples: sound, as good as one's own, and only once factored."""
+
+import numpy as np
+import pytest
+
+from simulator.balls import L2Ball
+from simulator.certificates.dual_ascent import common_factor
+from simulator.certificates.inputs import signed_inputs
+from simulator.certificates.margins import certify
+from simulator.certificates.relaxation import Relaxation
+from simulator.certificates.shared import shared_bounds
+from simulator.networks.symmetric_relu import SymmetricReLU
+from simulator.protocols import Batch
+
+from planted.certificates import BALLS, case
+
+both_balls = pytest.mark.parametrize("kind", BALLS)
+
+
+def pure_network(d=48, copies=2, noise=0.09, seed=0):
+    """Neurons of one feature each, with a small mixture of the others."""
+    rng = np.random.default_rng(seed)
+    W = np.repeat(np.eye(d), copies, axis=0) + noise * rng.standard_normal((copies * d, d))
+    X = np.where(rng.random((30, d)) < 3.0 / d, 1.0, 0.0)
+    X[:, :3] = 1.0
+    network = SymmetricReLU(W, 0.35)
+    return network, Batch(X, np.where(network.forward(X) > 0.0, 1.0, -1.0))
+
+
+@pytest.mark.parametrize("m", [3, 12, 40])
+def test_common_curvatures_are_as_large_as_a_definite_matrix_allows(m):
+    rng = np.random.default_rng(m)
+    W, need = rng.standard_normal((m, 10)), rng.uniform(0.0, 2.0, m)
+    need[0] = 0.0
+    common = common_factor(W, need)
+    Q = np.eye(10) - (W.T * common.curvatures) @ W
+    least = float(np.linalg.eigvalsh(Q)[0])
+    assert 0.0 < least < 0.25
+    np.testing.assert_allclose(common.curvatures * need[-1], need * common.curvatures[-1])
+    C = rng.standard_normal((4, 10))
+    np.testing.assert_allclose(common.solved(C) @ Q, C, atol=1e-9)
+
+
+def test_without_curvatures_the_factor_is_that_of_one():
+    common = common_factor(np.zeros((3, 4)), np.zeros(3))
+    np.testing.assert_allclose(common.solved(np.eye(4)), np.eye(4), atol=1e-12)
+
+
+@both_balls
+@pytest.mark.parametrize("seed", range(4))
+def test_no_perturbation_is_below_the_bound(kind, seed):
+    network, X, y, radius, _ = case(seed, 12, 5)
+    bounds = certify(network, Batch(X, y), kind(radius), methods=("shared",), target=np.inf)
+    rng = np.random.default_rng(seed)
+    for _ in range(200):
+        delta = kind(radius).project(rng.standard_normal(X.shape) * radius)
+        assert np.all(network.margins(X + delta, y) >= bounds.margins - 1e-12)
+
+
+@both_balls
+def test_the_bound_is_that_of_the_multipliers_it_returns(kind):
+    """A loop over samples, with the relaxation of each, bounds no less: it drops dead neurons."""
+    network, X, y, radius, _ = case(5, 12, 5)
+    inputs = signed_inputs(network, Batch(X, y), kind(radius))
+    found = shared_bounds(inputs, np.zeros_like(inputs.X), np.inf)
+    for row, bound in enumerate(found.bounds):
+        t, a, lam, mu = (inputs.T[row], found.slopes[row], found.lam[row],
+                         found.lam[row] * found.curvatures)
+        reach = inputs.ball.radius * inputs.ball.dual_norm(inputs.W)
+        value = -inputs.ball.radius**2 * lam * (1 if kind is L2Ball else X.shape[1])
+        for i in range(len(t)):
+            grid = np.linspace(-reach[i], reach[i], 4001)
+            u = t[i] + grid
+            S = np.sign(u) * np.maximum(np.abs(u) - inputs.bias, 0.0)
+            value += float((S - a[i] * grid + mu[i] * grid**2).min())
+        delta, W = found.points[row], inputs.W
+        P = lam * np.eye(W.shape[1]) - (W.T * mu) @ W
+        assert np.linalg.eigvalsh(P)[0] >= -1e-12
+        value -= delta @ P @ delta
+        value -= inputs.ball.radius * inputs.ball.dual_norm((2 * P @ delta + a @ W)[None])[0]
+        np.testing.assert_allclose(bound, value, rtol=1e-4)  # the grid's steps
+        assert bound <= value
+
+
+def test_pure_neurons_need_no_curvatures_of_a_samples_own():
+    network, batch = pure_network()
+    ball = L2Ball(0.5)
+    own = certify(network, batch, ball, methods=("quadratic",))
+    shared = certify(network, batch, ball, methods=("shared",))
+    linear = certify(network, batch, ball, methods=("linear", "separable"))
+    assert np.mean(own.margins > 0.0) == 1.0
+    assert np.mean(shared.margins > 0.0) == 1.0
+    assert np.mean(linear.margins > 0.0) < 0.5
+
+
+def test_no_gram_matrix_and_no_factor_of_a_sample(monkeypatch):
+    network, batch = pure_network()
+
+    def refused(*arguments, **options):
+        raise AssertionError("one sample at a time")
+
+    monkeypatch.setattr(Relaxation, "of_sample", refused)
+    methods = ("shared", "quadratic", "branching")
+    assert np.all(certify(network, batch, L2Ball(0.5), methods=methods).margins > 0.0)
+
+
+def test_a_sample_that_is_done_is_not_climbed_further():
+    network, batch = pure_network()
+    inputs = signed_inputs(network, batch, L2Ball(0.5))
+    first = shared_bounds(inputs, np.zeros_like(inputs.X), 0.0)
+    last = shared_bounds(inputs, np.zeros_like(inputs.X), np.inf)
+    assert np.all(first.bounds > 0.0)
+    assert last.bounds.sum() > first.bounds.sum() * 1.005
