@@ -61,9 +61,7 @@ class LowRankUpdate:
     def __init__(self, clean: SymmetricReLU, factors: np.ndarray) -> None:
         require_symmetric("clean", clean, "its open gates are summed over")
         self.clean = clean.copy()
-        m, d = clean.weights.shape
-        self._weights = require_array("factors", factors, (m + d, None), why="m rows of U, d of V",
-                                      dtype=clean.weights.dtype, writable=True)
+        self.weights = factors
         self._passes = SparsePasses(clean.screening)
 
     @classmethod
@@ -102,6 +100,13 @@ class LowRankUpdate:
     def weights(self) -> np.ndarray:
         """The factors, U above V, shape (m + d, R): the array that training changes in place."""
         return self._weights
+
+    @weights.setter
+    def weights(self, factors: np.ndarray) -> None:
+        """Take other factors, shape (m + d, R)."""
+        clean = self.clean.weights
+        self._weights = require_array("factors", factors, (sum(clean.shape), None),
+                                      why="m rows of U, d of V", dtype=clean.dtype, writable=True)
 
     @property
     def bias(self) -> float:

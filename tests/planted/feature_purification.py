@@ -6,6 +6,7 @@ what it would see in a real run.
 """
 
 import itertools
+import math
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from simulator.attacks.worst_case import worst_case
 from simulator.experiments import preset
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
+from simulator.experiments.feature_purification.low_rank import train_low_rank
 from simulator.experiments.feature_purification.measured import attacked, linear_radii
+from simulator.experiments.records import from_text, unheard
 from simulator.features import decompose, purification
 from simulator.low_complexity import RADII
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -89,6 +92,22 @@ def planted_run(d, k, seed, before=0.25, after=0.01, weights=None, **changes):
     marked = decompose(clean, None, labeler).is_feature_neuron
     history = [{"step": 0, "phase": "adversarial", **purification(clean, robust, marked)}]
     return Run(config, summary, history, arrays)
+
+
+def through_low_rank(run, steps=100):
+    """The run trained through updates of rank 1 and d/10 too, from its planted clean network."""
+    config = run.config.with_(low_rank=math.ceil(run.config.d / 10), adversarial_steps=4 * steps,
+                              batch_size=200)
+    simulation = PurificationExperiment(config)
+    simulation.adversary = Adversary(
+        simulation.ball, quick_attacks(simulation.data.dense_direction), seed=config.seed)
+    done = {"clean": {"weights": run.arrays["weights_clean"], "bias": run.arrays["bias"]}}
+    table = []
+    for rank in (1, config.low_rank):
+        arrays = train_low_rank(simulation, rank, done, None, unheard)
+        network = simulation.network(arrays["weights"], float(arrays["bias"]))
+        table.append(from_text(arrays["update"]) | attacked(simulation, network))
+    return Run(config, dict(run.summary) | {"low_rank": table}, run.history, run.arrays)
 
 
 def changed(run, summary=None, arrays=None, **phases):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from simulator.checks import require_real
+from simulator.checks import require_int, require_real
 from simulator.experiments.settings import SparseCodingSettings
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ class PurificationConfig(SparseCodingSettings):
     learner_steps : int
         Steps of each training of the low-complexity learners (:mod:`simulator.low_complexity`) that
         the run's network is held against; 0 leaves them out.
+    low_rank : int
+        Largest rank R of the updates ``W_clean + U V^T`` through which the clean network is
+        trained adversarially too: R = 1, 4, 16, ... and this one; 0 leaves them out.
     record_every : int
         Steps between rows of the history.
     dtype : "float64" or "float32"
@@ -93,6 +96,7 @@ class PurificationConfig(SparseCodingSettings):
     bracket_samples: int
     bracket_nodes: int
     learner_steps: int
+    low_rank: int
     record_every: int
     dtype: str
     threads: int
@@ -103,20 +107,34 @@ class PurificationConfig(SparseCodingSettings):
         "smoothing_mode": ("expected", "sampled"), "bias_schedule": ("linear", "tracking"),
         "norm": ("l2", "linf"), "training_attack": ("fgm", "pgd")}
     ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ("training_samples", "adversarial_steps",
-                                               "bracket_samples", "learner_steps")
+                                               "bracket_samples", "learner_steps", "low_rank")
     POSITIVE: ClassVar[tuple[str, ...]] = ("init_scale", "learning_rate")
     LATER: ClassVar[Mapping[str, Any]] = {"bracket_samples": 0, "bracket_nodes": 1,
-                                          "learner_steps": 0}
+                                          "learner_steps": 0, "low_rank": 0}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_real("tau", self.tau, low=0.0, open_low=self.learner_steps > 0,
                      why="learners are attacked at multiples of it")
+        require_int("low_rank", self.low_rank, low=0, high=self.d,
+                    why="the update has d columns")
 
     @property
     def half_feature(self) -> float:
         """Half of the size ``1/sqrt(k)`` of a feature in a code."""
         return 0.5 / math.sqrt(self.k)
+
+    @property
+    def low_ranks(self) -> tuple[int, ...]:
+        """The ranks that are trained: powers of 4 and ``low_rank``."""
+        most = self.low_rank if self.adversarial_steps else 0
+        powers = [4**power for power in range(most.bit_length()) if 4**power < most]
+        return (*powers, most) if most else ()
+
+    @property
+    def low_rank_steps(self) -> int:
+        """Steps of each: a quarter of the adversarial ones, or fewer where there are more ranks."""
+        return self.adversarial_steps // max(4, len(self.low_ranks))
 
     def experiment(self, **parts: Any) -> "PurificationExperiment":
         """Return the objects of a run of these settings; ``parts`` replace some of them."""

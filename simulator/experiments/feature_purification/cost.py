@@ -62,7 +62,8 @@ def cost(config: PurificationConfig) -> Cost:
     return Cost(memory, flops, len(LEARNERS) * _learner_flops(config),
                 (config.batch_size, config.m, config.d),
                 config.clean_steps + config.adversarial_steps,
-                kernels + RECORDED * weights * records + 2.0 * sum(stages.values()))
+                kernels + RECORDED * weights * records + 2.0 * sum(stages.values())
+                + len(config.low_ranks) * (stages["attacks"] + stages["bracket"]))
 
 
 def evaluation_steps(config: PurificationConfig) -> dict[str, int]:
@@ -85,7 +86,8 @@ def _by_lists(config: PurificationConfig) -> bool:
 def _training_work(config: PurificationConfig) -> tuple[float, float]:
     """Flops of matrix products, and seconds of everything else."""
     n, m, d = float(config.batch_size), float(config.m), float(config.d)
-    clean, adversarial = float(config.clean_steps), float(config.adversarial_steps)
+    clean = float(config.clean_steps)
+    adversarial = config.adversarial_steps + float(config.low_rank_steps * len(config.low_ranks))
     passes = 1.0 if config.training_attack == "fgm" else float(config.training_pgd_steps)
     drawn = DRAWN * n * d * (clean + adversarial)
     product = 2.0 * n * m * d

@@ -1,8 +1,8 @@
 """One purification run: clean training, adversarial training, and what they did to the network.
 
 The run is a list of stages, see :mod:`simulator.runs.stages`: the two trainings, then for each of
-the two networks its attacks, accuracy curves, critical radius and certificates, then the learners
-of low complexity. What a run leaves is told in
+the two networks its attacks, accuracy curves, critical radius and certificates, then the trainings
+through updates of low rank, then the learners of low complexity. What a run leaves is told in
 :mod:`simulator.experiments.feature_purification.summary`.
 """
 
@@ -21,6 +21,7 @@ from simulator.errors import Diverged
 from simulator.experiments.feature_purification.config import CONFIG, PurificationConfig
 from simulator.experiments.feature_purification.cost import LEARNERS, cost, evaluation_steps
 from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
+from simulator.experiments.feature_purification.low_rank import phase_of, train_low_rank
 from simulator.experiments.feature_purification.measured import Rows, attacked, perturbations
 from simulator.experiments.feature_purification.summary import TAILS, found_run, r99_certified
 from simulator.experiments.feature_purification.verdicts import DECISIONS, arrays_of, files_of
@@ -97,7 +98,9 @@ def simulate(config: PurificationConfig, folder: RunFolder | None = None,
 
 
 def _stages(experiment: PurificationExperiment) -> list[Stage]:
-    """Both trainings, then all that is measured of each network, then the learners."""
+    """Both trainings, then all that is measured of each network; then training through updates of
+    low rank, and the learners.
+    """
     config, steps = experiment.config, evaluation_steps(experiment.config)
     stages = [Stage("clean", config.clean_steps, partial(_train, experiment, "clean")),
               Stage("adversarial", config.adversarial_steps,
@@ -112,6 +115,14 @@ def _stages(experiment: PurificationExperiment) -> list[Stage]:
         stages += [Stage(f"{phase}: {what}", steps[what],
                          partial(_on_network, experiment, phase, work, steps[what]))
                    for what, work in works.items()]
+    if config.low_ranks and _symmetric(experiment, "low_rank", "its updates are of weights (m, d)"):
+        for rank in config.low_ranks:
+            phase = phase_of(rank)
+            stages.append(Stage(phase, config.low_rank_steps,
+                                partial(train_low_rank, experiment, rank)))
+            stages += [Stage(f"{phase}: {what}", steps[what], partial(
+                _on_network, experiment, phase, works[what], steps[what]))
+                for what in ("attacks", "bracket") if what in works]
     if config.learner_steps and _symmetric(experiment, "learners", "one learner is its kernel"):
         stages += [Stage(f"learner: {name}", steps["learner"], partial(_learn, experiment, name))
                    for name in LEARNERS]

@@ -19,6 +19,10 @@ The summary has
                                 certified accuracy of at least .99 (0: none, so a lower bound of
                                 such radii), ``r50_low`` and ``r50_high``, and ``masking``, a list
                                 of signs of masked gradients
+    low_rank                    with that setting: for each rank R of ``W_clean + U V^T``, ``rank``,
+                                ``alignment``, |cos| of the update's first direction with M w*, and
+                                ``first``, the share of its squared norm there; and of the trained
+                                network what ``clean`` has of attacks at tau and bracket
     learners                    with ``learner_steps``: ``radii``, and ``table`` with the fields of
                                 :class:`simulator.low_complexity.Found`
 
@@ -36,6 +40,7 @@ import numpy as np
 
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
+from simulator.experiments.feature_purification.low_rank import phase_of
 from simulator.experiments.feature_purification.measured import SHOWN_PERTURBATIONS, linear_radii
 from simulator.experiments.records import from_text, rows_of
 from simulator.robustness.accuracy import curve_of
@@ -43,7 +48,8 @@ from simulator.runs.run import Run
 from simulator.runs.stages import Arrays
 from simulator.runs.table import Table, by_network
 
-__all__ = ["NETWORKS", "ROWS", "TAILS", "current", "found_run", "r99_certified", "tables"]
+__all__ = ["NETWORKS", "ROWS", "TAILS", "current", "found_run", "most_certified", "r99_certified",
+           "tables"]
 
 ROWS = {"accuracy": "clean accuracy", "universal_accuracy": "under the universal direction",
         "attacked_accuracy": "under the strongest attack", "mixture_ratio": "mixture ratio",
@@ -78,6 +84,12 @@ def _summary(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> 
         summary[phase] = {"bracket": []} | numbers if "bracket" not in numbers else numbers
     table = [found for name, arrays in done.items() if name.startswith("learner: ")
              for found in _numbers(arrays, [])]
+    if experiment.config.low_ranks and phase_of(1) in done:
+        summary["low_rank"] = [
+            _numbers({"numbers": done[phase_of(rank)]["update"]}, {})
+            | _numbers(done[f"{phase_of(rank)}: attacks"], {})
+            | _numbers(done.get(f"{phase_of(rank)}: bracket", {}), {"bracket": []})
+            for rank in experiment.config.low_ranks]
     if table:
         summary["learners"] = {"radii": experiment.learner_task().radii, "table": table}
     return summary
@@ -128,6 +140,8 @@ def tables(config: PurificationConfig, summary: Mapping[str, Any]) -> list[Table
                         f"linear r50 = {summary['linear_r50']:.4f}", networks, ROWS,
                         dict.fromkeys(ON_TEST_SAMPLES, config.test_samples)),
              _bracket(config, networks)]
+    if "low_rank" in summary:
+        shown.append(_low_rank(config, summary))
     if "learners" in summary:
         shown.append(_learners(config, summary["learners"]))
     return shown
@@ -151,6 +165,41 @@ def _bracket(config: PurificationConfig, networks: Mapping[str, Mapping[str, Any
             for numbers in networks.values())))
     return Table(f"certified to attacked accuracy on {brackets[0][0]['samples']} samples, against "
                  f"ANY {config.norm} perturbation", tuple(networks), tuple(rows))
+
+
+def most_certified(clean: Mapping[str, Any], adversarial: Mapping[str, Any]) -> int | None:
+    """Return the place of the bracket's radius at which adversarial training gains most certified
+    accuracy; None without a bracket.
+
+    Parameters
+    ----------
+    clean, adversarial : mapping
+        Of a summary.
+    """
+    gains = [after["certified"] - before["certified"]
+             for before, after in zip(clean["bracket"], adversarial["bracket"])]
+    return int(np.argmax(gains)) if gains else None
+
+
+def _low_rank(config: PurificationConfig, summary: Mapping[str, Any]) -> Table:
+    """What adversarial training reaches through updates of each rank."""
+    clean, adversarial = summary["clean"], summary["adversarial"]
+    place = most_certified(clean, adversarial)
+    networks = {"clean": clean, **{f"rank {numbers['rank']}": numbers
+                                   for numbers in summary["low_rank"]},
+                "unrestricted": adversarial}
+
+    def row(numbers: Mapping[str, Any]) -> tuple[Any, ...]:
+        certified = () if place is None else (numbers["bracket"][place]["certified"],)
+        return (*(numbers[name] for name in ("accuracy", "universal_accuracy",
+                                             "attacked_accuracy")), *certified)
+
+    heads = ("clean", "universal", "attacked") + (() if place is None else (
+        f"certified at {clean['bracket'][place]['radius']:.3f}",))
+    return Table(f"accuracy after adversarial training through updates of low rank "
+                 f"({config.low_rank_steps} steps each, unrestricted {config.adversarial_steps}), "
+                 f"at tau on {config.test_samples} samples", heads,
+                 tuple((name, row(numbers)) for name, numbers in networks.items()))
 
 
 def _learners(config: PurificationConfig, learners: Mapping[str, Any]) -> Table:
