@@ -16,7 +16,7 @@ from simulator.certificates.margins import Effort, certify_inputs
 from simulator.checks import require_real
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch, Network
-from simulator.robustness.bracket import TOGETHER, Bracket, samples_in_double
+from simulator.robustness.bracket import TOGETHER, Bracket, dear_method, samples_in_double
 
 __all__ = ["CriticalRadius", "critical_interval", "critical_radius"]
 
@@ -357,5 +357,5 @@ def _certifies_half(inputs: SignedInputs, samples: Batch, adversary: Adversary, 
             if not held() < needed <= held() + len(left) - tried:
                 break
             one = slice(place, place + 1)
-            certify(rows[one], worst.delta[one], ("quadratic",))
+            certify(rows[one], worst.delta[one], (dear_method(inputs),))
     return held() >= needed

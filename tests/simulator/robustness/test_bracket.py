@@ -91,6 +91,19 @@ def test_shares_fall_with_the_radius_and_every_sample_names_its_judge(kind):
     assert np.all(found[0].decided_by[::10] == "broken: clean")
 
 
+@both_balls
+def test_a_huge_problem_is_given_one_factor_a_sample(kind, monkeypatch):
+    network = small_network(3, d=6, m=30)
+    batch = samples(network, 20)
+    dear = run(network, batch, kind(1.0))
+    monkeypatch.setattr("simulator.robustness.bracket.HUGE", 0.0)
+    cheap = run(network, batch, kind(1.0))
+    for less, more in zip(cheap, dear):
+        assert not set(less.decided_by) & {"certified: quadratic", "certified: branching"}
+        assert less.certified <= more.certified and less.attacked >= more.attacked
+    assert cheap[0].certified > 0.0
+
+
 def test_the_search_breaks_what_no_attack_was_asked_to_break():
     network, nothing = small_network(), {"nothing": _Nothing()}
     batch = samples(network)
