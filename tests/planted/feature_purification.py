@@ -216,3 +216,26 @@ def window_runs(rng, clean=0.5, robust=0.8, certified=0.75, noise=0.02, seeds=3,
                  "attacked": [0.9 * learner, 0.0]}]}
         runs.append(Run(config, summary, [], {}))
     return runs
+
+
+def won_run(d, k, seed, by="start", luck=0.2):
+    """A run whose winners, a tenth of the neurons each with one feature, are chosen by ``by``.
+
+    "start": the largest ``w*_j <w_i(0), M_j>``, all but a share ``luck`` of them; "wrong sign":
+    the smallest; "chance": any.
+    """
+    config = planted_config(d, k, seed, m="15*d", labeler="signs")
+    experiment = PurificationExperiment(config)
+    rng = np.random.default_rng(seed + 1)
+    start, signs = experiment.initial_network().weights, experiment.data.signs
+    scores = start * signs * {"start": 1.0, "wrong sign": -1.0, "chance": 0.0}[by]
+    scores = scores + 1e-9 * rng.standard_normal(scores.shape)
+    best = scores.max(axis=1)
+    chosen = np.argsort(-best)[:len(start) // 10]
+    lucky = rng.random(len(chosen)) < luck
+    feature = np.where(lucky, rng.integers(0, d, len(chosen)), scores[chosen].argmax(axis=1))
+    weights = 0.1 * start
+    weights[chosen, feature] += signs[feature]
+    summary = {"p": experiment.data.activation_probability, "tau": config.tau,
+               "clean": {"accuracy": 1.0}}
+    return Run(config, summary, [], {"weights_clean": weights, "labeler": signs})

@@ -22,7 +22,7 @@ from theory.feature_purification.plans import NETWORK
 from theory.regime import largest_family, same_seeds
 from theory.scaling import TooFew
 
-__all__ = ["CLAIM", "RUNS", "confront", "features_found", "initial_cosine"]
+__all__ = ["CLAIM", "RUNS", "confront", "features_found", "initial_cosines"]
 
 CONTRAST = 2.0  # times what the largest of d Gaussian coefficients reaches by chance
 
@@ -67,12 +67,19 @@ def features_found(weights: np.ndarray, dictionary: np.ndarray | None,
     return len(np.unique(parts.feature[chosen][stands_out])) / d
 
 
-def initial_cosine(run: Run) -> float:
-    """Mean cosine of the clean network's feature neurons with their initial weights."""
+def initial_cosines(run: Run) -> dict[str, float]:
+    """Mean cosines of the clean network's feature neurons with their initial weights.
+
+    Returns
+    -------
+    dict of str to float
+        After the "clean" and, where there was one, after the "adversarial" training.
+    """
     arrays = run.arrays
     parts = decompose(arrays["weights_clean"], arrays.get("dictionary"), arrays["labeler"])
     start = PurificationExperiment(run.config).initial_network().weights
-    return float(cosines(arrays["weights_clean"], start)[parts.is_feature_neuron].mean())
+    return {phase: float(cosines(arrays[f"weights_{phase}"], start)[parts.is_feature_neuron].mean())
+            for phase in ("clean", "adversarial") if f"weights_{phase}" in arrays}
 
 
 def _found(run: Run) -> float:
@@ -105,15 +112,24 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     found = values_of(groups, _found)
     accuracy = values_of(groups, lambda run: run.summary["clean"]["accuracy"])
     # the start is drawn again, and its bias measured: once a run
-    cosine_of = {id(run): initial_cosine(run) for group in groups.values() for run in group}
-    cosine = values_of(groups, lambda run: cosine_of[id(run)])
+    cosines_of = {id(run): initial_cosines(run) for group in groups.values() for run in group}
+    cosine = {phase: values_of(groups, lambda run: cosines_of[id(run)].get(phase, math.nan))
+              for phase in ("clean", "adversarial")}
     order = list(groups)
     parts = [
         at_every_size("features found", found, (0.95, math.inf)),
         at_every_size("test accuracy", accuracy, (0.95, 1.0),
                       lambda size: groups[size][0].config.test_samples),
-        *_falling(groups, cosine_of),
+        *_falling(groups, {name: both["clean"] for name, both in cosines_of.items()}),
     ]
+    purified = {size: values for size, values in cosine["adversarial"].items()
+                if np.isfinite(values).all()}
+    after = [series_over_sizes("after clean training", cosine["clean"], "clean", order)]
+    if purified:
+        parts.append(at_every_size("cosine with the start after adversarial training", purified,
+                                   (-math.inf, math.inf), decisive=False))
+        after.append(series_over_sizes("after adversarial training", purified, "adversarial",
+                                       order))
     ends = (-0.4, len(order) - 0.6)
     picture = Picture(
         "Share of features found and test accuracy (left), and the cosine of a feature neuron "
@@ -125,7 +141,7 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
                (Curve("accepted from here", ends, (0.95, 0.95)),),
                ticks=size_names(order), ylim=(0.0, 1.05)),
          Panel("d, k", "cosine with the start",
-               (series_over_sizes("after clean training", cosine, "clean", order),),
+               tuple(after),
                (levels_over_sizes(r"of a start by chance, $\sqrt{2 \log d / d}$",
                                   [_chance(size.d) for size in order]),),
                ticks=size_names(order), ylim=(0.0, 1.0))))

@@ -14,6 +14,7 @@ from theory.drawing.picture import Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes,
                              series_over_sizes, size_names, values_of)
 from theory.feature_purification.assumptions import BELOW_SQUARE_ROOT, COVERED, LEARNED, PURIFIED
+from theory.feature_purification.features_are_found import initial_cosines
 from theory.feature_purification.plans import NETWORK
 
 __all__ = ["CLAIM", "RUNS", "confront"]
@@ -45,6 +46,12 @@ def _fall(run: Run) -> float:
     return before / after if after > 0.0 else np.inf
 
 
+def _less_of_the_start(run: Run) -> float:
+    """Cosine of the feature neurons with their start after adversarial training over before."""
+    found = initial_cosines(run)
+    return found["adversarial"] / found["clean"] if found["clean"] > 0.0 else np.nan
+
+
 def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     # an exact zero after training is a fall by any factor; logarithms need a finite one
     fall = {size: np.minimum(values, 1e6) for size, values in values_of(groups, _fall).items()}
@@ -59,6 +66,10 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
              at_every_size("test accuracy after", accuracy, (0.95, 1.0),
                            lambda size: groups[size][0].config.test_samples),
              at_every_size("share of neurons with beta > 0", positive, (0.95, np.inf))]
+    left = {id(run): _less_of_the_start(run) for group in groups.values() for run in group}
+    less = values_of(groups, lambda run: left[id(run)])
+    parts.append(at_every_size("cosine with the start after over before", less, (0.0, 1.0),
+                               decisive=False))
     order = list(groups)
     picture = Picture(
         "Mixture ratio (left, with p, the size that clean training is expected to leave) and "

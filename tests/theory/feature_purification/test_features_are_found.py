@@ -5,7 +5,8 @@ import numpy as np
 from theory.claim import FAILS, HOLDS
 from theory.drawing.claims import draw
 from theory.drawing.style import house_style
-from theory.feature_purification.features_are_found import confront, features_found
+from theory.feature_purification.features_are_found import (confront, features_found,
+                                                            initial_cosines)
 
 from legible import faults
 from planted.feature_purification import changed
@@ -35,3 +36,14 @@ def test_a_feature_is_found_only_where_its_coefficient_stands_out(rng):
     assert features_found(rng.standard_normal((1000, d)), None, np.ones(d)) == 0.0
     half = np.concatenate([np.eye(d)[:25], rng.standard_normal((100, d)) / 10])
     assert features_found(half, None, np.ones(d)) == 0.5
+
+
+def test_the_cosine_with_the_start_is_told_after_both_trainings(found):
+    run = found[-1]
+    start = run.config.experiment().initial_network().weights
+    gone = np.roll(start, 1, axis=1)
+    turned = changed(run, arrays={"weights_adversarial": gone})
+    both = initial_cosines(turned)
+    assert both["clean"] == initial_cosines(run)["adversarial"] > 0.1 > abs(both["adversarial"])
+    (part,) = [part for part in confront(found).measurements if "after adversarial" in part.name]
+    assert not part.decisive and part.measured > 0.1

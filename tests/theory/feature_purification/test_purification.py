@@ -16,3 +16,8 @@ def test_a6_fails_for_an_unpurified_network(unpurified):
     finding = confront(unpurified)
     assert finding.verdict == FAILS
     assert finding.measured == pytest.approx(1.0)
+
+
+def test_a6_tells_how_much_of_the_start_is_left(found):
+    (part,) = [part for part in confront(found).measurements if "start" in part.name]
+    assert not part.decisive and part.measured == pytest.approx(1.0)  # the same weights twice
