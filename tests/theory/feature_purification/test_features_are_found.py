@@ -5,8 +5,7 @@ import numpy as np
 from theory.claim import FAILS, HOLDS
 from theory.drawing.claims import draw
 from theory.drawing.style import house_style
-from theory.feature_purification.features_are_found import (confront, features_found,
-                                                            initial_cosines)
+from theory.feature_purification.features_are_found import confront, features_found, initial_cosines
 
 from legible import faults
 from planted.feature_purification import changed
