@@ -10,9 +10,14 @@ accuracy: an unfair advantage of the learner, not of the network it is held agai
     linear              <w, x>; the one-step attack is its exact worst case
     degree 2, degree 3  all polynomials (:mod:`simulator.networks.polynomials`)
     symmetric cubic     the four-parameter family that holds a best polynomial of degree 3,
-                        trained with PGD, because FGM misjudges a cubic
+                        trained with PGD, because FGM misjudges a cubic; and the three-parameter
+                        one of degree 2, "symmetric quadratic"
     tangent kernel      the run's own network linearised at its initialisation, trained and
                         attacked through smoothed gates too
+
+The polynomials with all coefficients stop at a hundred coordinates or so; the symmetric families,
+in which a best polynomial lies, do not (:mod:`simulator.networks.polynomials`). `LEARNERS` are the
+sets that a run can choose from.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,12 +36,12 @@ from simulator.checks import require_int, require_real
 from simulator.errors import Diverged
 from simulator.networks.linear import LinearClassifier, robust_linear
 from simulator.networks.linearized import LinearizedReLU
-from simulator.networks.polynomials import Polynomial, SymmetricCubic
+from simulator.networks.polynomials import Polynomial, SymmetricCubic, SymmetricQuadratic
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Attack, Batch, Batches, Network
 from simulator.training import train
 
-__all__ = ["GRID", "RADII", "TRAINING_RADII", "Found", "Learner", "LearnerTask",
+__all__ = ["GRID", "LEARNERS", "RADII", "TRAINING_RADII", "Found", "Learner", "LearnerTask",
            "learners_of", "measure"]
 
 GRID = ((0.5, 0.0), (2.0, 0.0), (2.0, 0.1))  # learning rate and weight decay, in natural units
@@ -45,6 +50,10 @@ TRAINING_RADII = (1.0, 1.5)  # radii of adversarial training, over tau
 THRESHOLDS = (0.0, 0.03, 0.1, 0.3)  # c of the cubics that need no training
 EXACT_BATCHES = 20  # batches whose samples the exact linear minimiser sees
 PROBES = 32
+LEARNERS: Mapping[str, tuple[str, ...]] = {
+    "all": ("linear", "degree 2", "degree 3", "symmetric cubic", "tangent kernel"),
+    "symmetric": ("linear", "symmetric quadratic", "symmetric cubic"),
+    "large": ("linear", "symmetric quadratic", "symmetric cubic", "tangent kernel")}
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,8 @@ class Found:
 
 
 def learners_of(origin: SymmetricReLU, labeler: np.ndarray, dictionary: np.ndarray | None,
-                direction: np.ndarray, task: LearnerTask) -> list[Learner]:
+                direction: np.ndarray, task: LearnerTask,
+                names: Sequence[str] = LEARNERS["all"]) -> list[Learner]:
     """Return the learners that a network is held against.
 
     Parameters
@@ -152,6 +162,8 @@ def learners_of(origin: SymmetricReLU, labeler: np.ndarray, dictionary: np.ndarr
     direction : ndarray, shape (d,)
         The dense direction ``M w*``.
     task : LearnerTask
+    names : sequence of str
+        Which; they are returned in this order.
     """
     d, dtype = len(labeler), origin.weights.dtype
     signs = np.sign(labeler)
@@ -159,17 +171,32 @@ def learners_of(origin: SymmetricReLU, labeler: np.ndarray, dictionary: np.ndarr
     standard = standard_attacks(direction)
     curved = PGD(3, ("zero", "universal"), direction=direction)
     gates = ThroughSmoothedGates(PGD(20, ("zero", "universal"), direction=direction))
-    cubics = tuple(SymmetricCubic(signs, dictionary, np.array([c, 0.0, 0.0, 1.0], dtype))
-                   for c in THRESHOLDS)
-    return [
-        Learner("linear", lambda: LinearClassifier(np.zeros(d, dtype)), FGM(), standard, d,
-                _exact_linear(direction, task, dtype)),
-        Learner("degree 2", lambda: Polynomial(d, 2, dtype=dtype), FGM(), standard, d),
-        Learner("degree 3", lambda: Polynomial(d, 3, dtype=dtype), FGM(), standard, d),
-        Learner("symmetric cubic", lambda: SymmetricCubic(signs, dictionary, dtype=dtype),
-                curved, standard, 2, cubics),
-        Learner("tangent kernel", lambda: LinearizedReLU(frozen, centred=True),
-                ThroughSmoothedGates(FGM(), (0.0, 1.0)), standard | {"gates": gates}, d)]
+
+    def cubic(weights: np.ndarray | None = None) -> SymmetricCubic:
+        return SymmetricCubic(signs, dictionary, weights, dtype)
+
+    def linear() -> Learner:
+        return Learner("linear", lambda: LinearClassifier(np.zeros(d, dtype)), FGM(), standard, d,
+                       _exact_linear(direction, task, dtype))
+
+    def symmetric_cubic() -> Learner:
+        known = tuple(cubic(np.array([c, 0.0, 0.0, 1.0], dtype)) for c in THRESHOLDS)
+        return Learner("symmetric cubic", cubic, curved, standard, 2, known)
+
+    made: dict[str, Callable[[], Learner]] = {
+        "linear": linear,
+        "degree 2": lambda: Learner("degree 2", lambda: Polynomial(d, 2, dtype=dtype), FGM(),
+                                    standard, d),
+        "degree 3": lambda: Learner("degree 3", lambda: Polynomial(d, 3, dtype=dtype), FGM(),
+                                    standard, d),
+        "symmetric quadratic": lambda: Learner(
+            "symmetric quadratic", lambda: SymmetricQuadratic(signs, dictionary, dtype=dtype),
+            FGM(), standard, 2),
+        "symmetric cubic": symmetric_cubic,
+        "tangent kernel": lambda: Learner(
+            "tangent kernel", lambda: LinearizedReLU(frozen, centred=True),
+            ThroughSmoothedGates(FGM(), (0.0, 1.0)), standard | {"gates": gates}, d)}
+    return [made[name]() for name in names]
 
 
 def _exact_linear(direction: np.ndarray, task: LearnerTask,

@@ -19,6 +19,9 @@ features and after (x, y) -> (-x, -y). So some best polynomial of degree 3 is od
 in the signed dictionary coordinates ``t_j = w*_j <M_j, x>`` (l2 balls; l_inf too where M is the
 identity), and some best polynomial of degree 2 is linear: ``c1 s``. The class
 :class:`SymmetricCubic` knows M and w* and leaves training nothing to find but four numbers.
+:class:`SymmetricQuadratic` has all symmetric polynomials of degree 2, ``c1 s + c2 s^2 + c3 p2``:
+its even part is left free, and that training leaves it near 0 is a check of the argument. A pass of
+both costs n d numbers (and, unless M is the identity, a product with it), so any d is allowed.
 (A reading: derived here, for the claim of Allen-Zhu & Li, arXiv 2005.10190, on low-degree
 polynomials.)
 """
@@ -33,7 +36,7 @@ from simulator.checks import (require_array, require_int, require_labels, requir
 from simulator.jit import kernel
 from simulator.losses import logistic_loss, logistic_residual
 
-__all__ = ["Polynomial", "SymmetricCubic", "coefficients"]
+__all__ = ["Polynomial", "SymmetricCubic", "SymmetricQuadratic", "coefficients"]
 
 ROOT_TWO = math.sqrt(2.0)  # of the products x_j x_l, j < l, so that <q(x), q(x')> = <x, x'>^2
 
@@ -163,7 +166,49 @@ class Polynomial(_LinearInWeights):
         return gradient
 
 
-class SymmetricCubic(_LinearInWeights):
+class _Symmetric(_LinearInWeights):
+    """A polynomial in ``s``, ``p2``, ``p3``: what both symmetric classes share.
+
+    Parameters
+    ----------
+    labeler : ndarray, shape (d,)
+        w*, entries -1 and +1.
+    dictionary : ndarray, shape (d, d), or None
+        M, orthonormal; None is the identity.
+    weights : ndarray, shape (count,), or None
+        Copied; None is zero.
+    dtype : float32 or float64
+        Of the weights where none are given.
+    """
+
+    count: int
+
+    def __init__(self, labeler: np.ndarray, dictionary: np.ndarray | None = None,
+                 weights: np.ndarray | None = None, dtype: DTypeLike = np.float64) -> None:
+        self.d = len(labeler)
+        self.weights = (np.zeros(self.count, dtype) if weights is None
+                        else require_array("weights", weights, (self.count,)).copy())
+        self.signs = require_labels("labeler", labeler, self.d, self.weights.dtype)
+        self.signed_features = None if dictionary is None else np.ascontiguousarray(
+            require_orthonormal("dictionary", dictionary, self.d) * self.signs, self.weights.dtype)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(d={self.d})"
+
+    def _coordinates(self, X: np.ndarray) -> np.ndarray:
+        """``t_j = w*_j <M_j, x>``, shape (n, d)."""
+        found: np.ndarray = (X * self.signs if self.signed_features is None
+                             else X @ self.signed_features)
+        return found
+
+    def _by_inputs(self, G: np.ndarray) -> np.ndarray:
+        """Turn a gradient by t into one by x, shape (n, d)."""
+        found: np.ndarray = (G * self.signs if self.signed_features is None
+                             else G @ self.signed_features.T)
+        return found
+
+
+class SymmetricCubic(_Symmetric):
     """``f = c1 s + c2 s^3 + c3 s p2 + c4 p3``: a best polynomial of degree 3 has this form.
 
     Parameters
@@ -178,34 +223,51 @@ class SymmetricCubic(_LinearInWeights):
         Of the weights where none are given.
     """
 
-    def __init__(self, labeler: np.ndarray, dictionary: np.ndarray | None = None,
-                 weights: np.ndarray | None = None, dtype: DTypeLike = np.float64) -> None:
-        self.d = len(labeler)
-        self.weights = (np.zeros(4, dtype) if weights is None
-                        else require_array("weights", weights, (4,)).copy())
-        signs = require_labels("labeler", labeler, self.d, self.weights.dtype)
-        basis = (np.eye(self.d) if dictionary is None
-                 else require_orthonormal("dictionary", dictionary, self.d))
-        self.signed_features = np.ascontiguousarray(basis * signs, self.weights.dtype)
-
-    def __repr__(self) -> str:
-        return f"SymmetricCubic(d={self.d})"
+    count = 4
 
     def _forward(self, X: np.ndarray, gradient: bool) -> tuple[np.ndarray, np.ndarray]:
         c1, c2, c3, c4 = self.weights
-        t = X @ self.signed_features
+        t = self._coordinates(X)
         s, p2 = t.sum(axis=1), np.einsum("nj,nj->n", t, t)
         f = s * (c1 + c2 * s * s + c3 * p2) + c4 * np.einsum("nj,nj,nj->n", t, t, t)
         if not gradient:
             return f, X[:, :0]
         along = (c1 + 3 * c2 * s * s + c3 * p2)[:, None] + (2 * c3 * s)[:, None] * t
-        return f, (along + 3 * c4 * t * t) @ self.signed_features.T
+        return f, self._by_inputs(along + 3 * c4 * t * t)
 
     def _pull_back(self, X: np.ndarray, residual: np.ndarray) -> np.ndarray:
-        t = X @ self.signed_features
+        t = self._coordinates(X)
         s, p2 = t.sum(axis=1), np.einsum("nj,nj->n", t, t)
         features = np.stack([s, s * s * s, s * p2, np.einsum("nj,nj,nj->n", t, t, t)])
         return features @ residual
+
+
+class SymmetricQuadratic(_Symmetric):
+    """``f = c1 s + c2 s^2 + c3 p2``: every polynomial of degree 2 as symmetric as the data.
+
+    Parameters
+    ----------
+    labeler, dictionary, dtype
+        As of :class:`SymmetricCubic`.
+    weights : ndarray, shape (3,), or None
+        c1 to c3, copied; None is zero. At a best one c2 = c3 = 0 may be taken.
+    """
+
+    count = 3
+
+    def _forward(self, X: np.ndarray, gradient: bool) -> tuple[np.ndarray, np.ndarray]:
+        c1, c2, c3 = self.weights
+        t = self._coordinates(X)
+        s = t.sum(axis=1)
+        f = s * (c1 + c2 * s) + c3 * np.einsum("nj,nj->n", t, t)
+        if not gradient:
+            return f, X[:, :0]
+        return f, self._by_inputs((c1 + 2 * c2 * s)[:, None] + 2 * c3 * t)
+
+    def _pull_back(self, X: np.ndarray, residual: np.ndarray) -> np.ndarray:
+        t = self._coordinates(X)
+        s = t.sum(axis=1)
+        return np.stack([s, s * s, np.einsum("nj,nj->n", t, t)]) @ residual
 
 
 def _products_of(X: np.ndarray) -> np.ndarray:

@@ -31,6 +31,13 @@ def symmetric_features(x, M, labeler):
     return [s, s**3, s * p2, p3]
 
 
+def symmetric_squares(x, M, labeler):
+    """``s, s^2, p2`` in the signed dictionary coordinates."""
+    t = [labeler[j] * math.fsum(M[i, j] * x[i] for i in range(len(x))) for j in range(len(x))]
+    s = math.fsum(t)
+    return [s, s * s, math.fsum(c * c for c in t)]
+
+
 def loss(features, weights, y, lam):
     """Mean logistic loss of ``<weights, features>`` with weight decay."""
     margins = [label * math.fsum(a * b for a, b in zip(weights, row))

@@ -20,7 +20,8 @@ from simulator.networks.linear import LinearClassifier
 from simulator.networks.linearized import LinearizedReLU
 from simulator.networks.low_rank import LowRankUpdate
 from simulator.networks.masked import MaskedReLU
-from simulator.networks.polynomials import Polynomial, SymmetricCubic, coefficients
+from simulator.networks.polynomials import (Polynomial, SymmetricCubic, SymmetricQuadratic,
+                                            coefficients)
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch, Perturbation
@@ -51,6 +52,8 @@ NETWORKS = {
     "degree 2": Polynomial(D, 2, drawn(coefficients(D, 2))),
     "degree 3": Polynomial(D, 3, drawn(coefficients(D, 3))),
     "symmetric cubic": SymmetricCubic(random_signs(D, 3), random_dictionary(D, 4), drawn(4)),
+    "symmetric quadratic": SymmetricQuadratic(random_signs(D, 3), random_dictionary(D, 4),
+                                              drawn(3)),
     "low rank": LowRankUpdate(PLAIN, drawn((M + D, 2))),
     "low rank, smoothed": LowRankUpdate(SymmetricReLU(W, 0.7, 0.3), drawn((M + D, 2))),
     "low rank, sampled": LowRankUpdate(SymmetricReLU(W, 0.7, 0.3, True), drawn((M + D, 1))),

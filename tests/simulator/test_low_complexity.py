@@ -16,7 +16,8 @@ from simulator.data.sparse_coding import SparseCoding
 from simulator.experiments import config_of
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.experiments.feature_purification.run import simulate
-from simulator.low_complexity import GRID, RADII, Learner, LearnerTask, learners_of, measure
+from simulator.low_complexity import (GRID, LEARNERS, RADII, Learner, LearnerTask, learners_of,
+                                      measure)
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.polynomials import Polynomial
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -106,6 +107,16 @@ def test_the_learners_are_those_of_the_claim():
     assert [len(learner.known) for learner in made] == [3, 0, 0, 4, 0]
 
 
+def test_sets_for_large_d_have_no_polynomial_with_all_coefficients():
+    origin = SymmetricReLU(0.1 * np.random.default_rng(0).standard_normal((40, D)), 0.1)
+    names = {chosen: [learner.name for learner in learners_of(
+        origin, DATA.signs, None, DATA.dense_direction, task(), LEARNERS[chosen])]
+        for chosen in LEARNERS}
+    assert names == {chosen: list(wanted) for chosen, wanted in LEARNERS.items()}
+    assert not {"degree 2", "degree 3"} & {*names["symmetric"], *names["large"]}
+    assert set(names["large"]) - set(names["symmetric"]) == {"tangent kernel"}
+
+
 def test_the_same_task_gives_the_same_table(brief_attacks):
     origin = SymmetricReLU(0.1 * np.random.default_rng(0).standard_normal((40, D)), 0.1)
     tables = []
@@ -135,6 +146,15 @@ def test_a_task_without_a_radius_or_steps_is_refused():
 
 
 # --- in a run -----------------------------------------------------------------------------
+
+
+def test_a_run_trains_the_learners_that_it_is_asked_for(brief_attacks):
+    config = small_config(learner_steps=2, learners="symmetric", test_samples=30,
+                          evaluation_chunk=30)
+    table = simulate(config).summary["learners"]["table"]
+    assert list(dict.fromkeys(entry["learner"] for entry in table)) == [*LEARNERS["symmetric"]]
+    assert config_hash(config.with_(learners="all")) == config_hash(
+        small_config(learner_steps=2, test_samples=30, evaluation_chunk=30))
 
 
 def test_a_run_stores_its_learners_where_it_is_asked_to(tmp_path, brief_attacks):

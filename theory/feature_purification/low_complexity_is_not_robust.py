@@ -10,6 +10,12 @@ the coordinates t of the dictionary has slope zero at every silent feature, so t
 does not move it, and it is right wherever the strong features are, at any d. So, as a reading, the
 statement needs data in which they decide at most half of the labels; there a polynomial must also
 give the weak features (1/sqrt(k)) their weight, and pays with a slope at the silent ones.
+
+It escapes as well where nothing is strong and all sizes lie within a factor of two or so, and for
+the same reason: there ``sum_j t_j^3`` has the sign of ``sum_j t_j`` on nearly all samples. Its
+margin is about 1/k and its slope, along the active features alone, about 3/sqrt(k), so its radius
+is of the order 1/sqrt(k), that of the purified network, at any d. No assumption excludes such data:
+the claim is confronted with them, and the caveats say which learner it was.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +28,8 @@ from simulator.experiments.feature_purification.experiment import PurificationEx
 from simulator.randomness import Role, stream
 from theory.claim import Assumption, Claim, Finding, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
-from theory.evidence import Evidence, at_every_size, confronted
+from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes,
+                             series_over_sizes, size_names)
 from theory.feature_purification.assumptions import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN,
                                                      LEARNED, PURIFIED)
 from theory.feature_purification.plans import LEARNERS
@@ -77,8 +84,9 @@ def confront(runs: Sequence[Run]) -> Finding:
     """Confront the claim with runs; the caveats tell the numbers of every learner."""
     finding = confronted(CLAIM, runs, _measure)
     measured = [run for run in runs if MEASURED.fulfilled(run)]
-    lines = [line for size, group in by_size(measured).items() for line in _numbers(size, group)]
-    return replace(finding, caveats=(*finding.caveats, *lines))
+    groups = by_size(measured)
+    lines = [line for size, group in groups.items() for line in _numbers(size, group)]
+    return replace(finding, caveats=(*finding.caveats, *_from_where(groups), *lines))
 
 
 def comparison_radius(group: Sequence[Run]) -> int | None:
@@ -140,6 +148,36 @@ def _numbers(size: Size, group: Sequence[Run]) -> list[str]:
             + (f"; above {ACCEPTED:g}: {', '.join(above)}" if above else "")]
 
 
+def _from_where(groups: Mapping[Size, Sequence[Run]]) -> list[str]:
+    """For each family the size from which on every larger one holds, or which learner resists."""
+    lines = []
+    for family in sorted({size.family for size in groups}):
+        places = {size: comparison_radius(groups[size])
+                  for size in sorted((one for one in groups if one.family == family),
+                                     key=lambda size: (size.d, size.k))}
+        known = {size: place for size, place in places.items() if place is not None}
+        if not known:
+            continue
+        order = list(known)
+        resisting = {size: _resisting(groups[size], place) for size, place in known.items()}
+        bad = [number for number, size in enumerate(order) if resisting[size]]
+        if not bad:
+            lines.append(f"{family}: holds from {order[0]} on, the smallest size")
+        elif bad[-1] == len(order) - 1:
+            lines.append(f"{family}: does not hold at {order[-1]}, the largest size, against the "
+                         + " and the ".join(resisting[order[-1]]))
+        else:
+            lines.append(f"{family}: holds from {order[bad[-1] + 1]} on, not at {order[bad[-1]]}")
+    return lines
+
+
+def _resisting(group: Sequence[Run], place: int) -> list[str]:
+    """The learners that are right on more than one half, or more often than is certified."""
+    most = min(ACCEPTED, float(np.mean([_certified(run, place) for run in group])))
+    return [name for name in _names(group[0])
+            if np.mean([_attacked(run, place, name) for run in group]) > most]
+
+
 def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     places = {size: comparison_radius(group) for size, group in groups.items()}
     common = {size: place for size, place in places.items() if place is not None}
@@ -156,8 +194,27 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     picture = Picture(
         "Attacked accuracy of low-complexity learners (their robust accuracy is at most that) at "
         "the largest radius at which 60 % of the samples are certified for the purified network.",
-        tuple(_panel(size, groups[size], place) for size, place in common.items()))
+        (*(_panel(size, groups[size], common[size]) for size in _ends(list(common))),
+         *([_over_sizes(groups, list(common))] if len(common) > 1 else [])))
     return Evidence(parts, picture, [])
+
+
+def _ends(order: Sequence[Size]) -> list[Size]:
+    """All sizes of a few, else the first and the last."""
+    return list(order) if len(order) < 3 else [order[0], order[-1]]
+
+
+def _over_sizes(groups: Mapping[Size, Sequence[Run]], order: Sequence[Size]) -> Panel:
+    """Attacked accuracy at tau of the best of each class, beside the purified network's."""
+    names = list(dict.fromkeys(name for size in order for name in _names(groups[size][0])))
+    series = tuple(series_over_sizes(
+        name, {size: np.array([_attacked(run, 0, name) for run in groups[size]])
+               for size in order if name in _names(groups[size][0])},
+        f"case {number % 7}", order) for number, name in enumerate(names))
+    certified = [float(np.mean([_certified(run, 0) for run in groups[size]])) for size in order]
+    return Panel("d, k", r"attacked accuracy at $\tau$", series,
+                 (levels_over_sizes("certified, purified network", certified),),
+                 ticks=size_names(order), ylim=(0.0, 1.35))
 
 
 def _panel(size: Size, group: Sequence[Run], place: int) -> Panel:

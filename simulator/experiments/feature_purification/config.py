@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from simulator.checks import require_int, require_real
 from simulator.experiments.settings import SparseCodingSettings
+from simulator.low_complexity import LEARNERS
 
 if TYPE_CHECKING:
     from simulator.experiments.feature_purification.experiment import PurificationExperiment
@@ -62,6 +63,10 @@ class PurificationConfig(SparseCodingSettings):
     learner_steps : int
         Steps of each training of the low-complexity learners (:mod:`simulator.low_complexity`) that
         the run's network is held against; 0 leaves them out.
+    learners : "all", "symmetric" or "large"
+        Which of them: "all" has polynomials with all coefficients, for d up to a hundred or so;
+        "symmetric" those that any d allows, linear and symmetric polynomials; "large" these and
+        the tangent kernel, whose steps cost what the network's cost.
     low_rank : int
         Largest rank R of the updates ``W_clean + U V^T`` through which the clean network is
         trained adversarially too: R = 1, 4, 16, ... and this one; 0 leaves them out.
@@ -96,6 +101,7 @@ class PurificationConfig(SparseCodingSettings):
     bracket_samples: int
     bracket_nodes: int
     learner_steps: int
+    learners: str
     low_rank: int
     record_every: int
     dtype: str
@@ -105,12 +111,12 @@ class PurificationConfig(SparseCodingSettings):
     CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "dictionary": ("identity", "random"), "labeler": ("ones", "signs"),
         "smoothing_mode": ("expected", "sampled"), "bias_schedule": ("linear", "tracking"),
-        "norm": ("l2", "linf"), "training_attack": ("fgm", "pgd")}
+        "norm": ("l2", "linf"), "learners": tuple(LEARNERS), "training_attack": ("fgm", "pgd")}
     ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ("training_samples", "adversarial_steps",
                                                "bracket_samples", "learner_steps", "low_rank")
     POSITIVE: ClassVar[tuple[str, ...]] = ("init_scale", "learning_rate")
     LATER: ClassVar[Mapping[str, Any]] = {"bracket_samples": 0, "bracket_nodes": 1,
-                                          "learner_steps": 0, "low_rank": 0}
+                                          "learner_steps": 0, "learners": "all", "low_rank": 0}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,11 +5,10 @@ Memory is counted in arrays that are alive at the peak; the counts below are mea
 """
 
 from simulator.experiments.feature_purification.config import PurificationConfig
+from simulator.low_complexity import LEARNERS
 from simulator.runs.cost import PROCESS_BYTES, STEP_SECONDS, TRAINING_SLOWER, Cost
 
-__all__ = ["LEARNERS", "cost", "evaluation_steps"]
-
-LEARNERS = ("linear", "degree 2", "degree 3", "symmetric cubic", "tangent kernel")
+__all__ = ["cost", "evaluation_steps"]
 
 OWN_WEIGHTS = 2  # (m, d) arrays in the run's dtype: weights, gradient
 WIDE_WEIGHTS = 7  # and in float64: parts of the feature metrics, copies, checkpoint bytes
@@ -53,13 +52,13 @@ def cost(config: PurificationConfig) -> Cost:
               + (float(config.training_samples) + config.test_samples) * config.d * item)
     if config.dictionary == "random":
         memory += DICTIONARIES * 8.0 * config.d**2
-    if config.learner_steps:
+    if config.learner_steps and config.learners == "all":
         pairs = 0.5 * config.d * (config.d + 1.0)
         memory += item * pairs * (LEARNER_ROWS * rows + LEARNER_WEIGHTS * config.d)
     records = (config.clean_steps + config.adversarial_steps) / config.record_every
     stages = _stage_seconds(config)
     flops, kernels = _training_work(config)
-    return Cost(memory, flops, len(LEARNERS) * _learner_flops(config),
+    return Cost(memory, flops, len(LEARNERS[config.learners]) * _learner_flops(config),
                 (config.batch_size, config.m, config.d),
                 config.clean_steps + config.adversarial_steps,
                 kernels + RECORDED * weights * records + 2.0 * sum(stages.values())
@@ -109,7 +108,11 @@ def _stage_seconds(config: PurificationConfig) -> dict[str, float]:
 
 
 def _learner_flops(config: PurificationConfig) -> float:
-    """Of one learner, on average."""
+    """Of one learner, on average: the cubic with all coefficients, or else the tangent kernel."""
+    if config.learners != "all":
+        passes = config.m if config.learners == "large" else 1.0
+        return (4.0 * LEARNER_PRODUCTS * config.learner_steps * config.batch_size * config.d
+                * passes) / len(LEARNERS[config.learners])
     pairs = 0.5 * config.d * (config.d + 1.0)
     return (2.0 * LEARNER_PRODUCTS * config.learner_steps * config.batch_size * config.d
-            * pairs) / len(LEARNERS)
+            * pairs) / len(LEARNERS[config.learners])

@@ -19,7 +19,7 @@ from simulator.attacks.gradient_masking import gradient_masking
 from simulator.attacks.reach import within_reach
 from simulator.errors import Diverged
 from simulator.experiments.feature_purification.config import CONFIG, PurificationConfig
-from simulator.experiments.feature_purification.cost import LEARNERS, cost, evaluation_steps
+from simulator.experiments.feature_purification.cost import cost, evaluation_steps
 from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
 from simulator.experiments.feature_purification.low_rank import phase_of, train_low_rank
 from simulator.experiments.feature_purification.measured import Rows, attacked, perturbations
@@ -27,7 +27,7 @@ from simulator.experiments.feature_purification.summary import TAILS, found_run,
 from simulator.experiments.feature_purification.verdicts import DECISIONS, arrays_of, files_of
 from simulator.experiments.records import Record, as_text, columns_of, from_text
 from simulator.jit import fixed_threads
-from simulator.low_complexity import Learner, LearnerTask, learners_of, measure
+from simulator.low_complexity import LEARNERS, learners_of, measure
 from simulator.networks.symmetric_relu import require_symmetric
 from simulator.protocols import Attack, DataModel, Network
 from simulator.robustness.accuracy import breaking_points, passes
@@ -125,7 +125,7 @@ def _stages(experiment: PurificationExperiment) -> list[Stage]:
                 for what in ("attacks", "bracket") if what in works]
     if config.learner_steps and _symmetric(experiment, "learners", "one learner is its kernel"):
         stages += [Stage(f"learner: {name}", steps["learner"], partial(_learn, experiment, name))
-                   for name in LEARNERS]
+                   for name in LEARNERS[config.learners]]
     return stages
 
 
@@ -285,11 +285,6 @@ def _learn(experiment: PurificationExperiment, name: str, done: Mapping[str, Arr
            saved: Arrays | None, tick: Tick) -> Arrays:
     """Train one learner of low complexity in every way, and attack it."""
     task, data = experiment.learner_task(), experiment.data
-    (learner,) = [one for one in _learners(experiment, task, data) if one.name == name]
+    (learner,) = learners_of(experiment.initial_network(), data.signs, data.dictionary,
+                             data.dense_direction, task, (name,))
     return {"numbers": as_text([vars(found) for found in measure(learner, task)])}
-
-
-def _learners(experiment: PurificationExperiment, task: LearnerTask,
-              data: Any) -> list[Learner]:
-    return learners_of(experiment.initial_network(), data.signs, data.dictionary,
-                       data.dense_direction, task)

@@ -13,20 +13,23 @@ from simulator.attacks.gradient import FGM
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding, random_dictionary, random_signs
-from simulator.networks.polynomials import Polynomial, SymmetricCubic, coefficients
+from simulator.networks.polynomials import (Polynomial, SymmetricCubic, SymmetricQuadratic,
+                                            coefficients)
 from simulator.training import train
 
 from references import low_complexity as naive
 
-MODELS = ("degree 2", "degree 3", "symmetric")
+SYMMETRIC = {"symmetric": SymmetricCubic, "symmetric of degree 2": SymmetricQuadratic}
+MODELS = ("degree 2", "degree 3", *SYMMETRIC)
 
 
 def model(kind, d=4, seed=0, dtype=np.float64):
     """A model with random weights."""
     rng = np.random.default_rng(seed)
-    if kind == "symmetric":
-        return SymmetricCubic(random_signs(d, rng), random_dictionary(d, rng),
-                              rng.standard_normal(4).astype(dtype))
+    if kind in SYMMETRIC:
+        made = SYMMETRIC[kind]
+        return made(random_signs(d, rng), random_dictionary(d, rng),
+                    rng.standard_normal(made.count).astype(dtype))
     degree = int(kind[-1])
     return Polynomial(d, degree, rng.standard_normal(coefficients(d, degree)).astype(dtype))
 
@@ -37,9 +40,10 @@ def samples(n=5, d=4, seed=1):
 
 
 def features_of(kind, network, X):
-    if kind == "symmetric":
-        signs = np.sign(network.signed_features.sum(axis=0))  # only for the identity
-        return [naive.symmetric_features(x, np.eye(X.shape[1]), signs) for x in X]
+    if kind in SYMMETRIC:  # only for the identity
+        features = {"symmetric": naive.symmetric_features,
+                    "symmetric of degree 2": naive.symmetric_squares}[kind]
+        return [features(x, np.eye(X.shape[1]), network.signs) for x in X]
     return [naive.monomials(x, int(kind[-1])) for x in X]
 
 
@@ -49,9 +53,9 @@ def features_of(kind, network, X):
 def test_every_pass_equals_the_sum_over_monomials(n, d, seed, kind, decay, scale):
     X, y = samples(n, d, seed)
     network = model(kind, d, seed)
-    if kind == "symmetric":
-        network = SymmetricCubic(random_signs(d, np.random.default_rng(seed)),
-                                 weights=network.weights)
+    if kind in SYMMETRIC:
+        network = SYMMETRIC[kind](random_signs(d, np.random.default_rng(seed)),
+                                  weights=network.weights)
     network.weights *= scale
     features = features_of(kind, network, X)
     wanted = [label * math.fsum(a * b for a, b in zip(network.weights, row))
@@ -126,14 +130,35 @@ def test_the_average_over_symmetries_is_a_symmetric_cubic(rng):
     assert np.abs(features @ fit - average).max() < 1e-12 * np.abs(average).max() * 100
 
 
+@pytest.mark.parametrize("kind", SYMMETRIC)
+def test_the_identity_needs_no_product(kind):
+    signs, (X, y) = random_signs(5, 1), samples(6, 5)
+    weights = model(kind).weights
+    short, long = SYMMETRIC[kind](signs, None, weights), SYMMETRIC[kind](signs, np.eye(5), weights)
+    assert np.array_equal(short.margins(X, y), long.margins(X, y))
+    assert np.array_equal(short.margin_gradient(X, y), long.margin_gradient(X, y))
+
+
+def test_training_leaves_the_even_part_of_the_quadratic_idle():
+    """A best one is odd: with (x, y) comes (-x, -y), in which even terms help the other label."""
+    data = SparseCoding(d=32, k=4)
+    network = SymmetricQuadratic(data.signs)
+    train(network, FreshBatches(data, 1000, seed=0), learning_rate=0.05, steps=100,
+          adversary=Adversary(L2Ball(0.05), FGM()))
+    test = data.sample(2000, np.random.default_rng(1))
+    here, opposite = network.margins(test.X, test.y), network.margins(-test.X, test.y)
+    even, odd = 0.5 * (here + opposite), 0.5 * (here - opposite)
+    assert np.abs(odd).mean() > 0.5 and np.abs(even).mean() < 0.05 * np.abs(odd).mean()
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_one_training_loop_trains_it_adversarially(kind):
     data = SparseCoding(d=12, k=2)
-    network = (SymmetricCubic(data.signs) if kind == "symmetric"
+    network = (SYMMETRIC[kind](data.signs) if kind in SYMMETRIC
                else Polynomial(12, int(kind[-1])))
     batches = FreshBatches(data, 200, seed=0)
     losses = []
-    train(network, batches, learning_rate=0.3 if kind == "symmetric" else 3.0, steps=60,
+    train(network, batches, learning_rate=0.3 if kind in SYMMETRIC else 3.0, steps=60,
           adversary=Adversary(L2Ball(0.1),
                               FGM()), after_step=lambda step, loss: losses.append(loss))
     assert losses[0] == pytest.approx(math.log(2.0)) and losses[-1] < 0.8 * losses[0]

@@ -25,7 +25,8 @@ def test_a8_holds_where_every_learner_falls_and_the_network_is_certified():
     assert finding.verdict == HOLDS, finding.caveats
     assert finding.measured == pytest.approx(0.4)
     assert finding.caveats == (
-        "lottery (64, 4) at 1.5 tau, 0.70 certified for the network: linear 0.10, degree 3 0.40",)
+        "lottery: holds from (64, 4) on, the smallest size",
+        "lottery (64, 4) at 1.5 tau, 0.70 certified for the network: linear 0.10, degree 3 0.40")
 
 
 def test_a8_fails_where_one_learner_is_as_robust_as_the_network():
@@ -33,6 +34,30 @@ def test_a8_fails_where_one_learner_is_as_robust_as_the_network():
     assert finding.verdict == FAILS
     assert finding.measured == pytest.approx(0.7)
     assert any("above 0.5: tangent kernel" in line for line in finding.caveats)
+
+
+def test_it_says_from_which_size_on_it_holds():
+    """Per family: where every larger size holds too, or that the largest does not."""
+    strong = WEAK | {"symmetric cubic": (0.9, 0.8, 0.7, 0.6, 0.5)}
+
+    def lines(*pairs):
+        runs = [run for d, k, attacked in pairs
+                for run in learner_runs(attacked=attacked, d=d, k=k)]
+        return [line for line in confront(runs).caveats if line.startswith("lottery: ")]
+
+    assert lines((36, 4, strong), (64, 4, WEAK), (100, 5, WEAK)) == [
+        "lottery: holds from (64, 4) on, not at (36, 4)"]
+    assert lines((64, 4, WEAK), (100, 5, strong)) == [
+        "lottery: does not hold at (100, 5), the largest size, against the symmetric cubic"]
+
+
+def test_sizes_are_drawn_beside_each_other():
+    runs = learner_runs() + learner_runs(d=100, k=5)
+    panel = confront(runs).data.panels[-1]
+    assert panel.ticks == ("64, 4", "100, 5") or len(panel.ticks) == 2
+    assert [series.label for series in panel.series] == ["linear", "degree 3"]
+    assert panel.series[1].values.shape == (3, 2)
+    assert np.allclose(panel.series[1].values.mean(axis=0), 0.6)
 
 
 def test_the_better_way_of_training_counts():
