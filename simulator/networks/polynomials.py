@@ -211,16 +211,9 @@ class _Symmetric(_LinearInWeights):
 class SymmetricCubic(_Symmetric):
     """``f = c1 s + c2 s^3 + c3 s p2 + c4 p3``: a best polynomial of degree 3 has this form.
 
-    Parameters
-    ----------
-    labeler : ndarray, shape (d,)
-        w*, entries -1 and +1.
-    dictionary : ndarray, shape (d, d), or None
-        M, orthonormal; None is the identity.
-    weights : ndarray, shape (4,), or None
-        c1 to c4, copied; None is zero.
-    dtype : float32 or float64
-        Of the weights where none are given.
+    Made of ``labeler``, w* with entries -1 and +1, shape (d,); ``dictionary``, M, shape (d, d) and
+    orthonormal, or None for the identity; ``weights``, c1 to c4, shape (4,), copied, or None for
+    zero, which is then of ``dtype``, float32 or float64.
     """
 
     count = 4
@@ -245,12 +238,7 @@ class SymmetricCubic(_Symmetric):
 class SymmetricQuadratic(_Symmetric):
     """``f = c1 s + c2 s^2 + c3 p2``: every polynomial of degree 2 as symmetric as the data.
 
-    Parameters
-    ----------
-    labeler, dictionary, dtype
-        As of :class:`SymmetricCubic`.
-    weights : ndarray, shape (3,), or None
-        c1 to c3, copied; None is zero. At a best one c2 = c3 = 0 may be taken.
+    Made as a :class:`SymmetricCubic`, with weights c1 to c3; at a best one c2 = c3 = 0 will do.
     """
 
     count = 3
