@@ -8,6 +8,9 @@ Compiled kernels are cached next to their source, or in Numba's own cache folder
 time and nothing else: where no place can be written (read-only install without a home folder),
 the disk is full, or a file of it is damaged (a killed process, a full disk), kernels are compiled
 anew, with one warning a process.
+
+Kernels copy arrays in loops: to assign an array to a slice, Numba compiles the words of an error
+about shapes first, four seconds in each process that compiles anything.
 """
 
 import logging

@@ -66,9 +66,9 @@ if INTERPRETED:
 # One worker compiles most kernels in the runs of every paper, while the other takes files that
 # need few: two that compile the same kernels at once are half a minute late. Then the longest
 # files, so that no worker is alone with one of them at the end.
-FIRST = ("experiments/test_contract", "drawing/test_style",
-         "feature_purification/test_experiment", "house/test_readmes", "house/test_rules",
-         "house/test_layering", "drawing/test_claims", "drawing/test_benchmark",
+FIRST = ("experiments/test_contract", "drawing/test_style", "house/test_readmes",
+         "house/test_rules", "house/test_layering", "drawing/test_claims",
+         "drawing/test_benchmark", "feature_purification/test_experiment",
          "test_dense_mixtures", "theory/test_report", "test_phase_picture",
          "sweeps/test_dask", "sweeps/test_local", "runs/test_reproducibility",
          "scripts/test_examples", "scripts/test_verify", "scripts/test_simulate",

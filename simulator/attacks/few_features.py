@@ -177,7 +177,8 @@ def _move(U: np.ndarray, V: np.ndarray, columns: np.ndarray, values: np.ndarray,
     u = np.empty(live, U.dtype)
     gates = np.empty(live, np.int64)
     for row in range(n):
-        u[:] = U[row]
+        for i in range(live):  # a loop: see simulator/jit.py
+            u[i] = U[row, i]
         for q in range(values.shape[1]):
             z = values[row, q]
             if z != 0.0:

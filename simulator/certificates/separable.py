@@ -139,7 +139,8 @@ def _break_points(t: np.ndarray, peaks: np.ndarray, slack: np.ndarray, live: np.
                 if abs(s) < radius:
                     points[count] = s
                     count += 1
-    points[start:count] = np.sort(points[start:count])
+    kinks = points[start:count]
+    kinks.sort()
     return slope, count
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.reach import within_reach
@@ -70,8 +70,9 @@ def limits(level: float, n: int, confidence: float = CONFIDENCE) -> tuple[int, i
         From 1; 0 and n + 1 where so few samples limit nothing on that side.
     """
     tail = 0.5 * (1.0 - confidence)
-    below = stats.binom(n, 1.0 - level)
-    return int(below.ppf(tail)), int(below.ppf(1.0 - tail)) + 1
+    # the binomial law itself: scipy.stats takes a second to import, in each worker of a sweep
+    below = scipy.special.bdtr(np.arange(n + 1), n, 1.0 - level)
+    return int(np.searchsorted(below, tail)), int(np.searchsorted(below, 1.0 - tail)) + 1
 
 
 def tail_radii(network: Network, batch: Batch, adversary: Adversary, *,

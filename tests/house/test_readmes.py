@@ -7,11 +7,13 @@ in the tables of symbols and equations is defined, and every Python block parses
 import ast
 import re
 import shlex
+from functools import cache
 
 import numpy as np
 import pytest
 
 from scripts.cli import main
+from simulator.runs import cost
 
 from syntax import ROOT, nodes, trees
 
@@ -47,6 +49,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "run.toml").write_text('preset = "smoke"\ntau = 0.2\n', encoding="utf-8")
     theorem = ROOT / "scripts" / "examples" / "own_theorem.py"
     (tmp_path / "own_theorem.py").write_bytes(theorem.read_bytes())
+    monkeypatch.setattr(cost, "gemm_rate", lambda *sizes: 1e9)  # a tenth of a second each
     np.savez(tmp_path / "weights.npz", weights=np.eye(3), bias=0.1)
     np.savez(tmp_path / "inputs.npz", X=0.5 * np.eye(3), y=np.ones(3))
     monkeypatch.chdir(tmp_path)
@@ -97,6 +100,7 @@ def test_every_path_exists(name):
 # --- the tables of symbols and equations --------------------------------------------------
 
 
+@cache
 def definitions():
     """Names and keys in the code, and ``Class.member`` for members of classes."""
     found = set()

@@ -116,6 +116,20 @@ def kernel_arguments(name, tree):
                            for value in call.args)]
 
 
+def kernel_copies(name, tree):
+    """A kernel copies into a slice in a loop: see simulator/jit.py, which says what it costs."""
+    found = []
+    for kernel in kernels_of(tree).values():
+        for node in ast.walk(kernel):
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            sliced = any(isinstance(inner, ast.Slice) for target in targets
+                         for inner in ast.walk(target))
+            if sliced and any(isinstance(inner, (ast.Subscript, ast.BinOp))
+                              for inner in ast.walk(node.value)):
+                found.append(f"line {node.lineno}: {kernel.name} assigns an array to a slice")
+    return found
+
+
 def encodings(name, tree):
     """Text is read and written as UTF-8, whatever the machine's locale is."""
     found = []
@@ -137,8 +151,8 @@ def strict_json(name, tree):
                         for word in call.keywords)]
 
 
-RULES = (printing, running_data, compiling, drawing, kernel_calls, kernel_arguments, encodings,
-         strict_json)
+RULES = (printing, running_data, compiling, drawing, kernel_calls, kernel_arguments,
+         kernel_copies, encodings, strict_json)
 ELEVEN = ", ".join("abcdefghijk")
 
 
@@ -177,6 +191,8 @@ def test_no_file_breaks_the_rule(rule):
      "from simulator import jit\n@jit.kernel\ndef f(g, x): g(x)"),
     (kernel_arguments, "simulator/a.py", MARK + f"@kernel\ndef f({ELEVEN}): pass"),
     (kernel_arguments, "simulator/a.py", "f(*vars(boxes).values())"),
+    (kernel_copies, "simulator/a.py", MARK + "@kernel\ndef f(x, y): x[:] = y[0]"),
+    (kernel_copies, "simulator/a.py", MARK + "@kernel\ndef f(x, y): x[:2] = 2.0 * y"),
     (encodings, "simulator/a.py", "path.read_text()"),
     (encodings, "scripts/a.py", "path.write_text(text)"),
     (strict_json, "scripts/a.py", "json.dumps(summary, indent=2)"),
@@ -196,6 +212,7 @@ def test_the_rule_sees_a_planted_offence(rule, name, source):
      MARK + "import math\n@kernel\ndef g(x): return math.sqrt(abs(x))\n"
      "@kernel\ndef f(x): return g(x.dtype.type(x.sum()))"),
     (kernel_arguments, "simulator/a.py", MARK + f"@kernel\ndef f({ELEVEN[:-3]}): pass"),
+    (kernel_copies, "simulator/a.py", MARK + "@kernel\ndef f(x, y): x[:] = 0.0; x[0] = y[1]"),
     (encodings, "simulator/a.py", "path.read_text(encoding='utf-8')"),
     (strict_json, "scripts/a.py", "json.dumps(summary, allow_nan=False)"),
 ], ids=lambda value: value.__name__ if callable(value) else None)

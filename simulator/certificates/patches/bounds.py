@@ -183,6 +183,14 @@ def _gram_product(G: np.ndarray, a: np.ndarray, out: np.ndarray) -> None:
                 out[i] += G[j, i] * a[j]
 
 
+@kernel
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    total = 0.0
+    for k in range(len(a)):
+        total += a[k] * b[k]
+    return total
+
+
 # --- descent ----------------------------------------------------------------------------------
 
 
@@ -237,7 +245,8 @@ def _descend(G: np.ndarray, m: int, t: np.ndarray, q: float, rho: float, radius:
             if value - trial <= STILL_ABSOLUTE + STILL_RELATIVE * abs(value) and pace <= 1.0:
                 pace = 0.0
             value = trial
-            b[:], moved[:] = trial_b, trial_moved
+            for k in range(r):
+                b[k], moved[k] = trial_b[k], trial_moved[k]
             pace *= GROW
         else:
             pace *= SHRINK
@@ -459,34 +468,43 @@ def _ascend(G: np.ndarray, m: int, q: float, rho: float, radius: float, box: np.
     box[COEFFICIENT] = 0.0
     for step in range(steps):
         # the bound at this point
-        a[:] = x[:r] * scale
-        if np.all(x[r:2 * r] == 0.0):  # the best lam for these slopes is known
+        flat = True
+        for k in range(r):
+            a[k] = x[k] * scale[k]
+            flat = flat and x[r + k] == 0.0
+        if flat:  # the best lam for these slopes is known
             _gram_product(G, a, moved)
-            length = np.sqrt(max(np.sum(a * moved), 0.0))
+            length = np.sqrt(max(_dot(a, moved), 0.0))
             x[2 * r] = np.log(max(0.5 * length / radius, TINY))
         lam = np.exp(x[2 * r])
-        mu[:] = lam * unit * x[r:2 * r]
+        for k in range(r):
+            mu[k] = lam * unit[k] * x[r + k]
         while not _cholesky(G, m, mu, lam, L):
-            x[r:2 * r] *= FLATTEN
-            mu *= FLATTEN
+            for k in range(r):
+                x[r + k] *= FLATTEN
+                mu[k] *= FLATTEN
         _minimiser(G, m, a, mu, lam, L, b, moved)
         value = (_inner_minima(m, q, rho, box, a, mu, s)
-                 + 0.5 * np.sum(a * moved) - lam * radius * radius)
+                 + 0.5 * _dot(a, moved) - lam * radius * radius)
         if value > best:
             best, best_log = value, x[2 * r]
-            box[SLOPE], box[CURVATURE], box[COEFFICIENT] = a, mu, b
+            for k in range(r):
+                box[SLOPE, k], box[CURVATURE, k], box[COEFFICIENT, k] = a[k], mu[k], b[k]
         if best >= target:
             break
         # a step uphill
-        gradient[:r] = moved - s
-        gradient[2 * r] = lam * (np.sum(b * moved) - radius * radius)
+        for k in range(r):
+            gradient[k] = moved[k] - s[k]
+        gradient[2 * r] = lam * (_dot(b, moved) - radius * radius)
         for k in range(m, r):
             excess = s[k] * s[k] - moved[k] * moved[k]
             gradient[r + k] = lam * unit[k] * excess
             gradient[2 * r] += mu[k] * excess
         _adam(x[:moving], gradient[:moving], moments, step,
               0.5 * RATE * (1.0 + np.cos(np.pi * step / steps)))
-        x[r:2 * r] = np.maximum(x[r:2 * r], 0.0)
+        for k in range(r, 2 * r):
+            if x[k] < 0.0:  # NaN stays
+                x[k] = 0.0
     return best_log
 
 

@@ -63,12 +63,21 @@ def not_a_figure():
     raise FloatingPointError("no\nnumbers")
 
 
-def test_a_matplotlibrc_changes_no_byte_of_a_figure(tmp_path):
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """(folder, words): figures of a process without settings, and what was loaded when."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "figures"
+    return folder, python(
+        "import sys\nimport theory, theory.drawing.style, theory.drawing.benchmark\n"
+        f"print('matplotlib' in sys.modules)\n{DRAW}\n"
+        "print('matplotlib.pyplot' in sys.modules)", folder).split()
+
+
+def test_a_matplotlibrc_changes_no_byte_of_a_figure(undisturbed, tmp_path):
     (tmp_path / "matplotlibrc").write_text(THEIRS, encoding="utf-8")
     python(DRAW, tmp_path / "theirs", MATPLOTLIBRC=str(tmp_path / "matplotlibrc"))
-    python(DRAW, tmp_path / "none")
-    assert hashes(tmp_path / "theirs") == hashes(tmp_path / "none")
-    assert len(hashes(tmp_path / "none")) == 2
+    assert hashes(tmp_path / "theirs") == hashes(undisturbed[0])
+    assert len(hashes(undisturbed[0])) == 2
 
 
 @pytest.mark.parametrize("backend", [
@@ -95,11 +104,8 @@ def test_a_notebook_keeps_its_backend_its_settings_and_its_figures(tmp_path):
     assert shown.split() == ["svg", "17.0", "[1]"]
 
 
-def test_drawing_loads_no_pyplot_and_importing_it_no_matplotlib(tmp_path):
-    shown = python("import sys\nimport theory, theory.drawing.style, theory.drawing.benchmark\n"
-                   "print('matplotlib' in sys.modules)\n" + DRAW
-                   + "\nprint('matplotlib.pyplot' in sys.modules)", tmp_path / "a")
-    assert shown.split() == ["False", "False"]
+def test_drawing_loads_no_pyplot_and_importing_it_no_matplotlib(undisturbed):
+    assert undisturbed[1] == ["False", "False"]
 
 
 def test_equal_figures_are_equal_files(tmp_path):
