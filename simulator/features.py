@@ -19,9 +19,12 @@ from simulator.checks import require_array, require_int
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 
 __all__ = ["Decomposition", "correlations", "cosines", "decompose", "feature_metrics",
-           "gate_rate", "participation_ratio", "purification"]
+           "gate_rate", "mixture_metrics", "participation_ratio", "purification"]
 
 BLOCK = 4096  # neurons looked at together
+OWN = 0.5  # of its largest coefficient has each feature that a neuron won
+MOST_OWN = 3  # features; a neuron with more is dense
+QUANTILE = 0.001  # share of the coefficients above the quantile
 FEATURE_THRESHOLD = 0.3  # a feature neuron has at least this share of the largest coefficient
 
 
@@ -247,3 +250,57 @@ def purification(clean: np.ndarray, adversarial: np.ndarray,
     ratio = np.linalg.norm(kept, axis=1) / removed
     return {"beta": float(beta.mean()), "beta_positive": float((beta > 0.0).mean()),
             "kept_over_removed": float(np.median(ratio))}
+
+
+def mixture_metrics(parts: Decomposition) -> dict[str, float]:
+    """Return what the mixtures of the feature neurons are like beside all their own features.
+
+    A neuron may win several features; all are its own that have at least half of its largest
+    coefficient, the three largest of them at most. The mixture is the rest.
+
+    Returns
+    -------
+    dict of str to float
+        ``several``, ``many``: share of the feature neurons with more than one feature of at least
+        half of the largest, and with more than three; over feature neurons, the means of
+        ``norm``: ``s_i <v_i, w*> / (||w*|| ||p_i||)``, the part of the mixture along the labels,
+        of ``rest``: the norm of what is orthogonal to it, over ``||p_i||``, and of ``alignment``:
+        ``s_i <v_i, w*> / (||v_i|| ||w*||)``, with w* on the features in question alone;
+        ``largest`` and ``quantile``: of ``|C_ij| / |C_{i,j(i)}|`` over neurons and features of
+        the mixture, the largest and the one that a thousandth exceeds. NaN where no neuron is
+        nonzero or none has a mixture.
+    """
+    chosen = np.flatnonzero(parts.is_feature_neuron & (parts.peaks != 0.0))
+    names = ("several", "many", "norm", "rest", "alignment", "largest", "quantile")
+    d = parts.coefficients.shape[1]
+    if not len(chosen) or d <= MOST_OWN:
+        return dict.fromkeys(names, float("nan"))
+    exceed = int(len(chosen) * (d - 1) * QUANTILE)
+    rows, top, pairs = [], np.zeros(0), 0
+    for first in range(0, len(chosen), BLOCK):
+        few = parts.of(chosen[first:first + BLOCK])
+        sizes = np.abs(few.coefficients)
+        peaks = np.abs(few.peaks)
+        shared = sizes >= OWN * peaks[:, None]
+        own = np.zeros(sizes.shape, bool)  # of equal ones, too, no more than three
+        np.put_along_axis(own, np.argpartition(sizes, d - MOST_OWN, axis=1)[:, d - MOST_OWN:],
+                          True, axis=1)
+        own &= shared
+        count = shared.sum(axis=1)
+        V = np.where(own, 0.0, few.coefficients)
+        reach = np.sqrt(np.where(own, 0.0, few.labeler**2).sum(axis=1))
+        along = few.signs * (V @ few.labeler) / reach
+        squares = np.einsum("ij,ij->i", V, V)
+        pure = np.sqrt(np.where(own, sizes**2, 0.0).sum(axis=1))
+        rows.append(np.stack([count > 1, count > MOST_OWN, along / pure,
+                              np.sqrt(np.maximum(squares - along**2, 0.0)) / pure,
+                              np.divide(along, np.sqrt(squares), out=np.zeros_like(along),
+                                        where=squares > 0.0)]))
+        ratios = (sizes / peaks[:, None])[~own]
+        pairs += len(ratios)
+        top = np.concatenate([top, ratios])
+        if len(top) > exceed + 1:
+            top = np.partition(top, len(top) - exceed - 1)[len(top) - exceed - 1:]
+    means = np.concatenate(rows, axis=1).mean(axis=1)
+    quantile = np.sort(top)[::-1][int(pairs * QUANTILE)]
+    return dict(zip(names, (*map(float, means), float(top.max()), float(quantile))))

@@ -9,20 +9,21 @@ step-down rule (Holm 1979).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-__all__ = ["LEVEL", "MIN_RATIO", "MIN_SEEDS", "MIN_SIZES", "Exponent", "Interval", "TooFew",
-           "fit_exponent", "holm", "outside_probability", "share_interval", "t_interval",
-           "vary_separately"]
+__all__ = ["LEVEL", "MIN_RATIO", "MIN_RATIO_TOGETHER", "MIN_SEEDS", "MIN_SIZES", "Exponent",
+           "Interval", "TooFew", "fit_exponent", "fit_exponents", "holm", "outside_probability",
+           "share_interval", "t_interval", "vary_separately"]
 
 LEVEL = 0.95
 MIN_SEEDS = 3  # t with 2 degrees of freedom still covers 95 %, only widely; 8 for a paper
 MIN_SIZES = 4
 MIN_RATIO = 4.0
+MIN_RATIO_TOGETHER = 1.5  # of one of several regressors: k can only vary up to sqrt(d)
 
 
 class TooFew(ValueError):
@@ -175,6 +176,53 @@ def fit_exponent(x: Sequence[float] | np.ndarray, y: np.ndarray) -> Exponent:
     intercepts = log_y.mean(axis=1) - slopes * log_x.mean()
     left = log_y - intercepts[:, None] - slopes[:, None] * log_x
     return Exponent(slopes, intercepts, float(np.sqrt(np.mean(left**2))))
+
+
+def fit_exponents(x: Mapping[str, Sequence[float] | np.ndarray],
+                  y: np.ndarray) -> dict[str, Exponent]:
+    """Fit ``log y = intercept + sum_name slope_name log x_name`` for each seed.
+
+    Parameters
+    ----------
+    x : mapping of str to ndarray, shape (sizes,)
+        The regressors at each size.
+    y : ndarray, shape (seeds, sizes)
+
+    Returns
+    -------
+    dict of str to Exponent
+        Of each regressor, with the others held; the residual is that of the whole.
+
+    Raises
+    ------
+    TooFew
+        Fewer than 3 seeds, than 4 sizes, or than two more sizes than regressors; a regressor that
+        does not range over a factor of 1.5, or that goes with the others.
+    ValueError
+        A value that has no logarithm.
+    """
+    table = np.array([np.asarray(values, np.float64) for values in x.values()])
+    y = np.asarray(y, np.float64)
+    if y.ndim != 2 or y.shape[1:] != table.shape[1:]:
+        raise ValueError(f"y: expected shape (seeds, {table.shape[1]}), got {y.shape}")
+    _require_seeds(len(y))
+    if not (np.isfinite(table).all() and np.isfinite(y).all() and (table > 0).all()
+            and (y > 0).all()):
+        raise ValueError("x, y: expected positive numbers: a power law is fitted in logarithms")
+    least = max(MIN_SIZES, len(x) + 2)
+    if table.shape[1] < least:
+        raise TooFew(f"exponents in {' and '.join(x)} need at least {least} sizes, got "
+                     f"{table.shape[1]}")
+    for name, values in zip(x, table):
+        if values.max() < MIN_RATIO_TOGETHER * values.min() * (1.0 - 1e-9):
+            raise TooFew(f"an exponent in {name} needs values a factor {MIN_RATIO_TOGETHER:g} "
+                         f"apart, got {values.max() / values.min():.3g}")
+    design = np.column_stack([np.ones(table.shape[1]), np.log(table).T])
+    if np.linalg.matrix_rank(design - design.mean(axis=0)) < len(x):
+        raise TooFew(f"exponents in {' and '.join(x)} need sizes in which they vary separately")
+    found, *_ = np.linalg.lstsq(design, np.log(y).T, rcond=None)
+    residual = float(np.sqrt(np.mean((np.log(y).T - design @ found)**2)))
+    return {name: Exponent(found[place + 1], found[0], residual) for place, name in enumerate(x)}
 
 
 def vary_separately(d: Sequence[int], k: Sequence[int]) -> bool:

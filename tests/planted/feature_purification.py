@@ -128,16 +128,29 @@ def bracketed(run, clean, adversarial):
 
 
 def mixture_runs(rng, exponent=1.0, noise=0.03, seeds=3, constant=1.0,
-                 sizes=((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8))):
-    """Return runs with nothing but a mixture ratio: ``r = constant p^exponent``, log-normal."""
+                 sizes=((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8)),
+                 norm=(1.0, -0.5), quantile=0.0, largest=0.0, misaligned=1.0, worse=-0.5):
+    """Return runs with nothing but mixtures, log-normal.
+
+    Their ratio is ``constant p^exponent``, their norm ``s^norm[0] d^norm[1]`` of s features on,
+    their quantile and largest coefficient ``2 p`` and ``4 p`` times ``(d/64)`` to the power of
+    that name, and ``1 - alignment = .1 misaligned (d/64)^worse``.
+    """
     runs = []
     for seed in range(seeds):
         for d, k in sizes:
             config = planted_config(d, k, seed, m="15*d")
             p = (config.c_strong + config.c_weak * k) / d
             ratio = constant * p**exponent * np.exp(noise * rng.standard_normal())
+            scatter = np.exp(noise * rng.standard_normal(4))
+            mixtures = {"several": 0.1, "many": 0.0, "rest": 0.02,
+                        "norm": (p * d)**norm[0] * d**norm[1] * scatter[0],
+                        "quantile": 2.0 * p * (d / 64.0)**quantile * scatter[1],
+                        "largest": 4.0 * p * (d / 64.0)**largest * scatter[2],
+                        "alignment": 1.0 - 0.1 * misaligned * (d / 64.0)**worse * scatter[3]}
             summary = {"p": p, "tau": config.tau, "clean": {
-                "accuracy": 1.0, "coverage": 1.0, "mixture_ratio": ratio}}
+                "accuracy": 1.0, "coverage": 1.0, "mixture_ratio": ratio,
+                "mixtures": mixtures}}
             runs.append(Run(config, summary, [], {}))
     return runs
 

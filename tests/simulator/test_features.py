@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from simulator.data.patches import PatchData
 from simulator.data.sparse_coding import SparseCoding, random_dictionary, random_signs
 from simulator.features import (correlations, cosines, decompose, feature_metrics, gate_rate,
-                                participation_ratio, purification)
+                                mixture_metrics, participation_ratio, purification)
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -307,3 +307,60 @@ def test_the_participation_ratio_counts_the_coordinates_a_vector_is_spread_over(
     assert gaussian.mean() == pytest.approx(100.0, rel=0.03)
     np.testing.assert_allclose(participation_ratio(1e-200 * np.ones((1, 4))), 4.0)
     assert np.isnan(participation_ratio(np.zeros((1, 4)))).all()
+
+
+# --- mixtures beside all own features --------------------------------------------------------
+
+
+def test_mixture_metrics_of_a_planted_mixture_are_its_closed_forms(w):
+    parts = decompose(planted([0, 3, 7], [2.0, -2.0, 2.0], 0.05, w), None, w)
+    found = mixture_metrics(parts)
+    assert found == pytest.approx({
+        "several": 0.0, "many": 0.0, "norm": 0.05 * np.sqrt(D - 1) / 2.0, "rest": 0.0,
+        "alignment": 1.0, "largest": 0.025, "quantile": 0.025}, abs=1e-7)
+
+
+def test_a_second_feature_is_no_mixture_and_a_neuron_of_many_is_dense(w):
+    C = planted([0, 3], [2.0, 2.0], 0.05, w)
+    C[0, 5] = -1.2 * w[5]
+    found = mixture_metrics(decompose(C, None, w))
+    assert (found["several"], found["many"]) == (0.5, 0.0)
+    assert found["alignment"] == pytest.approx(1.0) and found["largest"] == pytest.approx(0.025)
+    C[1, 4:9] = 1.5 * w[4:9]
+    dense = mixture_metrics(decompose(C, None, w))
+    assert (dense["several"], dense["many"]) == (1.0, 0.5)
+    assert dense["largest"] == pytest.approx(0.75)
+
+
+def test_what_is_orthogonal_to_the_labels_is_the_rest(w):
+    C = planted([0], [2.0], 0.05, w)
+    turned = np.zeros(D)
+    turned[1:3] = 0.3 * w[1:3] * np.array([1.0, -1.0])
+    found = mixture_metrics(decompose(C + turned, None, w))
+    assert found["norm"] == pytest.approx(0.05 * np.sqrt(D - 1) / 2.0)
+    assert found["rest"] == pytest.approx(0.3 * np.sqrt(2.0) / 2.0)
+
+
+def test_mixture_metrics_do_not_depend_on_the_block_and_equal_a_loop(rng, monkeypatch):
+    C, w = rng.standard_normal((40, 50)), random_signs(50, rng)
+    C[np.arange(40), rng.integers(0, 50, 40)] += 6.0
+    parts = decompose(C, None, w)
+    whole = mixture_metrics(parts)
+    monkeypatch.setattr("simulator.features.BLOCK", 7)
+    assert mixture_metrics(parts) == pytest.approx(whole, rel=1e-12)
+    ratios, norms = [], []
+    for i in np.flatnonzero(parts.is_feature_neuron):
+        peak = np.abs(C[i]).max()
+        own = [j for j in np.argsort(-np.abs(C[i]))[:3] if abs(C[i, j]) >= 0.5 * peak]
+        others = [j for j in range(50) if j not in own]
+        ratios += [abs(C[i, j]) / peak for j in others]
+        along = parts.signs[i] * sum(C[i, j] * w[j] for j in others) / np.sqrt(len(others))
+        norms.append(along / np.sqrt(sum(C[i, j]**2 for j in own)))
+    assert whole["norm"] == pytest.approx(np.mean(norms))
+    assert whole["largest"] == pytest.approx(max(ratios))
+    assert whole["quantile"] == pytest.approx(sorted(ratios)[::-1][len(ratios) // 1000])
+
+
+def test_without_neurons_there_are_no_mixtures():
+    assert all(np.isnan(value) for value in mixture_metrics(
+        decompose(np.zeros((3, D)), None, np.ones(D))).values())

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from theory.scaling import (TooFew, fit_exponent, holm, outside_probability, share_interval,
-                            t_interval, vary_separately)
+from theory.scaling import (TooFew, fit_exponent, fit_exponents, holm, outside_probability,
+                            share_interval, t_interval, vary_separately)
 
 SIZES = np.array([1.0, 2.0, 4.0, 8.0])
 
@@ -136,3 +136,41 @@ def test_holm_lies_between_the_p_value_and_bonferroni(p_values):
 def test_holm_keeps_the_chance_of_any_false_claim_below_the_level(rng):
     false = [min(holm(rng.random(6))) <= 0.05 for _ in range(2000)]
     assert np.mean(false) <= 0.05 + 0.015
+
+
+# --- several exponents together -------------------------------------------------------------
+
+D_AND_K = np.array([(64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 16)], float).T
+
+
+def test_exponents_fitted_together_are_those_planted(rng):
+    d, k = D_AND_K
+    y = 0.3 * k**1.1 * d**-0.4 * np.exp(0.01 * rng.standard_normal((5, 6)))
+    found = fit_exponents({"k": k, "d": d}, y)
+    assert found["k"].slopes.mean() == pytest.approx(1.1, abs=0.03)
+    assert found["d"].slopes.mean() == pytest.approx(-0.4, abs=0.03)
+    assert 0.0 < found["k"].residual < 0.02
+    exact = fit_exponents({"k": k, "d": d}, np.tile(k / d**0.5, (3, 1)))
+    assert exact["d"].slopes == pytest.approx([-0.5] * 3, abs=1e-12)
+
+
+def test_one_regressor_together_is_the_fit_of_one(rng):
+    d, y = np.array([64.0, 128.0, 256.0, 512.0]), np.exp(rng.standard_normal((3, 4)))
+    assert fit_exponents({"d": d}, y)["d"].slopes == pytest.approx(fit_exponent(d, y).slopes)
+
+
+@pytest.mark.parametrize("d, k, message", [
+    ([64, 128, 256], [4, 8, 4], "at least 4 sizes"),
+    ([64, 128, 256, 512], [4, 8, 16, 32], "vary separately"),
+    ([64, 128, 256, 512], [4, 5, 4, 5], "in k needs values a factor 1.5")])
+def test_exponents_that_cannot_be_told_apart_are_refused(d, k, message):
+    with pytest.raises(TooFew, match=message):
+        fit_exponents({"k": k, "d": d}, np.ones((3, len(d))))
+
+
+def test_exponents_of_what_has_no_logarithm_are_refused():
+    d, k = D_AND_K
+    with pytest.raises(ValueError, match="positive numbers"):
+        fit_exponents({"k": k, "d": d}, np.zeros((3, 6)))
+    with pytest.raises(ValueError, match="expected shape"):
+        fit_exponents({"k": k, "d": d}, np.ones((3, 5)))

@@ -3,22 +3,40 @@
 A feature neuron fires essentially when its feature is on, so along any other feature its
 gradient is P(fires) = Theta(k/d) times as large as along its own, with that feature's label. In
 exponents: ``log r = const + 1 * log p`` with ``p = P(z_j != 0) = (c_strong + c_weak k)/d``.
+
+A mixture v_i is what a neuron holds beside its own features (all of at least half the largest
+coefficient, three at most): ``||v_i||/||p_i|| = Theta(s / sqrt d)`` of s features on, ``Theta(k)``.
+What training leaves of the start, and what its noise adds, knows nothing of the labels: only the
+part of v_i along ``M w*`` is fitted, the rest is measured beside it. "Every" means that the
+largest coefficient of a mixture, over neurons and features, is a constant times p, and "all at
+once" that v_i points along ``M w*``.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from theory.claim import Claim, Finding, Measurement, Run, Size
+from simulator.features import decompose, mixture_metrics
+from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
-from theory.evidence import Evidence, confronted, of_slopes
+from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes, of_slopes,
+                             series_over_sizes, size_names)
 from theory.feature_purification.assumptions import (BELOW_SQUARE_ROOT, FRESH_SAMPLES, LEARNED,
                                                      MORE_NEURONS)
 from theory.feature_purification.plans import NETWORK
 from theory.regime import largest_family, same_seeds
-from theory.scaling import TooFew, fit_exponent, vary_separately
+from theory.scaling import Exponent, TooFew, fit_exponent, fit_exponents, vary_separately
 
-__all__ = ["CLAIM", "RUNS", "confront"]
+__all__ = ["CLAIM", "RUNS", "confront", "mixtures"]
+
+# Halfway between a constant times k/d, exponent 0, and a size that does not fall with d, 1.
+GROWTH = 0.5
+ALIGNED = 0.9
+
+KNOWN = Assumption("the summary has the mixtures of the clean network, or the run its weights",
+                   lambda run: bool(run.summary["clean"].get("mixtures"))
+                   or "weights_clean" in run.arrays)
 
 CLAIM = Claim(
     id="A2", title="dense mixtures of size k/d",
@@ -26,10 +44,16 @@ CLAIM = Claim(
               "other features at once, each with the sign of its label and a size of order k/d "
               "relative to the neuron's own.",
     source="Allen-Zhu & Li, arXiv 2005.10190, the result on clean training: a dense mixture of "
-           "relative size Theta(k/d), norm Theta(k/sqrt d).",
-    assumptions=(BELOW_SQUARE_ROOT, MORE_NEURONS, FRESH_SAMPLES, LEARNED),
-    quantity="exponent of the mixture ratio r in p, over sizes with d and k varied separately",
-    law="slope 1: value in [0.85, 1.15], interval in [0.7, 1.3]",
+           "relative size Theta(k/d), norm Theta(k/sqrt d). That a neuron may have up to three "
+           "features of its own, and all thresholds, are readings.",
+    assumptions=(BELOW_SQUARE_ROOT, MORE_NEURONS, FRESH_SAMPLES, LEARNED, KNOWN),
+    quantity="exponent of the mixture ratio r in p, over sizes with d and k varied separately; "
+             "exponents of the mixture's norm along the labels in s = p d and in d; exponents in "
+             "d of the largest coefficient of a mixture over p, and of the one that a thousandth "
+             "exceeds; cosine of a mixture with the labels",
+    law="r: slope 1, value in [0.85, 1.15], interval in [0.7, 1.3]; norm: s^1 d^(-1/2), values "
+        "within 0.15 and 0.1, intervals within 0.3 and 0.2; coefficients over p: at most 0.5; "
+        "cosine at the largest size at least 0.9, and above that at the smallest",
     expected=1.0)
 RUNS = NETWORK
 
@@ -37,6 +61,19 @@ RUNS = NETWORK
 def confront(runs: Sequence[Run]) -> Finding:
     """Confront the claim with runs."""
     return confronted(CLAIM, runs, _measure)
+
+
+def mixtures(run: Run) -> Mapping[str, float]:
+    """Return :func:`simulator.features.mixture_metrics` of the clean network.
+
+    Of a run whose summary is older, from its weights.
+    """
+    found: Mapping[str, float] | None = run.summary["clean"].get("mixtures")
+    if found:
+        return found
+    arrays = run.arrays
+    return mixture_metrics(decompose(arrays["weights_clean"], arrays.get("dictionary"),
+                                     arrays["labeler"]))
 
 
 def _measure(groups: dict[Size, list[Run]]) -> Evidence:
@@ -61,7 +98,13 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     if coverage.min() < 0.99:
         caveats.append(f"the mean is over the feature neurons there are; at {coverage.min():.3f} "
                        "of the features at the least covered size")
-    return Evidence([headline], _picture(p, ratio, fit.slopes, fit.intercepts), caveats)
+    found = {name: np.array([[mixtures(run)[name] for run in group]
+                             for group in table.values()], np.float64).T
+             for name in ("norm", "rest", "alignment", "largest", "quantile", "several", "many")}
+    d = np.array([size.d for size in sizes], np.float64)
+    parts = [headline, *_norm(p * d, d, found), *_uniform(p, d, found), *_aligned(sizes, found)]
+    return Evidence(parts, _picture(sizes, p, ratio, fit, found),
+                    [*_besides(sizes, found), *caveats])
 
 
 def _rows(table: dict[Size, list[Run]], name: str) -> np.ndarray:
@@ -70,14 +113,87 @@ def _rows(table: dict[Size, list[Run]], name: str) -> np.ndarray:
                      for group in table.values()], np.float64).T
 
 
-def _picture(p: np.ndarray, ratio: np.ndarray, slopes: np.ndarray,
-             intercepts: np.ndarray) -> Picture:
+def _none(name: str, accepted: tuple[float, float]) -> Measurement:
+    """A part that has no logarithm: it holds nowhere."""
+    return Measurement(name, np.nan, np.nan, np.nan, accepted, 1.0)
+
+
+def _norm(s: np.ndarray, d: np.ndarray, found: Mapping[str, np.ndarray]) -> list[Measurement]:
+    """Exponents of the norm along the labels in s and d, fitted together."""
+    laws = {"s": ("mixture norm: exponent in s = p d", (0.7, 1.3), (0.85, 1.15)),
+            "d": ("mixture norm: exponent in d", (-0.7, -0.3), (-0.6, -0.4))}
+    if not (found["norm"] > 0.0).all():
+        return [_none(name, accepted) for name, accepted, _ in laws.values()]
+    fits = fit_exponents({"s": s, "d": d}, found["norm"])
+    whole = fit_exponents({"s": s, "d": d}, np.hypot(found["norm"], found["rest"]))
+    return [of_slopes(name, fits[at], accepted, target)
+            for at, (name, accepted, target) in laws.items()] + [
+        of_slopes(f"the same with what is not along the labels, in {at}", whole[at], law[1],
+                  decisive=False) for at, law in laws.items()]
+
+
+def _uniform(p: np.ndarray, d: np.ndarray, found: Mapping[str, np.ndarray]) -> list[Measurement]:
+    """Exponents in d of the largest coefficients over p: one constant has none."""
+    parts = []
+    for name, words in (("quantile", "coefficient exceeded by a thousandth (quantile)"),
+                        ("largest", "largest coefficient")):
+        title, accepted = f"{words} over p: exponent in d", (-math.inf, GROWTH)
+        parts.append(of_slopes(title, fit_exponents({"s": p * d, "d": d}, found[name] / p)["d"],
+                               accepted)
+                     if (found[name] > 0.0).all() else _none(title, accepted))
+    return parts
+
+
+def _aligned(sizes: Sequence[Size], found: Mapping[str, np.ndarray]) -> list[Measurement]:
+    """Cosine with the labels at the largest d, and how it rose; each at the largest k there."""
+    order = sorted(range(len(sizes)), key=lambda place: (sizes[place].d, sizes[place].k))
+    first = max((place for place in order if sizes[place].d == sizes[order[0]].d),
+                key=lambda place: sizes[place].k)
+    last = order[-1]
+    cosine = found["alignment"]
+    return [at_every_size("alignment with the labels", {sizes[last]: cosine[:, last]},
+                          (ALIGNED, math.inf)),
+            at_every_size(f"alignment over that at {sizes[first]}",
+                          {sizes[last]: cosine[:, last] / cosine[:, first]}, (1.0, math.inf))]
+
+
+def _besides(sizes: Sequence[Size], found: Mapping[str, np.ndarray]) -> list[str]:
+    """Say what is in the neurons beside a feature and a mixture along the labels."""
+    several, many = found["several"].mean(axis=0), found["many"].mean(axis=0)
+    rest = (found["rest"] / np.abs(found["norm"])).mean(axis=0)
+    most, least, loud = int(several.argmax()), int(several.argmin()), int(rest.argmax())
+    return [f"{several[most]:.0%} of the feature neurons hold several features at {sizes[most]}, "
+            f"{several[least]:.0%} at {sizes[least]}; up to {many.max():.1%} more than three, and "
+            "what is beyond the third counts as mixture",
+            "what is left of the start, and noise: the part of a mixture that is not along the "
+            f"labels is {rest.min():.2f} to {rest[loud]:.2f} of the part that is, most at "
+            f"{sizes[loud]}"]
+
+
+def _picture(sizes: Sequence[Size], p: np.ndarray, ratio: np.ndarray, fit: Exponent,
+             found: Mapping[str, np.ndarray]) -> Picture:
     line = np.array([p.min(), p.max()]) * np.array([0.9, 1.1])
-    fitted = np.exp(intercepts.mean()) * line ** slopes.mean()
+    slope = float(fit.slopes.mean())
+    fitted = np.exp(fit.intercepts.mean()) * line**slope
+
+    def over(name: str, label: str, role: str, by: np.ndarray | float = 1.0) -> Series:
+        return series_over_sizes(label, {size: column for size, column in zip(
+            sizes, (found[name] / by).T)}, role, sizes)
+
+    names = size_names(sizes)
+    law = [math.sqrt(size.d) * float(value) for size, value in zip(sizes, p)]
     return Picture(
-        "Mixture ratio of the clean network against p, one point for each size (d, k), bars over "
-        "seeds. The theory fixes the slope, 1; the dashed line is r = p itself.",
+        "Left: mixture ratio of the clean network against p, one point for each size (d, k); the "
+        "theory fixes the slope, 1. Middle: norm of the mixture along the labels, beside own "
+        "features, and what is orthogonal to it, with sqrt(d) p. Right: coefficients of a mixture "
+        "over p, the largest and the one that a thousandth exceeds, which should not grow.",
         (Panel("$p = P(z_j \\neq 0)$", "mixture ratio $r$",
                (Series("clean network", p, ratio, "clean"),),
                (Curve("$r = p$", line, line),
-                Curve(f"fit, slope {slopes.mean():.2f}", line, fitted)), log="xy"),))
+                Curve(f"fit, slope {slope:.2f}", line, fitted)), log="xy"),
+         Panel("d, k", r"$\|v_i\|/\|p_i\|$",
+               (over("norm", "along the labels", "clean"), over("rest", "the rest", "linear")),
+               (levels_over_sizes(r"$\sqrt{d}\,p$", law),), log="y", ticks=names),
+         Panel("d, k", r"$|C_{ij}|/(p\,|C_{i,j(i)}|)$",
+               (over("largest", "largest", "other", p),
+                over("quantile", "a thousandth exceeds", "clean", p)), log="y", ticks=names)))

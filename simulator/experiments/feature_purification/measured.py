@@ -15,7 +15,7 @@ from simulator.attacks.reach import within_reach
 from simulator.attacks.worst_case import strongest_case, which_break, worst_case
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.features import (Decomposition, correlations, cosines, feature_metrics, gate_rate,
-                                purification)
+                                mixture_metrics, purification)
 from simulator.networks.linear import LinearClassifier
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch, Network
@@ -122,6 +122,7 @@ def attacked(experiment: PurificationExperiment, network: Network) -> dict[str, 
         metrics = feature_metrics(parts)
         numbers |= {name: metrics[name] for name in ("mixture_ratio", "purity", "coverage")}
         numbers |= _gates(network, parts, test)
+        numbers["mixtures"] = mixture_metrics(parts)
     return numbers
 
 

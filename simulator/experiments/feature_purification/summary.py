@@ -7,6 +7,7 @@ The summary has
     certified_samples, boxes    how many samples are certified, with how many boxes each
     clean, adversarial          of each network those shown (ROWS), and ``fgm_accuracy``,
                                 ``zero_gradients``, the share of samples at which FGM was blind, and
+                                ``mixtures``, see :func:`simulator.features.mixture_metrics`,
                                 ``r50_tolerance``, half the width of r50's interval; ``r99`` and
                                 ``r01``, the largest radius with attacked accuracy of at least .99
                                 and the smallest with at most .01, each with ``_tolerance`` and 95 %

@@ -68,3 +68,49 @@ def test_a2_does_not_take_the_logarithm_of_a_ratio_that_is_not_positive(rng):
                         for run in mixture_runs(rng)])
     assert finding.verdict == FAILS and math.isnan(finding.measured)
     assert finding.to_dict()["measured"] is None
+
+
+# --- norm, uniformity, alignment --------------------------------------------------------------
+
+
+def test_every_part_of_a2_holds_for_dense_mixtures(rng):
+    finding = confront(mixture_runs(rng))
+    assert finding.verdict == HOLDS, finding.caveats
+    decisive = [part.name for part in finding.measurements if part.decisive]
+    assert len(decisive) == 7
+    measured = {part.name: part.measured for part in finding.measurements}
+    assert [value for name, value in measured.items() if "norm" in name][:2] == pytest.approx(
+        [1.0, -0.5], abs=0.1)
+    assert any("hold several features" in note for note in finding.caveats)
+
+
+@pytest.mark.parametrize("truth, broken", [
+    ({"norm": (0.6, -0.5)}, "norm: exponent in s"), ({"norm": (1.0, -0.2)}, "norm: exponent in d"),
+    ({"norm": (0.0, 0.0)}, "norm"), ({"quantile": 1.0}, "quantile"), ({"largest": 1.0}, "largest"),
+    ({"misaligned": 6.0}, "alignment"), ({"worse": 0.3}, "alignment")])
+def test_a2_fails_where_one_part_does(rng, truth, broken):
+    finding = confront(mixture_runs(rng, **truth))
+    assert finding.verdict == FAILS
+    failed = [part.name for part in finding.measurements if part.decisive and not part.holds]
+    assert failed and all(broken in name for name in failed)
+
+
+def test_a_few_neurons_with_too_much_are_seen_in_the_largest_alone(rng):
+    finding = confront(mixture_runs(rng, largest=0.9))
+    (part,) = [part for part in finding.measurements if part.decisive and not part.holds]
+    assert "largest" in part.name and part.measured == pytest.approx(0.9, abs=0.1)
+
+
+def test_a_run_of_before_is_measured_from_its_weights(planted, rng):
+    from theory.feature_purification.dense_mixtures import mixtures
+    run = planted[0]
+    from_weights = mixtures(changed(run, clean={"mixtures": None}))
+    assert from_weights == run.summary["clean"]["mixtures"]
+    # e_j + .25 of all others: norm .25 sqrt(d - 1), all along the labels
+    assert from_weights["norm"] == pytest.approx(0.25 * np.sqrt(143), rel=0.05)
+
+
+def test_a2_says_what_is_missing_where_there_are_neither_numbers_nor_weights(rng):
+    finding = confront([changed(run, clean={"mixtures": None}) for run in mixture_runs(rng)])
+    assert finding.verdict == OUTSIDE
+    assert "weights" in finding.caveats[0]
