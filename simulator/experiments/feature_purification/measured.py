@@ -113,10 +113,11 @@ def attacked(experiment: PurificationExperiment, network: Network) -> dict[str, 
     left = np.flatnonzero(found.margins > 0.0)
     if len(left):
         left = left[~which_break(near, test[left], others, strong=True)]
-    numbers = {"accuracy": found.accuracy("clean"),
-               **{f"{name}_accuracy": found.accuracy(name) for name in quick.attacks},
-               "attacked_accuracy": len(left) / len(test),
-               "zero_gradients": found.zero_gradients["fgm"] / len(test)}
+    numbers: dict[str, Any] = {
+        "accuracy": found.accuracy("clean"),
+        **{f"{name}_accuracy": found.accuracy(name) for name in quick.attacks},
+        "attacked_accuracy": len(left) / len(test),
+        "zero_gradients": found.zero_gradients["fgm"] / len(test)}
     parts = neurons_of(experiment, network)
     if parts is not None:
         metrics = feature_metrics(parts)
