@@ -35,6 +35,7 @@ __all__ = ["CLAIM", "POWERS", "RUNS", "confront", "first_order_radius", "on_curv
 
 POWERS = (0.34, 0.4, 0.45, 0.5)
 NETWORKS = ("linear", "clean", "adversarial")
+UPPER = 512  # sizes from this d on are the upper half: the readings are limits of large d
 # Admits a factor sqrt(log d), which is d^0.1 from d = 64 to 512, and the rounding of k, but no
 # factor log d (d^0.2); and tells the clean from the purified reading at a = 0.5.
 TOLERANCE = 0.15
@@ -100,6 +101,8 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     parts = [_exponent(part, network) for part in slices for network in NETWORKS]
     caveats = _why(slices) + refused + caveats
     parts += [_finite_size(part, network) for part in slices for network in NETWORKS[1:]]
+    halves, unknown = _halves(slices)
+    parts, caveats = parts + halves, caveats + unknown
     for family in sorted({run.size.family for run in runs} - {main[0].size.family}):
         others, _ = _slices([run for run in runs if run.size.family == family])
         parts += [replace(_exponent(part, network, f"{family} runs, "), decisive=False)
@@ -156,6 +159,25 @@ def _finite_size(part: _Slice, network: str) -> Measurement:
     return of_slopes(f"{NAMES[network]}, a = {part.power:g}: exponent less {expected:.2f}, that "
                      "of the formula at these sizes", _less(part.fits[network], expected),
                      (-TOLERANCE, TOLERANCE), decisive=False)
+
+
+def _halves(slices: Sequence[_Slice]) -> tuple[list[Measurement], list[str]]:
+    """Exponents over the small and over the large sizes less the reading: nearer to it there?"""
+    parts, unknown = [], []
+    for part in slices:
+        for words, there in ((f"d < {UPPER}", part.d < UPPER), (f"d >= {UPPER}", part.d >= UPPER)):
+            place = f"a = {part.power:g}, {words}"
+            try:
+                fits = {network: fit_exponent(part.d[there], part.radii[network][:, there])
+                        for network in NETWORKS}
+            except TooFew as reason:
+                unknown.append(f"{place}: no exponent of this half: {reason}")
+                continue
+            parts += [of_slopes(f"{NAMES[network]}, {place}: exponent less its reading",
+                                _less(fit, reading(network, part.power)),
+                                (-TOLERANCE, TOLERANCE), decisive=False)
+                      for network, fit in fits.items()]
+    return parts, unknown
 
 
 def _formula(part: _Slice, network: str) -> np.ndarray:

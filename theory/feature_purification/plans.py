@@ -21,10 +21,11 @@ THEOREM_SIZES = sizes((64, 4), (64, 8), (128, 4), (128, 8), (256, 4), (256, 8), 
                       (512, 4), (512, 8), (512, 16))
 
 
-def _curves(*dimensions: int) -> tuple[dict[str, Any], ...]:
+def _curves(*dimensions: int,
+            powers: tuple[float, ...] = (0.34, 0.4, 0.45, 0.5)) -> tuple[dict[str, Any], ...]:
     """Sizes along k = d^a of the phase picture (R1)."""
     return sizes(*dict.fromkeys((d, round(d**power)) for d in dimensions
-                                for power in (0.34, 0.4, 0.45, 0.5)))
+                                for power in powers))
 
 
 # A9 trains the clean network once more, through updates of low rank: in the runs that the other
@@ -73,6 +74,7 @@ CURVES = {
     "smoke": (MACHINERY,),
     "phase": (Family("lottery", _curves(64, 91, 128, 256, 512), FEW | {"bracket_samples": 0}, 3),),
     "paper": (PAPER_LOTTERY,
-              Family("lottery", tuple(size for size in _curves(*LONG_CURVE)
+              Family("lottery", tuple(size for size in (
+                  *_curves(*LONG_CURVE), *_curves(2048, 4096, powers=(0.45, 0.5)))
                                       if size not in THEOREM_SIZES),
                      MANY | {"bracket_samples": 0}))}

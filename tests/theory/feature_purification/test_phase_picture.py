@@ -159,6 +159,30 @@ def test_the_formula_of_finite_sizes_is_measured_beside_the_readings(rng):
     assert finding.verdict == FAILS
 
 
+def test_the_large_sizes_have_exponents_beside_the_small_ones(rng):
+    """Radii that bend at d = 512: the reading holds above and not below."""
+    sizes = (64, 128, 256, 384, 512, 1024, 2048, 4096)
+
+    def bent(network, power):
+        return reading(network, power)
+    runs = [changed(run, clean={"r50": run.summary["clean"]["r50"]
+                                * min(1.0, run.config.d / 512.0)**-0.4})
+            for run in phase_runs(rng, bent, sizes=sizes, powers=(0.5,))]
+    found = {part.name: part for part in confront(runs).measurements}
+    below, above = (found[f"clean network, a = 0.5, {words}: exponent less its reading"]
+                    for words in ("d < 512", "d >= 512"))
+    assert below.measured == pytest.approx(-0.4, abs=0.05) and not below.holds
+    assert above.measured == pytest.approx(0.0, abs=0.05) and above.holds
+    assert not below.decisive and not above.decisive
+
+
+def test_a_half_with_too_few_sizes_is_named(rng):
+    finding = confront(phase_runs(rng))  # 512 alone is large
+    assert finding.verdict == HOLDS
+    assert any("d >= 512: no exponent of this half" in note for note in finding.caveats)
+    assert not any("d >= 512" in part.name for part in finding.measurements)
+
+
 # --- the figure ---------------------------------------------------------------------------
 
 
