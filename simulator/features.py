@@ -8,8 +8,12 @@ training removes it ("feature purification").
 
 Everything here is a function of (W, dictionary, labeler) and, where a rate over the data is
 meant, of samples. All norms are taken in dictionary coordinates, where they are the same.
+
+W may be most of the memory there is. What is measured of the neurons is measured of a block of them
+at a time, in float64; only who asks for a whole array of :class:`Decomposition` gets one.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +25,10 @@ from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 __all__ = ["Decomposition", "correlations", "cosines", "decompose", "feature_metrics",
            "gate_rate", "mixture_metrics", "participation_ratio", "purification"]
 
-BLOCK = 4096  # neurons looked at together
 OWN = 0.5  # of its largest coefficient has each feature that a neuron won
 MOST_OWN = 3  # features; a neuron with more is dense
 QUANTILE = 0.001  # share of the coefficients above the quantile
+BLOCK = 1 << 22  # numbers looked at together: 32 MB in float64
 FEATURE_THRESHOLD = 0.3  # a feature neuron has at least this share of the largest coefficient
 
 
@@ -34,12 +38,10 @@ class Decomposition:
 
     Attributes
     ----------
-    coefficients : ndarray, shape (m, d)
-        ``C = W M``.
+    stored : ndarray, shape (m, d)
+        ``C = W M``; without a dictionary W itself, in its own dtype and memory.
     feature : ndarray of int, shape (m,)
         ``j(i) = argmax_j |C_ij|``.
-    is_pure : ndarray of bool, shape (m, d)
-        The coordinate of the pure part: ``feature``, as a mask.
     is_feature_neuron : ndarray of bool, shape (m,)
         Neurons whose largest coefficient is at least 0.3 times the largest of all neurons;
         the others stayed near their initialisation and decay.
@@ -49,33 +51,59 @@ class Decomposition:
         ``w*``.
     """
 
-    coefficients: np.ndarray
+    stored: np.ndarray
     feature: np.ndarray
-    is_pure: np.ndarray
     is_feature_neuron: np.ndarray
     signs: np.ndarray
     labeler: np.ndarray
 
     @property
+    def coefficients(self) -> np.ndarray:
+        """``C = W M`` in float64, shape (m, d)."""
+        return np.asarray(self.stored, np.float64)
+
+    @property
+    def is_pure(self) -> np.ndarray:
+        """The coordinate of the pure part: ``feature``, as a mask of shape (m, d)."""
+        mask = np.zeros(self.stored.shape, bool)
+        mask[np.arange(len(mask)), self.feature] = True
+        return mask
+
+    @property
     def peaks(self) -> np.ndarray:
         """``C_{i,j(i)}``, shape (m,): the largest coefficient, with its sign."""
-        return np.take_along_axis(self.coefficients, self.feature[:, None], axis=1)[:, 0]
+        return _peaks(self.stored, self.feature)
 
     @property
     def pure(self) -> np.ndarray:
         """Pure parts p_i in dictionary coordinates, shape (m, d)."""
-        return np.where(self.is_pure, self.coefficients, 0.0)
+        return np.where(self.is_pure, self.stored, np.float64(0.0))
 
     @property
     def mixture(self) -> np.ndarray:
         """Dense mixtures v_i in dictionary coordinates, shape (m, d)."""
-        return np.where(self.is_pure, 0.0, self.coefficients)
+        return np.where(self.is_pure, np.float64(0.0), self.stored)
 
     def of(self, neurons: np.ndarray) -> "Decomposition":
         """Return the parts of some neurons, a mask of shape (m,) or places in any order."""
-        return Decomposition(self.coefficients[neurons], self.feature[neurons],
-                             self.is_pure[neurons], self.is_feature_neuron[neurons],
-                             self.signs[neurons], self.labeler)
+        return Decomposition(self.stored[neurons], self.feature[neurons],
+                             self.is_feature_neuron[neurons], self.signs[neurons], self.labeler)
+
+    def blocks(self, neurons: np.ndarray) -> "Iterator[Decomposition]":
+        """Return the parts of neurons marked in a mask of shape (m,), a block at a time."""
+        for rows in _blocks(np.flatnonzero(neurons), self.stored.shape[1]):
+            yield self.of(rows)
+
+
+def _blocks(rows: np.ndarray, d: int) -> Iterator[np.ndarray]:
+    """Cut places of neurons into blocks of about `BLOCK` numbers."""
+    length = max(1, BLOCK // max(1, d))
+    for first in range(0, len(rows), length):
+        yield rows[first:first + length]
+
+
+def _peaks(C: np.ndarray, feature: np.ndarray) -> np.ndarray:
+    return C[np.arange(len(C)), feature].astype(np.float64)
 
 
 def decompose(network: Any, data: Any, labeler: np.ndarray | None = None) -> Decomposition:
@@ -97,7 +125,7 @@ def decompose(network: Any, data: Any, labeler: np.ndarray | None = None) -> Dec
         No matrix of weights, data without features, shapes that do not fit.
     """
     W = require_array("weights", getattr(network, "weights", network), (None, None),
-                      why="one row a neuron", dtype=np.dtype(np.float64))
+                      why="one row a neuron")
     m, d = W.shape
     dictionary = data
     if labeler is None:
@@ -112,14 +140,11 @@ def decompose(network: Any, data: Any, labeler: np.ndarray | None = None) -> Dec
     C = W
     if dictionary is not None:
         C = W @ require_array("dictionary", dictionary, (d, d), dtype=np.dtype(np.float64))
-    feature = np.concatenate([np.abs(C[first:first + BLOCK]).argmax(axis=1)
-                              for first in range(0, m, BLOCK)])  # |C| as a whole is as large as C
-    peak = np.abs(C[np.arange(m), feature])
-    is_pure = np.zeros(C.shape, bool)
-    is_pure[np.arange(m), feature] = True
-    is_feature_neuron = peak >= FEATURE_THRESHOLD * peak.max()
-    signs = np.sign(C[np.arange(m), feature] * labeler[feature])
-    return Decomposition(C, feature, is_pure, is_feature_neuron, signs, labeler)
+    feature = np.concatenate([np.abs(C[rows]).argmax(axis=1) for rows in _blocks(np.arange(m), d)])
+    peaks = _peaks(C, feature)
+    is_feature_neuron = np.abs(peaks) >= FEATURE_THRESHOLD * np.abs(peaks).max()
+    signs = np.sign(peaks * labeler[feature])
+    return Decomposition(C, feature, is_feature_neuron, signs, labeler)
 
 
 def feature_metrics(parts: Decomposition) -> dict[str, float]:
@@ -135,22 +160,20 @@ def feature_metrics(parts: Decomposition) -> dict[str, float]:
         ``purity``: mean of ``||p_i||^2 / ||w_i||^2``. NaN where no neuron is nonzero.
     """
     chosen = parts.is_feature_neuron & (parts.peaks != 0.0)
-    m, d = parts.coefficients.shape
+    d = parts.stored.shape[1]
     names = ("mixture_ratio", "mixture_norm_ratio", "mixture_alignment", "purity")
     if not chosen.any():
         return {"feature_neurons": 0.0, "coverage": 0.0} | dict.fromkeys(names, float("nan"))
-    few = parts.of(chosen)
-    mixture = few.mixture
-    along = few.signs * (mixture @ parts.labeler)
-    others = d - few.is_pure.sum(axis=1)
-    delta = np.divide(along, others, out=np.zeros_like(along), where=others > 0)
-    pure_norm = np.linalg.norm(few.pure, axis=1)
-    mixture_norm = np.linalg.norm(mixture, axis=1)
+    measured = [_mixture_sizes(few) for few in parts.blocks(chosen)]
+    along, mixture_norm = (np.concatenate(columns) for columns in zip(*measured))
+    peak = np.abs(parts.peaks[chosen])
+    pure_norm = np.sqrt(peak * peak)  # a sum of one square
+    delta = along / (d - 1) if d > 1 else np.zeros_like(along)
     reach = mixture_norm * np.linalg.norm(parts.labeler)
     return {
         "feature_neurons": float(chosen.sum()),
         "coverage": len(np.unique(parts.feature[chosen])) / d,
-        "mixture_ratio": float(delta.mean() / np.abs(parts.peaks[chosen]).mean()),
+        "mixture_ratio": float(delta.mean() / peak.mean()),
         "mixture_norm_ratio": float((mixture_norm / pure_norm).mean()),
         "mixture_alignment": float(np.divide(along, reach, out=np.zeros_like(along),
                                              where=reach > 0.0).mean()),
@@ -158,14 +181,25 @@ def feature_metrics(parts: Decomposition) -> dict[str, float]:
     }
 
 
+def _mixture_sizes(few: Decomposition) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``s_i <v_i, w*>`` and ``||v_i||``."""
+    mixture = few.mixture
+    return few.signs * (mixture @ few.labeler), np.linalg.norm(mixture, axis=1)
+
+
 def gate_rate(network: SymmetricReLU, X: np.ndarray, neurons: np.ndarray) -> float:
     """Return ``P(g_ni = 1)`` on the inputs X, over the neurons marked in ``neurons`` (m,)."""
     network = require_symmetric("network", network, "its gates are open or closed")
-    neurons = np.flatnonzero(neurons)
+    W, neurons = network.weights, np.flatnonzero(neurons)
     if len(neurons) == 0:
         return float("nan")
-    few = SymmetricReLU(network.weights[neurons], network.bias, network.smoothing)
-    return float(few.gates(X).mean())
+    gates = np.empty((len(X), len(neurons)), W.dtype)
+    first = 0
+    for rows in _blocks(neurons, W.shape[1]):
+        few = SymmetricReLU(W[rows], network.bias, network.smoothing)
+        gates[:, first:first + len(rows)] = few.gates(X)
+        first += len(rows)
+    return float(gates.mean())
 
 
 def correlations(parts: Decomposition, X: np.ndarray, y: np.ndarray,
@@ -184,22 +218,41 @@ def correlations(parts: Decomposition, X: np.ndarray, y: np.ndarray,
     codes = np.asarray(X, np.float64)
     if dictionary is not None:
         codes = codes @ dictionary
-    V = parts.of(parts.is_feature_neuron).mixture
-    V = V / np.maximum(np.linalg.norm(V, axis=1, keepdims=True), np.finfo(float).tiny)
+    marked = parts.is_feature_neuron
     mean = (np.asarray(y, np.float64)[:, None] * codes).mean(axis=0)
-    with_mean = parts.signs[parts.is_feature_neuron] * (V @ mean) / np.linalg.norm(mean)
+    with_mean, with_inputs = [], np.empty((len(codes), np.count_nonzero(marked)))
+    first = 0
+    for few in parts.blocks(marked):
+        V = few.mixture
+        V = V / np.maximum(np.linalg.norm(V, axis=1, keepdims=True), np.finfo(float).tiny)
+        with_mean.append(few.signs * (V @ mean))
+        with_inputs[:, first:first + len(V)] = codes @ V.T
+        first += len(V)
     norms = np.maximum(np.linalg.norm(codes, axis=1), np.finfo(float).tiny)
-    with_inputs = np.abs(codes @ V.T) / norms[:, None]
-    return {"correlation_with_mean": float(with_mean.mean()),
+    np.abs(with_inputs, out=with_inputs)
+    with_inputs /= norms[:, None]
+    return {"correlation_with_mean": float((np.concatenate(with_mean)
+                                            / np.linalg.norm(mean)).mean()),
             "correlation_with_inputs": float(with_inputs.mean())}
 
 
-def cosines(weights: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return the cosine of each neuron with the same neuron of another network, shape (m,)."""
-    W = require_array("weights", weights, (None, None), dtype=np.dtype(np.float64))
-    R = require_array("reference", reference, W.shape, dtype=np.dtype(np.float64))
-    lengths = np.linalg.norm(W, axis=1) * np.linalg.norm(R, axis=1)
-    products = np.einsum("ij,ij->i", W, R)
+def cosines(weights: np.ndarray, reference: np.ndarray,
+            neurons: np.ndarray | None = None) -> np.ndarray:
+    """Return the cosine of each neuron with the same neuron of another network, shape (m,).
+
+    Or only of those marked in ``neurons``, shape (m,).
+    """
+    weights = require_array("weights", weights, (None, None))
+    reference = require_array("reference", reference, weights.shape)
+    marked = np.arange(len(weights)) if neurons is None else np.flatnonzero(neurons)
+    lengths, products = np.empty(len(marked)), np.empty(len(marked))
+    first = 0
+    for rows in _blocks(marked, weights.shape[1]):
+        W, R = weights[rows].astype(np.float64), reference[rows].astype(np.float64)
+        block = slice(first, first + len(rows))
+        lengths[block] = np.linalg.norm(W, axis=1) * np.linalg.norm(R, axis=1)
+        products[block] = np.einsum("ij,ij->i", W, R)
+        first += len(rows)
     return np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0.0)
 
 
@@ -239,17 +292,23 @@ def purification(clean: np.ndarray, adversarial: np.ndarray,
     """
     marked = np.flatnonzero(neurons)
     require_int("neurons marked", len(marked), low=1)
-    W = np.asarray(clean, np.float64)[marked]
-    A = np.asarray(adversarial, np.float64)[marked]
+    clean, adversarial = np.asarray(clean), np.asarray(adversarial)
+    found = [_fit(clean[rows].astype(np.float64), adversarial[rows].astype(np.float64))
+             for rows in _blocks(marked, clean.shape[1])]
+    beta, ratio = (np.concatenate(columns) for columns in zip(*found))
+    return {"beta": float(beta.mean()), "beta_positive": float((beta > 0.0).mean()),
+            "kept_over_removed": float(np.median(ratio))}
+
+
+def _fit(W: np.ndarray, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return beta_i of ``w_i = beta_i a_i + v_i`` and ``||beta_i a_i|| / ||v_i||``."""
     squares = np.einsum("ij,ij->i", A, A)
     beta = np.divide(np.einsum("ij,ij->i", W, A), squares, out=np.zeros_like(squares),
                      where=squares > 0.0)
     kept = beta[:, None] * A
     removed = np.linalg.norm(W - kept, axis=1)
     removed = np.maximum(removed, 1e-200)  # nothing removed: a ratio that can still be averaged
-    ratio = np.linalg.norm(kept, axis=1) / removed
-    return {"beta": float(beta.mean()), "beta_positive": float((beta > 0.0).mean()),
-            "kept_over_removed": float(np.median(ratio))}
+    return beta, np.linalg.norm(kept, axis=1) / removed
 
 
 def mixture_metrics(parts: Decomposition) -> dict[str, float]:
@@ -270,16 +329,16 @@ def mixture_metrics(parts: Decomposition) -> dict[str, float]:
         the mixture, the largest and the one that a thousandth exceeds. NaN where no neuron is
         nonzero or none has a mixture.
     """
-    chosen = np.flatnonzero(parts.is_feature_neuron & (parts.peaks != 0.0))
+    chosen = parts.is_feature_neuron & (parts.peaks != 0.0)
     names = ("several", "many", "norm", "rest", "alignment", "largest", "quantile")
-    d = parts.coefficients.shape[1]
-    if not len(chosen) or d <= MOST_OWN:
+    d = parts.stored.shape[1]
+    if not chosen.any() or d <= MOST_OWN:
         return dict.fromkeys(names, float("nan"))
-    exceed = int(len(chosen) * (d - 1) * QUANTILE)
+    exceed = int(np.count_nonzero(chosen) * (d - 1) * QUANTILE)
     rows, top, pairs = [], np.zeros(0), 0
-    for first in range(0, len(chosen), BLOCK):
-        few = parts.of(chosen[first:first + BLOCK])
-        sizes = np.abs(few.coefficients)
+    for few in parts.blocks(chosen):
+        C = few.coefficients
+        sizes = np.abs(C)
         peaks = np.abs(few.peaks)
         shared = sizes >= OWN * peaks[:, None]
         own = np.zeros(sizes.shape, bool)  # of equal ones, too, no more than three
@@ -287,7 +346,7 @@ def mixture_metrics(parts: Decomposition) -> dict[str, float]:
                           True, axis=1)
         own &= shared
         count = shared.sum(axis=1)
-        V = np.where(own, 0.0, few.coefficients)
+        V = np.where(own, 0.0, C)
         reach = np.sqrt(np.where(own, 0.0, few.labeler**2).sum(axis=1))
         along = few.signs * (V @ few.labeler) / reach
         squares = np.einsum("ij,ij->i", V, V)

@@ -39,6 +39,7 @@ from simulator.randomness import Rng, require_generator
 
 __all__ = ["SymmetricReLU", "require_symmetric", "soft_threshold"]
 
+DRAWN = 1 << 22  # weights drawn together, in float64 whatever they are kept in
 ROOT_HALF = math.sqrt(0.5)
 NORMAL_PEAK = 1.0 / math.sqrt(2.0 * math.pi)  # of the normal density, phi(0)
 
@@ -107,8 +108,13 @@ class SymmetricReLU:
         require_int("m", m, low=1)
         require_int("d", d, low=1)
         require_real("scale", scale, low=0.0)
-        normals = require_generator("rng", rng).standard_normal((m, d))
-        return cls((scale * normals).astype(dtype), bias, smoothing, sampled_smoothing)
+        rng = require_generator("rng", rng)
+        weights = np.empty((m, d), dtype)
+        rows = max(1, DRAWN // d)
+        for first in range(0, m, rows):  # one after the other they are the same numbers
+            block = weights[first:first + rows]
+            block[...] = scale * rng.standard_normal(block.shape)
+        return cls(weights, bias, smoothing, sampled_smoothing)
 
     @classmethod
     def from_onnx(cls, path: Path | str) -> "SymmetricReLU":

@@ -11,6 +11,7 @@ without the mark (BOM) that some editors put in front.
 import codecs
 import csv
 import errno
+import hashlib
 import io
 import json
 import logging
@@ -22,11 +23,11 @@ import time
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -38,8 +39,8 @@ except ImportError:  # not a POSIX system: runs work, but are not protected from
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["PART", "json_text", "locked", "npz_bytes", "read_csv", "read_json", "read_npz",
-           "read_settings", "reading", "table_bytes", "text_of", "with_nan", "write_atomic",
-           "write_json"]
+           "read_settings", "reading", "sha256", "table_bytes", "text_of", "with_nan",
+           "write_atomic", "write_json", "write_npz"]
 
 LOG = logging.getLogger("purify")
 PART = ".part"  # ending of a file that is being written; a kill may leave one behind
@@ -49,8 +50,10 @@ MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM
 _warned: set[str] = set()  # what a process says once, however many files it writes
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
     """Replace a file as a whole: beside it, flushed, renamed.
+
+    ``content(file)`` writes what is too large to be held a second time.
 
     The umask and the folder decide who may read it, as for any new file. Where the file system
     flushes nothing (some network and shared mounts), that is said once.
@@ -63,7 +66,10 @@ def write_atomic(path: Path, content: bytes) -> None:
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}{PART}"
     try:
         with open(temporary, "xb") as file:
-            file.write(content)
+            if callable(content):
+                content(file)
+            else:
+                file.write(content)
             file.flush()
             _flush(file.fileno(), path.parent)
         os.replace(temporary, path)
@@ -278,6 +284,20 @@ def npz_bytes(arrays: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
+
+
+def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write what :func:`npz_bytes` returns, without holding it; see :func:`write_atomic`."""
+    def write(file: BinaryIO) -> None:
+        np.savez(file, **arrays)
+
+    write_atomic(path, write)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, a piece of it in memory at a time."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def table_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:

@@ -20,7 +20,6 @@ Every file is replaced as a whole, the last two checkpoints are kept, and one pr
 works in a folder (:mod:`simulator.runs.files`). "done" is only believed if the hashes agree.
 """
 
-import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,8 +33,8 @@ from simulator import __version__
 from simulator.errors import Busy, Damaged, RunError, Unavailable
 from simulator.runs.config import Config, config_hash
 from simulator.runs.environment import changes, environment
-from simulator.runs.files import (PART, locked, npz_bytes, read_csv, read_json, read_npz, reading,
-                                  table_bytes, write_atomic, write_json)
+from simulator.runs.files import (PART, locked, read_csv, read_json, read_npz, reading, sha256,
+                                  table_bytes, write_atomic, write_json, write_npz)
 
 __all__ = ["FORMAT", "RunFolder", "environment", "read_npz", "write_atomic"]
 
@@ -142,8 +141,7 @@ class RunFolder:
     def write_status(self, state: str, step: int, files: Sequence[str] = (),
                      error: str = "") -> None:
         """Record how far the run is; ``files`` are hashed, ``error`` is one line."""
-        hashes = {name: hashlib.sha256((self.path / name).read_bytes()).hexdigest()
-                  for name in files}
+        hashes = {name: sha256(self.path / name) for name in files}
         content = {"format": FORMAT, "state": state, "step": step, "files": hashes}
         self.write_json("status.json", content | ({"error": error} if error else {}))
 
@@ -168,7 +166,7 @@ class RunFolder:
             return False
         for name, digest in status.get("files", {}).items():
             path = self.path / name
-            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            if not path.is_file() or sha256(path) != digest:
                 return False
         return True
 
@@ -190,7 +188,7 @@ class RunFolder:
 
     def write_npz(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write arrays; equal arrays give equal bytes."""
-        write_atomic(self.path / name, npz_bytes(arrays))
+        write_npz(self.path / name, arrays)
 
     def read_npz(self, name: str) -> dict[str, np.ndarray]:
         """Read arrays; never unpickles."""

@@ -35,6 +35,8 @@ Tick = Callable[..., None]
 PATIENCE = 0.5
 BEATS = 0.05  # seconds between two questions at beats: they come by the thousand
 KEPT = 60.0  # seconds after which a checkpoint is due even if few steps were done
+SHARE = 0.05  # of the time goes into checkpoints, at most, where one takes long
+LONG = 1.0  # seconds: a checkpoint written faster costs nothing that matters
 
 
 class Stage(NamedTuple):
@@ -89,8 +91,8 @@ def run_stages(config: Config, stages: Sequence[Stage], folder: RunFolder | None
     progress : callable
         Called with (steps done, steps in all, name of the stage); may raise Stopped.
     checkpoint_every : int
-        Steps between checkpoints within a stage. They change nothing: a resumed run ends with
-        the same bits.
+        Steps between checkpoints within a stage; more where writing one takes more than 5 % of the
+        time since the last. They change nothing: a resumed run ends with the same bits.
 
     Raises
     ------
@@ -122,6 +124,7 @@ class _Engine:
         self.done, self.at_work, self.resumed = _sorted(state)
         self.kept: Arrays | None = None
         self.kept_step, self.kept_at = 0, 0.0
+        self.saving, self.saved_at = 0.0, -float("inf")  # seconds of the last save, and its end
 
     def to_the_end(self) -> dict[str, Arrays]:
         with listening(self._hear):
@@ -147,7 +150,8 @@ class _Engine:
             self._save("interrupted", self.kept_step)
             raise
         self.kept = None
-        self._save("running", stage.steps)
+        if self._affordable(time.monotonic()) or stage is self.stages[-1]:
+            self._save("running", stage.steps)
 
     def _tick(self, step: int, keep: Keep | None = None) -> None:
         """The stage at work has done so many steps; where it can, it offers what to keep."""
@@ -155,12 +159,16 @@ class _Engine:
         self._ask()
         now = time.monotonic()
         due = step - self.kept_step >= self.checkpoint_every or now - self.kept_at > KEPT
-        if keep is not None and (due or self.stop is not None):
+        if keep is not None and (due and self._affordable(now) or self.stop is not None):
             self.kept, self.kept_step, self.kept_at = keep(), step, now
             if self.stop is None:
                 self._save("running", step)
         if self.stop is not None:
             raise self.stop
+
+    def _affordable(self, now: float) -> bool:
+        """Whether the run has gone on long enough for what a checkpoint costs."""
+        return self.saving < LONG or now - self.saved_at >= self.saving * (1.0 / SHARE - 1.0)
 
     def _hear(self) -> None:
         """Between two ticks: the weights may be anywhere, so a stop goes back to what was kept."""
@@ -180,6 +188,7 @@ class _Engine:
         """Write a checkpoint of what is finished and kept, and how the run stands."""
         if self.folder is None:
             return
+        begun = time.monotonic()
         if self.done or self.kept is not None:
             at_work = {} if self.kept is None else {self.name: self.kept}
             self.folder.save_checkpoint(self.config, {
@@ -189,6 +198,8 @@ class _Engine:
                    for stage, arrays in {**self.done, **at_work}.items()
                    for name, value in arrays.items()}})
         self.folder.write_status(status, self.before + step, error=error)
+        self.saved_at = time.monotonic()
+        self.saving = self.saved_at - begun
 
 
 def _sorted(state: Arrays | None) -> tuple[dict[str, Arrays], dict[str, Arrays], int]:

@@ -76,7 +76,7 @@ class Rows:
             change = dict.fromkeys(("beta", "beta_positive", "kept_over_removed"), float("nan"))
         else:
             change = purification(self.clean, network.weights, self._clean_feature_neurons)
-        cosine = cosines(network.weights[marked], self.initial[marked]).mean()
+        cosine = cosines(network.weights, self.initial, marked).mean()
         return {**feature_metrics(parts), **_gates(network, parts, test),
                 **correlations(parts, few.X, few.y, experiment.data.dictionary),
                 "cosine_to_initial": float(cosine), **change}

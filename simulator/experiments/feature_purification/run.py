@@ -163,7 +163,7 @@ def _train(experiment: PurificationExperiment, phase: str, done: Mapping[str, Ar
 
     def state() -> Arrays:
         arrays = record.state() | {"bias": np.array(getattr(network, "bias", 0.0))}
-        if not np.isfinite(arrays["weights"]).all():
+        if not all(np.isfinite(row).all() for row in arrays["weights"]):
             raise Diverged(record.step, float("nan"))
         return arrays
 
