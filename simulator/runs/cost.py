@@ -16,7 +16,7 @@ EVALUATION_SLOWER = 2.1
 STEP_SECONDS = 1.5e-3  # what a step costs however small it is
 START_SECONDS = 3.5  # imports, kernels from the cache
 DISK_BYTES = 0.7 * 2**20  # of a run folder: figures and tables
-DISK_WEIGHTS = 8  # (m, d) arrays in it: results and two checkpoints, in float64
+DISK_WEIGHTS = 8  # (m, d) arrays in it: results, two checkpoints and one being written
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Cost:
     steps : int
     kernel_seconds : float
         What work takes that is no matrix product.
+    item : int
+        Bytes of a number in the run's files.
     """
 
     memory: float
@@ -41,12 +43,13 @@ class Cost:
     product: tuple[int, int, int]
     steps: int
     kernel_seconds: float = 0.0
+    item: int = 8
 
     @property
     def disk(self) -> float:
         """Bytes of the run folder at its largest, roughly."""
         _, m, d = self.product
-        return DISK_BYTES + DISK_WEIGHTS * 8.0 * m * d
+        return DISK_BYTES + DISK_WEIGHTS * float(self.item) * m * d
 
 
 def gemm_rate(product: tuple[int, int, int], dtype: str, threads: int,

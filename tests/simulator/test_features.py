@@ -1,10 +1,13 @@
 """Pure parts and mixtures of planted neurons, whose metrics are known in closed form."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator import features
 from simulator.data.patches import PatchData
 from simulator.data.sparse_coding import SparseCoding, random_dictionary, random_signs
 from simulator.features import (correlations, cosines, decompose, feature_metrics, gate_rate,
@@ -270,6 +273,46 @@ def test_cosines_are_those_of_the_angles(rng):
     A, B = rng.standard_normal((2, 6, D))
     M = random_dictionary(D, rng)
     assert np.allclose(cosines(A @ M.T, B @ M.T), cosines(A, B), atol=1e-14)
+
+
+# --- in blocks ----------------------------------------------------------------------------
+
+
+def everything_of(W, A, M, w, X, y):
+    """All that a row of the history says of the neurons."""
+    parts = decompose(W, M, w)
+    marked = parts.is_feature_neuron
+    return {**feature_metrics(parts), **mixture_metrics(parts), **correlations(parts, X, y, M),
+            **purification(W, A, marked),
+            "gate_rate": gate_rate(SymmetricReLU(W, 0.5), X, marked),
+            "cosine": cosines(W, A, marked).mean()}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("rotated", [False, True])
+def test_neurons_are_measured_alike_in_blocks_and_together(rng, w, monkeypatch, dtype, rotated):
+    W, A = (rng.standard_normal((43, D)).astype(dtype) for _ in range(2))
+    W[::3] *= 0.05  # losers, which are in no average
+    X, y = rng.standard_normal((15, D)).astype(dtype), rng.choice([-1.0, 1.0], 15)
+    M = random_dictionary(D, rng) if rotated else None
+    together = everything_of(W, A, M, w, X, y)
+    marked = decompose(W, M, w).is_feature_neuron
+    assert together["cosine"] == cosines(W, A)[marked].mean()
+    for rows in (1, 7, 29):
+        monkeypatch.setattr(features, "BLOCK", rows * D)
+        assert everything_of(W, A, M, w, X, y) == pytest.approx(together, rel=1e-12)
+
+
+def test_a_row_of_the_history_takes_less_memory_than_the_weights(rng, monkeypatch):
+    d = 256
+    W, A = (rng.standard_normal((4096, d)).astype(np.float32) for _ in range(2))
+    X, y = rng.standard_normal((5, d)).astype(np.float32), np.ones(5)
+    monkeypatch.setattr(features, "BLOCK", 64 * d)
+    tracemalloc.start()
+    everything_of(W, A, None, np.ones(d), X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * W.nbytes
 
 
 # --- bad input ----------------------------------------------------------------------------

@@ -5,13 +5,16 @@ Memory is counted in arrays that are alive at the peak; the counts below are mea
 """
 
 from simulator.experiments.feature_purification.config import PurificationConfig
+from simulator.features import BLOCK
 from simulator.low_complexity import LEARNERS
 from simulator.runs.cost import PROCESS_BYTES, STEP_SECONDS, TRAINING_SLOWER, Cost
 
 __all__ = ["cost", "evaluation_steps"]
 
-OWN_WEIGHTS = 2  # (m, d) arrays in the run's dtype: weights, gradient
-WIDE_WEIGHTS = 7  # and in float64: parts of the feature metrics, copies, checkpoint bytes
+# (m, d) arrays in the run's dtype: the weights, the initial and the clean ones, the state of the
+# last checkpoint and of the next; groups of neurons, or a gradient.
+OWN_WEIGHTS = 6
+WIDE_BLOCKS = 5  # blocks of neurons in float64, of which the history is measured
 PRE_ACTIVATIONS = 1  # (n, m) arrays; sampled smoothing holds its noise as well
 INPUTS = 5  # (n, d) arrays: samples, perturbations, gradients
 DICTIONARIES = 4  # (d, d) arrays while a random dictionary is made
@@ -26,7 +29,7 @@ SHRUNK = 2.5e-10  # a weight, in a pass over lists of open gates
 TRIED = 5e-10  # a pair of a sample and a neuron
 SUMMED = 4.5e-10  # a number of a pair with an open gate: its product, its gradients
 OPEN = 0.15  # open gates, in units of the share of coordinates that are on in a code
-EARLY = 60  # steps before the bias closes most gates: dense products until then
+EARLY = 60  # steps before the bias closes most gates: one dense product each, gradients by lists
 AWAKE = 0.2  # share of the neurons that win a feature
 RECORDED = 2.5e-8  # a weight, in a row of the history
 ATTACKED = 8e-3  # a test sample, through all attacks and radii
@@ -46,7 +49,8 @@ def cost(config: PurificationConfig) -> Cost:
     weights = float(config.m) * config.d
     rows = max(config.batch_size, min(config.test_samples, config.evaluation_chunk))
     sampled = config.smoothing > 0 and config.smoothing_mode == "sampled"
-    memory = (PROCESS_BYTES + weights * (OWN_WEIGHTS * item + WIDE_WEIGHTS * 8)
+    memory = (PROCESS_BYTES + weights * OWN_WEIGHTS * item
+              + WIDE_BLOCKS * 8.0 * min(weights, BLOCK)
               + float(rows) * config.m * item * (PRE_ACTIVATIONS + sampled)
               + float(rows) * config.d * item * INPUTS
               + (float(config.training_samples) + config.test_samples) * config.d * item)
@@ -62,7 +66,7 @@ def cost(config: PurificationConfig) -> Cost:
                 (config.batch_size, config.m, config.d),
                 config.clean_steps + config.adversarial_steps,
                 kernels + RECORDED * weights * records + 2.0 * sum(stages.values())
-                + len(config.low_ranks) * (stages["attacks"] + stages["bracket"]))
+                + len(config.low_ranks) * (stages["attacks"] + stages["bracket"]), item)
 
 
 def evaluation_steps(config: PurificationConfig) -> dict[str, int]:
@@ -95,7 +99,7 @@ def _training_work(config: PurificationConfig) -> tuple[float, float]:
     early = min(clean, EARLY)
     pairs = OPEN * (config.c_strong + config.c_weak * config.k) / d * n * m
     once = SHRUNK * m * d + TRIED * n * m + SUMMED * pairs * d
-    return 2.0 * product * early, drawn + once * (clean - early + (1.0 + passes) * adversarial)
+    return product * early, drawn + once * (clean - early + (1.0 + passes) * adversarial)
 
 
 def _stage_seconds(config: PurificationConfig) -> dict[str, float]:

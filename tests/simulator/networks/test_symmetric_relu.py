@@ -386,6 +386,14 @@ def test_a_huge_margin_overflows_neither_the_loss_nor_the_gradient():
 # --- construction -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_weights_drawn_in_blocks_are_those_drawn_together(monkeypatch, dtype):
+    together = 0.01 * np.random.default_rng(5).standard_normal((50, 7))
+    monkeypatch.setattr(symmetric_relu, "DRAWN", 4 * 7)
+    drawn = SymmetricReLU.initialise(50, 7, 0.01, np.random.default_rng(5), dtype=dtype)
+    assert np.array_equal(drawn.weights, together.astype(dtype))
+
+
 def test_initial_weights_are_gaussian_and_single_precision_rounds_them():
     draw = [SymmetricReLU.initialise(200, 50, 0.01, np.random.default_rng(0), 0.1, 0.2, True,
                                      dtype) for dtype in (np.float64, np.float32)]

@@ -1,5 +1,6 @@
 """A run folder never holds half a file, never mixes two runs, and is only done if verified."""
 
+import hashlib
 import json
 import logging
 import os
@@ -12,7 +13,7 @@ import pytest
 from simulator.errors import Busy, Damaged, Diverged, RunError
 from simulator.experiments import stored_config
 from simulator.runs.config import config_hash
-from simulator.runs.files import locked
+from simulator.runs.files import locked, npz_bytes, sha256, write_npz
 from simulator.runs.folder import RunFolder, environment, read_npz, write_atomic
 
 from small import small_config
@@ -239,6 +240,14 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_archive_written_piece_by_piece_has_the_bytes_of_the_one_in_memory(tmp_path):
+    arrays = {"a": np.arange(5.0), "empty": np.zeros((0, 3)), "word": np.array("x")}
+    write_npz(tmp_path / "a.npz", arrays)
+    content = npz_bytes(arrays)
+    assert (tmp_path / "a.npz").read_bytes() == content
+    assert sha256(tmp_path / "a.npz") == hashlib.sha256(content).hexdigest()
 
 
 def test_files_can_be_read_by_others(tmp_path):

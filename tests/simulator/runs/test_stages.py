@@ -174,6 +174,24 @@ def test_a_checkpoint_is_due_after_a_minute_even_of_few_steps(folder, monkeypatc
     assert folder.status()["step"] == 3
 
 
+@pytest.mark.parametrize("share, saved", [(1.0, [5, 10, 15, 20]), (1e-9, [5, 20])])
+def test_checkpoints_that_take_long_are_rare_but_the_end_is_kept(folder, monkeypatch, share, saved):
+    monkeypatch.setattr(engine, "LONG", -1.0)  # as if each took long
+    monkeypatch.setattr(engine, "SHARE", share)
+    steps, save = [], RunFolder.save_checkpoint
+
+    def counted(self, config, state):
+        steps.append(int(state["step"]))
+        save(self, config, state)
+
+    monkeypatch.setattr(RunFolder, "save_checkpoint", counted)
+    done = run_stages(ToyConfig(), counting(), folder, checkpoint_every=5)
+    assert sorted(set(steps)) == saved
+    assert done["counting"]["total"] == sum(range(20))
+    assert run_stages(ToyConfig(), counting(at=0, error=MemoryError()), folder)["counting"] == \
+        done["counting"]
+
+
 def test_nobody_listens_once_the_run_is_over(folder):
     run_stages(ToyConfig(), counting(), folder, silent)
     beat()
