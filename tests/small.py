@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +11,11 @@ from simulator.attacks.gradient import AdaptivePGD
 from simulator.attacks.search import FeatureGreedy, RandomSearch
 from simulator.attacks.suites import sharp_attacks, standard_attacks
 from simulator.experiments import preset
-from simulator.experiments.feature_purification import experiment
+from simulator.experiments.feature_purification import experiment, run
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
+from simulator.robustness.critical_radius import critical_interval, critical_radius
+from simulator.robustness.tails import tail_radii
 from simulator.sweeps import local
 
 SMALL = {"d": 20, "k": 2, "m": 40, "batch_size": 50, "clean_steps": 30, "adversarial_steps": 20,
@@ -54,6 +57,10 @@ def shorten_attacks(patch: Any) -> None:
                          (low_complexity, standard_attacks)):
         patch.setattr(place, suite.__name__, brief(suite))
     patch.setattr(PurificationExperiment, "radii", every_fifth(PurificationExperiment.radii))
+    # three searches for radii, coarse ones
+    patch.setattr(run, "tail_radii", partial(tail_radii, tolerance=0.3))
+    patch.setattr(run, "critical_radius", partial(critical_radius, tolerance=0.1))
+    patch.setattr(run, "critical_interval", partial(critical_interval, tolerance=0.3))
     patch.setattr(local, "_begin_worker", begin_brief_worker)
 
 

@@ -7,11 +7,14 @@ The summary has
     certified_samples, boxes    how many samples are certified, with how many boxes each
     clean, adversarial          of each network those shown (ROWS), and ``fgm_accuracy``,
                                 ``zero_gradients``, the share of samples at which FGM was blind, and
-                                ``mixtures``, see :func:`simulator.features.mixture_metrics`,
+                                ``mixtures`` with ``several``, ``many``, ``norm``, ``rest``,
+                                ``alignment``, ``largest`` and ``quantile``, see
+                                :func:`simulator.features.mixture_metrics`,
                                 ``r50_tolerance``, half the width of r50's interval; ``r99`` and
                                 ``r01``, the largest radius with attacked accuracy of at least .99
-                                and the smallest with at most .01, each with ``_tolerance`` and 95 %
-                                limits ``_low``, ``_high`` (:mod:`simulator.robustness.tails`),
+                                and the smallest with at most .01, with ``r99_tolerance`` and
+                                ``r01_tolerance`` and 95 % limits, ``r99_low``, ``r99_high``,
+                                ``r01_low`` and ``r01_high`` (:mod:`simulator.robustness.tails`),
                                 left out where no radius searched or no number of samples so small
                                 gives one;
                                 where it is certified also ``bracket``, a list with radius,
