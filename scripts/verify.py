@@ -15,6 +15,8 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,7 +56,9 @@ def parser() -> Parser:
     built.add_argument("--claims-from", metavar="FILE", type=Path, action="append", default=[],
                        help="a theorem of your own; may be given again")
     built.add_argument("--seeds", metavar="N",
-                       help="seeds 0 to N-1 of every size; or first:end, as in 2000:2008")
+                       help="first:end, as in 2000:2008, or N for 0 to N-1, or exploring "
+                       "(default: judging, each family's own from 2000); a verdict needs seeds "
+                       "from 2000")
     add_workers_option(built)
     built.add_argument("--shard", metavar="I/N", help="only do piece I of N of the runs; when "
                        "all are in --out, the command without --shard confronts them")
@@ -101,7 +105,9 @@ class _Task(NamedTuple):
 
     title: str
     folder: str
+    plan: str
     theorems: "tuple[Theorem, ...]"
+    hashes: Mapping[str, str]
     made_for: "Mapping[str, frozenset[Config]]"
     configs: "tuple[Config, ...]"
 
@@ -116,7 +122,7 @@ def _task(arguments: argparse.Namespace) -> _Task:
     """
     import theory
     from simulator.experiments import config_of
-    from theory.plans import for_plan, plan_names, settings_of
+    from theory.plans import for_plan, plan_hash, plan_names, settings_of
     seeds = _seeds(arguments.seeds)
     outside = [theorem for file in arguments.claims_from for theorem in theory.load_claims(file)]
     entry = _paper(arguments, outside)
@@ -144,7 +150,8 @@ def _task(arguments: argparse.Namespace) -> _Task:
     name = [] if entry == PAPERS[0] else [entry.name]
     usual = [theorem.claim.id for theorem in for_plan(theory.claims(entry.name), plan)]
     some = [] if ids == usual else [re.sub(r"[^\w.]", "_", claim) for claim in ids]
-    return _Task(entry.title, "-".join(["verify", *name, plan, *some]), tuple(theorems),
+    return _Task(entry.title, "-".join(["verify", *name, plan, *some]), plan, tuple(theorems),
+                 {theorem.claim.id: plan_hash(theorem, plan, entry.name) for theorem in theorems},
                  {theorem.claim.id: frozenset(runs([theorem])) for theorem in theorems},
                  tuple(runs(theorems)))
 
@@ -171,15 +178,17 @@ def _named(known: "Sequence[Theorem]", text: str) -> list[str]:
     return wanted
 
 
-def _seeds(text: str | None) -> int | range | None:
-    """Read ``8`` (0 to 7) or ``2000:2008`` (2000 to 2007)."""
+def _seeds(text: str | None) -> int | str | range | None:
+    """Read ``8`` (0 to 7), ``2000:2008`` (2000 to 2007), or one of the two kinds."""
     from simulator.checks import require_int
-    if text is None:
-        return None
+    from theory.plans import EXPLORING, JUDGING
+    if text in (None, EXPLORING, JUDGING):
+        return text
     first, colon, last = text.partition(":")
     ends = [part for part in (first, last) if part or colon]
     if not all(part.isascii() and part.lstrip("-").isdigit() for part in ends):
-        raise ValueError(f"--seeds {text}: expected a number, or first:end as in 2000:2008")
+        raise ValueError(f"--seeds {text}: expected a number, first:end as in "
+                         "2000:2008, judging or exploring")
     if not colon:
         return require_int("--seeds", int(first), low=1)
     begin = require_int("--seeds: first", int(first), low=0)
@@ -234,14 +243,19 @@ def _conclude(arguments: argparse.Namespace, task: _Task, command: str) -> int:
     from simulator.runs.files import json_text, write_atomic
     from simulator.runs.folder import RunFolder
     from theory.claim import FAILS, confront_all
+    from theory.confirmation import remembered
     from theory.drawing.claims import draw_findings
     from theory.report import html_report
     runs = [stored(RunFolder.of(arguments.out, config).path) for config in task.configs]
     LOG.info("confronting %d claims with %d runs", len(task.theorems), len(runs))
-    findings = confront_all(runs, task.theorems, lambda theorem, run:
-                            run.config in task.made_for[theorem.claim.id])
-    code = FAILED if any(finding.verdict == FAILS for finding in findings) else OK
     folder = arguments.out / task.folder
+    before = _before(folder / "findings.json")
+    findings = [
+        remembered(replace(finding, plan=task.plan, plan_hash=task.hashes[finding.id]),
+                   before.get(finding.id), today())
+        for finding in confront_all(runs, task.theorems, lambda theorem, run:
+                                    run.config in task.made_for[theorem.claim.id])]
+    code = FAILED if any(finding.verdict == FAILS for finding in findings) else OK
     folder.mkdir(parents=True, exist_ok=True)
     content = json_text({"findings": [finding.to_dict() for finding in findings]})
     write_atomic(folder / "findings.json", f"{content}\n".encode())
@@ -258,9 +272,30 @@ def _conclude(arguments: argparse.Namespace, task: _Task, command: str) -> int:
     return code
 
 
+def today() -> str:
+    """Return the date, UTC, that verdicts are given on."""
+    return datetime.now(timezone.utc).date().isoformat()
+
+
+def _before(file: Path) -> dict[str, Any]:
+    """Return the entries of the findings that are about to be replaced, by id.
+
+    Raises
+    ------
+    Damaged
+        They cannot be read: verdicts that somebody may rely on are not overwritten unseen.
+    """
+    from simulator.runs.files import read_json
+    if not file.exists():
+        return {}
+    entries = read_json(file).get("findings", ())
+    return {entry["id"]: entry for entry in entries if "thresholds" in entry}
+
+
 def table(findings: "Sequence[Finding]") -> str:
     """Return the findings as text: numbers and verdict, then the claim and what to know of it."""
     from theory.claim import accepted_range
+    from theory.confirmation import basis
     from theory.report import number
     lines = [f"{'':5}{'verdict':<20}{'measured':>9}  {'95 % interval':<18}accepted"]
     for finding in findings:
@@ -270,7 +305,8 @@ def table(findings: "Sequence[Finding]") -> str:
             accepted = accepted_range(finding.measurements[0])
         lines.append(f"{finding.id:<5}{finding.verdict:<20}{number(finding.measured):>9}  "
                      f"{interval:<18}{accepted}".rstrip())
-        for text, indent in ((finding.claim.title, 5), *((note, 7) for note in finding.caveats)):
+        told = (basis(finding), *finding.caveats)
+        for text, indent in ((finding.claim.title, 5), *((note, 7) for note in told if note)):
             lines += textwrap.wrap(text, WIDTH, initial_indent=" " * indent,
                                    subsequent_indent=" " * indent)
     return "\n".join(lines)

@@ -12,18 +12,19 @@ statement, or are too few to estimate anything, the verdict is "outside the regi
 
 import html
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import date
+from typing import Any, NamedTuple
 
 from simulator.runs.run import Run, Size
 from theory.drawing.picture import Picture
-from theory.plans import Plans
+from theory.plans import EXPLORING, JUDGING, Plans, kind_of
 from theory.scaling import LEVEL, holm
 
 __all__ = ["FAILS", "HOLDS", "OUTSIDE", "Assumption", "Claim", "Finding", "Findings",
-           "Measurement", "Run", "Size", "Theorem", "accepted_range", "conclude", "confront_all",
-           "corrected", "outside"]
+           "Measurement", "Run", "Size", "Theorem", "Threshold", "accepted_range", "at_least",
+           "at_most", "conclude", "confront_all", "corrected", "in_words", "outside"]
 
 HOLDS, FAILS, OUTSIDE = "holds", "fails", "outside the regime"
 
@@ -42,6 +43,32 @@ class Assumption:
 
     name: str
     fulfilled: Callable[[Run], bool] = field(repr=False)
+
+
+class Threshold(NamedTuple):
+    """What a decisive measurement must satisfy.
+
+    Attributes
+    ----------
+    low, high : float
+        Ends of the range that must hold the whole interval.
+    target : tuple of float
+        Ends of the range that must hold the measured value itself.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    target: tuple[float, float] = (-math.inf, math.inf)
+
+
+def at_least(low: float) -> Threshold:
+    """Return the threshold of what must not be smaller."""
+    return Threshold(low=low)
+
+
+def at_most(high: float, low: float = -math.inf) -> Threshold:
+    """Return the threshold of what must not be larger; ``low`` is where its values begin."""
+    return Threshold(low, high)
 
 
 @dataclass(frozen=True)
@@ -67,6 +94,17 @@ class Claim:
         What is expected of it, with the accepted range.
     expected : float
         The number the headline measurement is held against.
+    thresholds : mapping of str to Threshold
+        Of every decisive measurement, by its name. Empty: those that ``confront`` gives.
+    fixed : str
+        The day on which the thresholds were fixed, as in "2026-11-26"; "" where nobody said.
+    changed : str
+        Why thresholds or runs are others than those with which a verdict was given.
+
+    Raises
+    ------
+    ValueError
+        ``fixed`` is no date.
     """
 
     id: str
@@ -77,6 +115,17 @@ class Claim:
     quantity: str
     law: str
     expected: float
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict, hash=False)
+    fixed: str = ""
+    changed: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            if self.fixed:
+                date.fromisoformat(self.fixed)
+        except (TypeError, ValueError):
+            raise ValueError(f"claim {self.id}: fixed: expected a date such as 2026-11-26, got "
+                             f"{self.fixed!r:.40}") from None
 
 
 @dataclass(frozen=True)
@@ -96,6 +145,8 @@ class Measurement:
         Ends of the range that must hold the measured value itself.
     decisive : bool
         False: shown in the report, no part of the verdict.
+    threshold : str
+        Its name among the thresholds of the claim; "" if that is ``name``.
     """
 
     name: str
@@ -106,6 +157,12 @@ class Measurement:
     p_value: float
     target: tuple[float, float] = (-math.inf, math.inf)
     decisive: bool = True
+    threshold: str = ""
+
+    @property
+    def limits(self) -> Threshold:
+        """What it must satisfy."""
+        return Threshold(*self.accepted, self.target)
 
     @property
     def holds(self) -> bool:
@@ -137,6 +194,16 @@ class Finding:
         Sizes that were inside the regime.
     data : Picture or None
         The numbers of the claim's figure.
+    seeds_are : "judging", "exploring", "mixed" or ""
+        Those of all runs it was confronted with.
+    plan, plan_hash : str
+        Name of the plan that the runs were made for, and :func:`theory.plans.plan_hash`; "" where
+        there is none.
+    date : str
+        Of the verdict, UTC; "" where it is not kept.
+    earlier : tuple of mapping
+        Entries of findings.json with verdicts on judging seeds that had other thresholds or
+        another plan.
     """
 
     claim: Claim
@@ -146,6 +213,11 @@ class Finding:
     seeds: tuple[int, ...] = ()
     sizes: tuple[Size, ...] = ()
     data: Picture | None = field(default=None, repr=False)
+    seeds_are: str = ""
+    plan: str = ""
+    plan_hash: str = ""
+    date: str = ""
+    earlier: tuple[Mapping[str, Any], ...] = ()
 
     def __repr__(self) -> str:
         lines = [f"{self.id}  {self.verdict}: {self.claim.title}"]
@@ -195,14 +267,25 @@ class Finding:
         """
         return max((part.p_value for part in self.measurements if part.decisive), default=1.0)
 
+    @property
+    def thresholds(self) -> Mapping[str, Threshold]:
+        """Those of the claim, or of its decisive measurements where it has none."""
+        return self.claim.thresholds or {part.threshold or part.name: part.limits
+                                         for part in self.measurements if part.decisive}
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry of findings.json; null where nothing was measured."""
+        """Return the entry of findings.json; null where nothing was measured, and no limit."""
         numbers = {"measured": self.measured, "low": self.low, "high": self.high,
                    "expected": self.claim.expected}
         return {"id": self.id, "verdict": self.verdict,
                 **{name: float(value) if math.isfinite(value) else None
                    for name, value in numbers.items()},
-                "caveats": list(self.caveats)}
+                "caveats": list(self.caveats),
+                "seeds": list(self.seeds), "seeds_are": self.seeds_are,
+                "sizes": [size._asdict() for size in self.sizes],
+                "thresholds": _written(self.thresholds), "fixed": self.claim.fixed,
+                "plan": self.plan, "plan_hash": self.plan_hash, "date": self.date,
+                "earlier": list(self.earlier)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,6 +355,11 @@ def conclude(claim: Claim, measurements: Sequence[Measurement], runs: Sequence[R
     decisive = [part for part in measurements if part.decisive]
     if not decisive:
         raise ValueError(f"{claim.id}: expected a decisive measurement, got none")
+    for part in decisive if claim.thresholds else ():
+        name = part.threshold or part.name
+        if claim.thresholds.get(name) != part.limits:
+            raise ValueError(f"claim {claim.id}: {name}: expected what its thresholds say, "
+                             f"{claim.thresholds.get(name, 'nothing')}, got {part.limits}")
     notes = [f"{part.name}: the value is accepted but its interval "
              f"[{part.low:.3g}, {part.high:.3g}] reaches out of the accepted range: "
              "more seeds would decide" for part in decisive if part.undecided]
@@ -289,17 +377,32 @@ def _interval(part: Measurement) -> str:
 
 
 def accepted_range(part: Measurement) -> str:
-    """Return the accepted range in words: "at least 5"."""
-    low, high = part.accepted
+    """Return the accepted range of a measurement in words: "at least 5"."""
+    return in_words(part.limits)
+
+
+def in_words(limits: Threshold) -> str:
+    """Return a threshold in words: "at least 5"."""
+    low, high, target = limits
     if math.isinf(high):
         text = f"at least {low:g}"
     elif math.isinf(low):
         text = f"at most {high:g}"
     else:
         text = f"[{low:g}, {high:g}]"
-    if math.isfinite(part.target[0]) or math.isfinite(part.target[1]):
-        text += f", value in [{part.target[0]:g}, {part.target[1]:g}]"
+    if math.isfinite(target[0]) or math.isfinite(target[1]):
+        text += f", value in [{target[0]:g}, {target[1]:g}]"
     return text
+
+
+def _written(thresholds: Mapping[str, Threshold]) -> dict[str, Any]:
+    """Return thresholds for JSON: null where there is no limit, no target where it is none."""
+    def ends(low: float, high: float) -> list[float | None]:
+        return [float(end) if math.isfinite(end) else None for end in (low, high)]
+
+    return {name: {"accepted": ends(limits.low, limits.high)}
+            | ({"target": ends(*limits.target)} if any(map(math.isfinite, limits.target)) else {})
+            for name, limits in thresholds.items()}
 
 
 def outside(claim: Claim, reasons: Sequence[str]) -> Finding:
@@ -313,10 +416,22 @@ def confront_all(runs: Sequence[Run], theorems: Sequence[Theorem],
     """Confront claims with runs and correct the verdicts for their number (Holm).
 
     ``meant(theorem, run)`` says which runs were made for a claim, where others were made for
-    another claim alone.
+    another claim alone. Each finding tells what its seeds are good for.
     """
-    return corrected([theorem.confront([run for run in runs if meant(theorem, run)])
-                      for theorem in theorems])
+    own = {theorem.claim.id: [run for run in runs if meant(theorem, run)] for theorem in theorems}
+    return [_with_kind(finding, own[finding.id]) for finding in
+            corrected([theorem.confront(own[theorem.claim.id]) for theorem in theorems])]
+
+
+def _with_kind(finding: Finding, runs: Sequence[Run]) -> Finding:
+    """Say of a finding which kind of seeds it is from, and whether its claim changed."""
+    kind = kind_of(run.config.seed for run in runs)
+    notes = () if kind in (JUDGING, "") else (
+        f"exploration, no verdict on fresh seeds: {'its' if kind == EXPLORING else 'some'} seeds "
+        "are below 2000, which may have been looked at while settings and thresholds were chosen",)
+    changed = finding.claim.changed
+    why = (f"thresholds or runs are not those of an earlier verdict: {changed}",) if changed else ()
+    return replace(finding, caveats=(*finding.caveats, *why, *notes), seeds_are=kind)
 
 
 def corrected(findings: Sequence[Finding]) -> list[Finding]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from theory.claim import Claim, Finding, Measurement, Run, Size, conclude, outside
+from theory.claim import Claim, Finding, Measurement, Run, Size, Threshold, conclude, outside
 from theory.drawing.picture import Curve, Picture, Series
 from theory.regime import by_size, within
 from theory.scaling import MIN_SEEDS, Exponent, Interval, TooFew, share_interval, t_interval
@@ -72,27 +72,33 @@ def values_of(groups: Groups, value: Callable[[Run], float]) -> dict[Size, np.nd
             for size, group in groups.items()}
 
 
-def at_every_size(name: str, values: Mapping[Size, np.ndarray], accepted: tuple[float, float],
+def at_every_size(name: str, values: Mapping[Size, np.ndarray],
+                  accepted: tuple[float, float] | Claim,
                   samples: Callable[[Size], int] | None = None, logarithms: bool = False,
-                  decisive: bool = True) -> Measurement:
+                  decisive: bool = True, threshold: str = "") -> Measurement:
     """Measure something that must lie in a range at every size: report the worst size.
 
     Parameters
     ----------
     name : str
     values : mapping of Size to ndarray, shape (seeds,)
-    accepted : tuple of float
+    accepted : tuple of float or Claim
+        Of a claim: what it accepts of this name.
     samples : callable or None
         For shares of samples: how many there are behind one value at a size.
     logarithms : bool
         Take mean and interval in logarithms, for ratios.
     decisive : bool
+    threshold : str
+        Its name among those of the claim where that is another than ``name``.
 
     Notes
     -----
     Every size must pass its own test, so the p-value is the largest over sizes. A value that
     is not a number passes nowhere.
     """
+    limits = _limits(accepted, threshold or name)
+    accepted = limits.low, limits.high
     ends = tuple(math.log(end) if end > 0 else -math.inf for end in accepted)
     worst: tuple[float, Size, Interval] | None = None
     p_value = 0.0
@@ -119,16 +125,36 @@ def at_every_size(name: str, values: Mapping[Size, np.ndarray], accepted: tuple[
     place = f" at {size.family} {size}" + (f", worst of {len(values)} sizes"
                                            if len(values) > 1 else "")
     return Measurement(name + place, interval.mean, interval.low, interval.high, accepted,
-                       p_value, decisive=decisive)
+                       p_value, limits.target, decisive, threshold or name)
 
 
-def of_slopes(name: str, exponent: Exponent, accepted: tuple[float, float],
-              target: tuple[float, float] = (-math.inf, math.inf),
-              decisive: bool = True) -> Measurement:
-    """Measure an exponent: t over the slopes of the seeds."""
-    found = t_interval(exponent.slopes, accepted)
-    return Measurement(name, found.mean, found.low, found.high, accepted, found.p_value, target,
-                       decisive)
+def of_slopes(name: str, exponent: Exponent, accepted: tuple[float, float] | Claim,
+              target: tuple[float, float] = (-math.inf, math.inf), decisive: bool = True,
+              threshold: str = "") -> Measurement:
+    """Measure an exponent: t over the slopes of the seeds.
+
+    Parameters
+    ----------
+    name : str
+    exponent : Exponent
+    accepted : tuple of float or Claim
+    target : tuple of float
+        As in :class:`Measurement`; a claim has its own.
+    decisive : bool
+    threshold : str
+        As in :func:`at_every_size`.
+    """
+    limits = _limits(accepted, threshold or name, target)
+    found = t_interval(exponent.slopes, (limits.low, limits.high))
+    return Measurement(name, found.mean, found.low, found.high, (limits.low, limits.high),
+                       found.p_value, limits.target, decisive, threshold or name)
+
+
+def _limits(accepted: tuple[float, float] | Claim, name: str,
+            target: tuple[float, float] = (-math.inf, math.inf)) -> Threshold:
+    if isinstance(accepted, Claim):
+        return accepted.thresholds[name]
+    return Threshold(*accepted, target)
 
 
 def series_over_sizes(label: str, values: Mapping[Size, np.ndarray], role: str,

@@ -3,17 +3,27 @@
 A claim declares its runs, so that a theorem is one file: ``RUNS`` says for the name of each plan
 (what ``purify verify --preset`` takes) which families it is confronted with. Families that several
 claims share stand once, in the module ``plans`` of their paper.
+
+Settings and thresholds are chosen by looking at the exploring seeds, below 100. Verdicts come from
+the judging seeds, 2000 upwards, which nobody looked at before.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simulator.experiments import DEFAULT, preset
+from simulator.experiments import DEFAULT, config_of, preset
+from simulator.runs.config import counted
 
 if TYPE_CHECKING:
     from theory.claim import Theorem
 
-__all__ = ["Family", "Plans", "for_plan", "plan_names", "settings_of", "sizes"]
+__all__ = ["EXPLORING", "JUDGING", "MIXED", "Family", "Plans", "for_plan", "kind_of",
+           "plan_hash", "plan_names", "settings_of", "sizes"]
+
+EXPLORING, JUDGING, MIXED = "exploring", "judging", "mixed"
+FIRST = {EXPLORING: 0, JUDGING: 2000}
 
 
 class Family(NamedTuple):
@@ -29,13 +39,21 @@ class Family(NamedTuple):
         What all of them change of the preset; a name of its own keeps their numbers apart from
         those of another family at the same size.
     seeds : int
-        How many, from 0.
+        How many judge, from 2000: 8, and for runs of over half an hour at least 3.
+    exploring : int
+        How many there are to look at while choosing, from 0.
     """
 
     preset: str
     sizes: tuple[Mapping[str, Any], ...] = ({},)
     changes: Mapping[str, Any] = {}
     seeds: int = 8
+    exploring: int = 3
+
+    def those(self, kind: str) -> range:
+        """Return the seeds that judge, or that explore."""
+        count = {EXPLORING: self.exploring, JUDGING: self.seeds}[kind]
+        return range(FIRST[kind], FIRST[kind] + count)
 
 
 Plans = Mapping[str, tuple[Family, ...]]
@@ -71,7 +89,30 @@ def for_plan(theorems: Iterable["Theorem"], name: str,
     return chosen
 
 
-def settings_of(theorems: Iterable["Theorem"], name: str, seeds: int | Sequence[int] | None = None,
+def kind_of(seeds: Iterable[int]) -> str:
+    """Return what seeds are good for: judging, exploring or mixed; "" of none.
+
+    Whatever lies below 2000 may have been looked at, so it is no judge.
+    """
+    judges = {seed >= FIRST[JUDGING] for seed in seeds}
+    if not judges:
+        return ""
+    return MIXED if len(judges) > 1 else JUDGING if judges.pop() else EXPLORING
+
+
+def plan_hash(theorem: "Theorem", name: str, paper: str = DEFAULT.name) -> str:
+    """Return the SHA-256 of the settings, but for the seeds, of what a claim runs in a plan.
+
+    As in the hash of a run, a later setting counts only where it changes what older runs did.
+    """
+    texts = {json.dumps({key: value for key, value in counted(config_of(settings)).items()
+                         if key != "seed"}, sort_keys=True, allow_nan=False)
+             for settings in settings_of([theorem], name, [0], paper)}
+    return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()
+
+
+def settings_of(theorems: Iterable["Theorem"], name: str,
+                seeds: int | str | Sequence[int] | None = None,
                 paper: str = DEFAULT.name) -> list[dict[str, Any]]:
     """Return the settings of every run that claims need in a plan, each once.
 
@@ -80,8 +121,8 @@ def settings_of(theorems: Iterable["Theorem"], name: str, seeds: int | Sequence[
     theorems : iterable of Theorem
     name : str
         Of the plan.
-    seeds : int, sequence of int or None
-        In place of each family's own: so many from 0, or these.
+    seeds : int, "exploring", "judging", sequence of int or None
+        So many from 0, or these, in place of each family's own; None is "judging".
     paper : str
 
     Returns
@@ -101,10 +142,10 @@ def settings_of(theorems: Iterable["Theorem"], name: str, seeds: int | Sequence[
 
 
 def _by_seed(families: Sequence[Family],
-             seeds: int | Sequence[int] | None) -> Iterator[tuple[int, Family]]:
+             seeds: int | str | Sequence[int] | None) -> Iterator[tuple[int, Family]]:
     def of(family: Family) -> Sequence[int]:
-        if seeds is None:
-            return range(family.seeds)
+        if seeds is None or isinstance(seeds, str):
+            return family.those(seeds or JUDGING)
         return range(seeds) if isinstance(seeds, int) else seeds
 
     for seed in sorted({seed for family in families for seed in of(family)}):

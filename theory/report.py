@@ -14,8 +14,10 @@ from typing import Any
 
 from simulator.runs.config import config_hash
 from theory.claim import HOLDS, OUTSIDE, Finding, Measurement, Run, accepted_range
+from theory.confirmation import basis
 from theory.drawing.claims import png
 from theory.drawing.style import DrawingError
+from theory.plans import JUDGING
 
 __all__ = ["html_report", "number", "written"]
 
@@ -93,7 +95,9 @@ def html_report(findings: Sequence[Finding], runs: Sequence[Run], command: str,
         "claim holds if every decisive interval lies in the range fixed beforehand, after "
         "Holm's correction for the number of claims. Anything else that could be measured is "
         "\"fails\"; \"outside the regime\" means that the runs break an assumption of the "
-        "statement.</p>",
+        "statement. Settings and thresholds were chosen on seeds below 100; verdicts are those of "
+        "seeds from 2000, and on other seeds a finding is exploration. A threshold that changed "
+        "after a verdict is told with the claim.</p>",
         "<h2>Settings</h2>", _settings(runs),
         "<h2>Environment</h2>", _facts(facts),
     ]
@@ -134,7 +138,8 @@ def _prose(text: str) -> str:
 
 def _verdict(finding: Finding) -> str:
     kind = finding.verdict.split()[0]
-    return f'<span class="verdict {kind}">{_text(finding.verdict)}</span>'
+    seeds = "" if finding.seeds_are in ("", JUDGING) else f" ({finding.seeds_are} seeds)"
+    return f'<span class="verdict {kind}">{_text(finding.verdict + seeds)}</span>'
 
 
 def _interval(low: float, high: float) -> str:
@@ -169,6 +174,7 @@ def _section(finding: Finding) -> str:
     if finding.sizes:
         rows.append(("over", f"{_sizes(finding)}; seeds "
                      + ", ".join(map(str, finding.seeds))))
+    rows.append(("rests on", basis(finding)))
     items = "".join(f"<dt>{name}</dt><dd>{_prose(text)}</dd>" for name, text in rows if text)
     return (f'<section id="{_text(claim.id)}"><header><h3>{_text(claim.id)}. '
             f"{_prose(claim.title)}</h3>{_verdict(finding)}</header>"

@@ -1,7 +1,7 @@
 """A theorem of one's own: ``purify verify --claims-from own_theorem.py --preset smoke``."""
 
 import simulator as sim
-from theory.claim import Claim, Finding, Run
+from theory.claim import Claim, Finding, Run, Threshold
 from theory.drawing.picture import Picture
 from theory.evidence import Evidence, at_every_size, confronted, values_of
 from theory.plans import Family, sizes
@@ -12,7 +12,8 @@ CLAIM = Claim(
     source="A reading of Allen-Zhu & Li, arXiv 2005.10190: they prove that it becomes o(k/d).",
     assumptions=(),
     quantity="mixture ratio after over before, at every size",
-    law="at most 1/2", expected=0.0)
+    law="at most 1/2", expected=0.0,
+    thresholds={"mixture after over before": Threshold(-0.5, 0.5)}, fixed="2026-11-27")
 RUNS = {"smoke": (Family("smoke", sizes((50, 3)), seeds=3),),
         "desk": (Family("lottery", sizes((64, 4), (128, 8)), seeds=5),)}
 
@@ -25,7 +26,7 @@ def _ratio(run: Run) -> float:
 def confront(runs: list[Run]) -> Finding:
     """Confront the claim with runs."""
     return confronted(CLAIM, runs, lambda groups: Evidence(
-        [at_every_size("mixture after over before", values_of(groups, _ratio), (-0.5, 0.5))],
+        [at_every_size("mixture after over before", values_of(groups, _ratio), CLAIM)],
         Picture("No figure: one number a size."), []))
 
 

@@ -22,7 +22,7 @@ from simulator.checks import require_choice, require_int, require_real
 from simulator.names import hint
 from simulator.runs.expressions import MAX_SIZE, names_in, resolve
 
-__all__ = ["Config", "config_hash"]
+__all__ = ["Config", "config_hash", "counted"]
 
 FIRST_MODEL = "purification"  # of settings that name none
 
@@ -194,8 +194,12 @@ def config_hash(config: Config) -> str:
     A later setting counts only where it changes what older runs did: their folders keep their
     names.
     """
-    later = {"model": FIRST_MODEL, **config.LATER}
-    counted = {key: value for key, value in config.to_dict().items()
-               if key not in later or value != later[key]}
-    text = json.dumps(counted, sort_keys=True, allow_nan=False)
+    text = json.dumps(counted(config), sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def counted(config: Config) -> dict[str, Any]:
+    """Return the settings that identify a run: all but later ones that change nothing."""
+    later = {"model": FIRST_MODEL, **config.LATER}
+    return {key: value for key, value in config.to_dict().items()
+            if key not in later or value != later[key]}

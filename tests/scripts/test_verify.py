@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +17,10 @@ from theory.feature_purification import plans
 
 from small import SMALL
 
+HASH = re.compile(r"\b[0-9a-f]{10}\b")
 SMOKE = ["--preset", "smoke", "--workers", "1"]
-KEYS = {"id", "verdict", "measured", "low", "high", "expected", "caveats"}
+KEYS = {"id", "verdict", "measured", "low", "high", "expected", "caveats", "seeds", "seeds_are",
+        "sizes", "thresholds", "fixed", "plan", "plan_hash", "date", "earlier"}
 CLAIMS = theory.claims()
 TINY = {key: value for key, value in SMALL.items() if key not in ("d", "k")}
 
@@ -29,6 +32,7 @@ def tiny(brief_attacks):
     """A plan of three runs of a fraction of a second."""
     family = plans.MACHINERY._replace(sizes=({"d": 20, "k": 3},), changes=TINY)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verify, "today", lambda: "2026-12-01")  # no test ends on another day
         for runs in (plans.NETWORK, plans.PERTURBATIONS, plans.LEARNERS, plans.CURVES,
                      plans.WINDOW):
             patch.setitem(runs, "smoke", (family,))
@@ -140,7 +144,7 @@ def test_processes_give_the_findings_of_one_process(verified, tmp_path, capsys):
     (["--shard", "3/2"], "shard 3/2: expected i from 0 to n - 1 = 1"),
     (["--shard", "1/0"], "at least 1"),
     (["--seeds", "8:2"], "--seeds: end: expected at least 9, got 2"),
-    (["--seeds", "a:2"], "--seeds a:2: expected a number, or first:end"),
+    (["--seeds", "a:2"], "--seeds a:2: expected a number, first:end as in 2000:2008, judging or"),
     (["--preset", ""], "--preset: expected a name, got ''"),
     (["--paper", ""], "--paper: expected a name, got ''"),
     (["--workers", "0"], "--workers: expected at least 1, got 0"),
@@ -221,10 +225,52 @@ def test_a_theorem_from_a_file_is_confronted_with_the_runs_it_declares(tmp_path,
     command = [*SMOKE, "--out", str(tmp_path / "runs"), "--claims-from", str(mine)]
     assert verify.main(command) == 0
     text = capsys.readouterr().out
-    assert text.splitlines()[1:] == ["T1   holds                       2  [2, 2]            [1, 5]",
-                                     "     Runs can be counted"]
+    assert text.splitlines()[1:] == [
+        "T1   holds                       2  [2, 2]            [1, 5]", "     Runs can be counted",
+        f"       plan smoke {HASH.search(text)[0]}, judging seeds 2000, 2001"]
     assert (tmp_path / "runs" / "verify-smoke-T1" / "report.html").exists()
     assert len(list((tmp_path / "runs").glob("smoke-*"))) == 2
+
+
+def test_a_verdict_on_judging_seeds_outlives_exploring_and_a_threshold_that_moved(
+        tmp_path, mine, capsys):
+    flags = [*SMOKE, "--out", str(tmp_path / "runs"), "--claims-from", str(mine)]
+
+    def findings(*more):
+        verify.main([*flags, *more])
+        content = (tmp_path / "runs" / "verify-smoke-T1" / "findings.json").read_text()
+        found, = json.loads(content)["findings"]
+        return found
+
+    judged = findings()
+    assert (judged["seeds_are"], judged["seeds"], judged["date"]) == (
+        "judging", [2000, 2001], "2026-12-01")
+    assert judged["thresholds"] == {"runs": {"accepted": [1.0, 5.0]}} and judged["caveats"] == []
+    explored = findings("--seeds", "1")
+    assert explored["seeds_are"] == "exploring"
+    assert "no verdict on fresh seeds" in capsys.readouterr().out
+    assert [entry["seeds"] for entry in explored["earlier"]] == [[2000, 2001]]
+    mine.write_text(mine.read_text().replace("(1.0, 5.0)", "(0.0, 5.0)"))
+    moved = findings()
+    assert moved["caveats"] == ["threshold of runs was [1, 5] when it was judged on 2026-12-01; "
+                                "now [0, 5]"]
+    assert findings() == moved
+    page = (tmp_path / "runs" / "verify-smoke-T1" / "report.html").read_text()
+    assert "was [1, 5] when it was judged on 2026-12-01" in page and "judging seeds" in page
+
+
+def test_findings_that_cannot_be_read_are_not_written_over(copied, capsys):
+    file = copied / "verify-smoke" / "findings.json"
+    file.write_text("{half")
+    assert verify.main([*SMOKE, "--out", str(copied)]) == 2
+    assert "expected JSON" in capsys.readouterr().err and file.read_text() == "{half"
+
+
+def test_findings_of_an_older_version_are_replaced(copied):
+    file = copied / "verify-smoke" / "findings.json"
+    file.write_text(json.dumps({"findings": [{"id": "A2", "verdict": "holds", "caveats": []}]}))
+    verify.main([*SMOKE, "--out", str(copied)])
+    assert len(json.loads(file.read_text())["findings"]) == len(CLAIMS)
 
 
 def test_a_theorem_from_a_file_can_stand_beside_ours(tmp_path, mine, capsys):
@@ -259,9 +305,12 @@ def test_some_claims_leave_the_report_of_all_as_it_was(copied):
     assert [entry["id"] for entry in found] == ["A4"]
 
 
-def test_seeds_are_a_number_or_a_range(tmp_path, capsys):
-    for seeds, expected in (("2", [0, 1]), ("2000:2003", [2000, 2001, 2002])):
-        assert verify.main([*SMOKE, "--claims", "A2", "--seeds", seeds, "--out", str(tmp_path),
+def test_seeds_are_those_that_judge_or_a_number_or_a_range(tmp_path, capsys):
+    for flags, expected in (([], [2000, 2001, 2002]), (["--seeds", "2"], [0, 1]),
+                            (["--seeds", "2000:2003"], [2000, 2001, 2002]),
+                            (["--seeds", "judging"], [2000, 2001, 2002]),
+                            (["--seeds", "exploring"], [0, 1, 2])):
+        assert verify.main([*SMOKE, "--claims", "A2", *flags, "--out", str(tmp_path),
                             "--dry-run"]) == 0
         lines = capsys.readouterr().out.splitlines()[:-1]
         assert [line.split("seed=")[1] for line in lines] == list(map(str, expected))

@@ -75,8 +75,12 @@ def test_nan_never_holds():
 
 def test_an_entry_of_the_findings_has_exactly_the_documented_keys():
     finding = conclude(CLAIM, [part(7, 6, math.inf)], [run()], ["a caveat"])
-    assert finding.to_dict() == {"id": "T1", "verdict": "holds", "measured": 7.0, "low": 6.0,
-                                 "high": None, "expected": 5.0, "caveats": ["a caveat"]}
+    assert finding.to_dict() == {
+        "id": "T1", "verdict": "holds", "measured": 7.0, "low": 6.0, "high": None,
+        "expected": 5.0, "caveats": ["a caveat"], "seeds": [0], "seeds_are": "",
+        "sizes": [{"family": "lottery", "d": 16, "k": 4}],
+        "thresholds": {"a part": {"accepted": [5.0, None]}}, "fixed": "", "plan": "",
+        "plan_hash": "", "date": "", "earlier": []}
     nothing = outside(CLAIM, ["no runs"]).to_dict()
     assert nothing["verdict"] == OUTSIDE and nothing["measured"] is None
     json.dumps([finding.to_dict(), nothing], allow_nan=False)

@@ -16,7 +16,8 @@ from planted.feature_purification import mixture_runs, planted_config
 def run(d=64, k=4, seed=0, accuracy=1.0, coverage=1.0, **settings):
     config = planted_config(d, k, seed, **{"m": "15*d"} | settings)
     return Run(config, {"p": 0.1, "clean": {
-        "accuracy": accuracy, "coverage": coverage, "mixture_ratio": 0.1}}, [], {})
+        "accuracy": accuracy, "coverage": coverage, "mixture_ratio": 0.1,
+        "mixtures": {"norm": 0.5}}}, [], {})
 
 
 def test_a_size_is_left_out_as_a_whole_and_every_broken_assumption_is_named():

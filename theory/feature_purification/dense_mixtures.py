@@ -18,7 +18,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from simulator.features import decompose, mixture_metrics
-from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size
+from theory.claim import (Assumption, Claim, Finding, Measurement, Run, Size, Threshold, at_least,
+                          at_most)
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes, of_slopes,
                              series_over_sizes, size_names)
@@ -54,7 +55,16 @@ CLAIM = Claim(
     law="r: slope 1, value in [0.85, 1.15], interval in [0.7, 1.3]; norm: s^1 d^(-1/2), values "
         "within 0.15 and 0.1, intervals within 0.3 and 0.2; coefficients over p: at most 0.5; "
         "cosine at the largest size at least 0.9, and above that at the smallest",
-    expected=1.0)
+    expected=1.0,
+    thresholds={
+        "exponent of r in p": Threshold(0.7, 1.3, target=(0.85, 1.15)),
+        "mixture norm: exponent in s = p d": Threshold(0.7, 1.3, target=(0.85, 1.15)),
+        "mixture norm: exponent in d": Threshold(-0.7, -0.3, target=(-0.6, -0.4)),
+        "coefficient exceeded by a thousandth (quantile) over p: exponent in d": at_most(GROWTH),
+        "largest coefficient over p: exponent in d": at_most(GROWTH),
+        "alignment with the labels": at_least(ALIGNED),
+        "alignment over that at the smallest size": at_least(1.0)},
+    fixed="2026-11-27")
 RUNS = NETWORK
 
 
@@ -85,11 +95,11 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     p = np.array([group[0].summary["p"] for group in table.values()])
     ratio = _rows(table, "mixture_ratio")
     if not (ratio > 0.0).all():
-        part = Measurement("exponent of r in p", np.nan, np.nan, np.nan, (0.7, 1.3), 1.0)
-        return Evidence([part], Picture("No exponent: a mixture ratio is not positive."),
+        return Evidence([_none("exponent of r in p")],
+                        Picture("No exponent: a mixture ratio is not positive."),
                         [*caveats, "a mixture ratio is not positive: it has no logarithm"])
     fit = fit_exponent(p, ratio)
-    headline = of_slopes("exponent of r in p", fit, (0.7, 1.3), (0.85, 1.15))
+    headline = of_slopes("exponent of r in p", fit, CLAIM)
     level = ratio / p
     caveats.append(f"r/p is {level.mean():.2f} on average ({level.min():.2f} to "
                    f"{level.max():.2f}); r scatters by {100 * fit.residual:.0f} % around the "
@@ -113,23 +123,22 @@ def _rows(table: dict[Size, list[Run]], name: str) -> np.ndarray:
                      for group in table.values()], np.float64).T
 
 
-def _none(name: str, accepted: tuple[float, float]) -> Measurement:
+def _none(name: str) -> Measurement:
     """A part that has no logarithm: it holds nowhere."""
-    return Measurement(name, np.nan, np.nan, np.nan, accepted, 1.0)
+    low, high, target = CLAIM.thresholds[name]
+    return Measurement(name, np.nan, np.nan, np.nan, (low, high), 1.0, target)
 
 
 def _norm(s: np.ndarray, d: np.ndarray, found: Mapping[str, np.ndarray]) -> list[Measurement]:
     """Exponents of the norm along the labels in s and d, fitted together."""
-    laws = {"s": ("mixture norm: exponent in s = p d", (0.7, 1.3), (0.85, 1.15)),
-            "d": ("mixture norm: exponent in d", (-0.7, -0.3), (-0.6, -0.4))}
+    laws = {"s": "mixture norm: exponent in s = p d", "d": "mixture norm: exponent in d"}
     if not (found["norm"] > 0.0).all():
-        return [_none(name, accepted) for name, accepted, _ in laws.values()]
+        return [_none(name) for name in laws.values()]
     fits = fit_exponents({"s": s, "d": d}, found["norm"])
     whole = fit_exponents({"s": s, "d": d}, np.hypot(found["norm"], found["rest"]))
-    return [of_slopes(name, fits[at], accepted, target)
-            for at, (name, accepted, target) in laws.items()] + [
-        of_slopes(f"the same with what is not along the labels, in {at}", whole[at], law[1],
-                  decisive=False) for at, law in laws.items()]
+    return [of_slopes(name, fits[at], CLAIM) for at, name in laws.items()] + [
+        of_slopes(f"the same with what is not along the labels, in {at}", whole[at], CLAIM,
+                  decisive=False, threshold=name) for at, name in laws.items()]
 
 
 def _uniform(p: np.ndarray, d: np.ndarray, found: Mapping[str, np.ndarray]) -> list[Measurement]:
@@ -137,10 +146,10 @@ def _uniform(p: np.ndarray, d: np.ndarray, found: Mapping[str, np.ndarray]) -> l
     parts = []
     for name, words in (("quantile", "coefficient exceeded by a thousandth (quantile)"),
                         ("largest", "largest coefficient")):
-        title, accepted = f"{words} over p: exponent in d", (-math.inf, GROWTH)
+        title = f"{words} over p: exponent in d"
         parts.append(of_slopes(title, fit_exponents({"s": p * d, "d": d}, found[name] / p)["d"],
-                               accepted)
-                     if (found[name] > 0.0).all() else _none(title, accepted))
+                               CLAIM)
+                     if (found[name] > 0.0).all() else _none(title))
     return parts
 
 
@@ -152,9 +161,10 @@ def _aligned(sizes: Sequence[Size], found: Mapping[str, np.ndarray]) -> list[Mea
     last = order[-1]
     cosine = found["alignment"]
     return [at_every_size("alignment with the labels", {sizes[last]: cosine[:, last]},
-                          (ALIGNED, math.inf)),
+                          CLAIM),
             at_every_size(f"alignment over that at {sizes[first]}",
-                          {sizes[last]: cosine[:, last] / cosine[:, first]}, (1.0, math.inf))]
+                          {sizes[last]: cosine[:, last] / cosine[:, first]}, CLAIM,
+                          threshold="alignment over that at the smallest size")]
 
 
 def _besides(sizes: Sequence[Size], found: Mapping[str, np.ndarray]) -> list[str]:

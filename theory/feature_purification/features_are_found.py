@@ -13,7 +13,7 @@ import numpy as np
 
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.features import cosines, decompose
-from theory.claim import Claim, Finding, Measurement, Run, Size
+from theory.claim import Claim, Finding, Measurement, Run, Size, Threshold, at_least, at_most
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes,
                              series_over_sizes, size_names, values_of)
@@ -39,7 +39,10 @@ CLAIM = Claim(
              "neuron with its start",
     law="features found and accuracy at least 0.95 at every size; cosine smaller at the largest "
         "d than at the smallest",
-    expected=1.0)
+    expected=1.0,
+    thresholds={"features found": at_least(0.95), "test accuracy": Threshold(0.95, 1.0),
+                "cosine at the largest d over the smallest": at_most(1.0)},
+    fixed="2026-11-21")
 RUNS = NETWORK
 
 
@@ -105,7 +108,8 @@ def _falling(groups: dict[Size, list[Run]], found: dict[int, float]) -> list[Mea
     ratio = np.array([found[id(last)] / found[id(first)]
                       for first, last in zip(table[small], table[large])])
     return [at_every_size(f"cosine at d = {large.d} over d = {small.d}", {large: ratio},
-                          (-math.inf, 1.0), logarithms=True)]
+                          CLAIM, logarithms=True,
+                          threshold="cosine at the largest d over the smallest")]
 
 
 def _measure(groups: dict[Size, list[Run]]) -> Evidence:
@@ -117,8 +121,8 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
               for phase in ("clean", "adversarial")}
     order = list(groups)
     parts = [
-        at_every_size("features found", found, (0.95, math.inf)),
-        at_every_size("test accuracy", accuracy, (0.95, 1.0),
+        at_every_size("features found", found, CLAIM),
+        at_every_size("test accuracy", accuracy, CLAIM,
                       lambda size: groups[size][0].config.test_samples),
         *_falling(groups, {name: both["clean"] for name, both in cosines_of.items()}),
     ]

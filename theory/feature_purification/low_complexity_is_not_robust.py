@@ -26,7 +26,7 @@ import numpy as np
 
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.randomness import Role, stream
-from theory.claim import Assumption, Claim, Finding, Run, Size
+from theory.claim import Assumption, Claim, Finding, Run, Size, at_least, at_most
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes,
                              series_over_sizes, size_names)
@@ -76,7 +76,10 @@ CLAIM = Claim(
              "hyper-parameters, at the largest of the radii (1 to 2 tau) at which the purified "
              "network's certified accuracy is at least 0.6 in every seed; its distance below that",
     law="attacked accuracy at most 0.5, distance at least 0, at every size",
-    expected=ACCEPTED)
+    expected=ACCEPTED,
+    thresholds={"attacked accuracy of the best low-complexity learner": at_most(ACCEPTED, 0.0),
+                "certified accuracy of the purified network less that": at_least(0.0)},
+    fixed="2026-11-21")
 RUNS = LEARNERS
 
 
@@ -188,9 +191,8 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     distance = {size: np.array([_certified(run, place) for run in groups[size]]) - best[size]
                 for size, place in common.items()}
     parts = [at_every_size("attacked accuracy of the best low-complexity learner", best,
-                           (0.0, ACCEPTED), lambda size: groups[size][0].config.test_samples),
-             at_every_size("certified accuracy of the purified network less that", distance,
-                           (0.0, np.inf))]
+                           CLAIM, lambda size: groups[size][0].config.test_samples),
+             at_every_size("certified accuracy of the purified network less that", distance, CLAIM)]
     picture = Picture(
         "Attacked accuracy of low-complexity learners (their robust accuracy is at most that) at "
         "the largest radius at which 60 % of the samples are certified for the purified network.",

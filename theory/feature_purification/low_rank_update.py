@@ -27,7 +27,7 @@ from simulator.experiments.feature_purification.experiment import PurificationEx
 from simulator.experiments.feature_purification.summary import most_certified
 from simulator.features import decompose
 from simulator.jit import fixed_threads
-from theory.claim import Assumption, Claim, Finding, Run, Size
+from theory.claim import Assumption, Claim, Finding, Run, Size, at_least
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
 from theory.feature_purification.assumptions import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN,
@@ -57,7 +57,9 @@ CLAIM = Claim(
     quantity="share of the gain in attacked accuracy at tau that training through an update of "
              "rank d/10 reaches",
     law="at least 0.8 at every size",
-    expected=1.0)
+    expected=1.0,
+    thresholds={"share of the gain, trained at rank d/10": at_least(MOST)},
+    fixed="2026-11-27")
 RUNS = PERTURBATIONS
 
 
@@ -184,7 +186,7 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     truncated = over(lambda entry: entry.truncated[SHARES.index(FEW)])
     both = over(lambda entry: entry.own)
     parts = [
-        at_every_size("share of the gain, trained at rank d/10", trained, (MOST, np.inf)),
+        at_every_size("share of the gain, trained at rank d/10", trained, CLAIM),
         at_every_size("share of the gain, trained at rank 1", one, (0.5, np.inf), decisive=False),
         at_every_size("|cos| of the trained update of rank 1 with M w*",
                       over(lambda entry: entry.alignment), (0.9, np.inf), decisive=False),

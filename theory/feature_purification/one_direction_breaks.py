@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theory.claim import Assumption, Claim, Finding, Run, Size
+from theory.claim import Assumption, Claim, Finding, Run, Size, at_least, at_most
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, of_slopes, series_over_sizes,
                              size_names, values_of)
@@ -37,7 +37,10 @@ CLAIM = Claim(
     quantity="accuracy under the universal perturbation of radius tau; its share of the drop "
              "that the strongest attack causes",
     law="accuracy at most 0.5, share of the drop at least 0.8, at every size",
-    expected=0.0)
+    expected=0.0,
+    thresholds={"accuracy under the universal direction": at_most(0.5, 0.0),
+                "share of the strongest attack's drop": at_least(0.8)},
+    fixed="2026-11-21")
 RUNS = PERTURBATIONS
 
 
@@ -59,10 +62,10 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     universal, strongest = of_clean("universal_accuracy"), of_clean("attacked_accuracy")
     radius = values_of(groups, lambda run: run.summary["clean"]["r50"])
     linear = values_of(groups, lambda run: run.summary["linear_r50"])
-    parts = [at_every_size("accuracy under the universal direction", universal, (0.0, 0.5),
+    parts = [at_every_size("accuracy under the universal direction", universal, CLAIM,
                            lambda size: groups[size][0].config.test_samples),
              at_every_size("share of the strongest attack's drop", values_of(groups, _share),
-                           (0.8, np.inf))]
+                           CLAIM)]
     caveats: list[str] = []
     try:
         runs, caveats = largest_family([run for group in groups.values() for run in group])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulator.features import participation_ratio
-from theory.claim import Claim, Finding, Run, Size
+from theory.claim import Claim, Finding, Run, Size, at_least
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes,
                              series_over_sizes, size_names, values_of)
@@ -33,7 +33,11 @@ CLAIM = Claim(
              "coordinates after; factor between the participation ratios",
     law="clean at least 0.5 of a Gaussian's, robust share at least 0.5, factor at least 2, at "
         "every size",
-    expected=1.0)
+    expected=1.0,
+    thresholds={"participation of clean perturbations over a Gaussian's": at_least(0.5),
+                "share of robust perturbations on p d features": at_least(0.5),
+                "factor between participations": at_least(2.0)},
+    fixed="2026-11-21")
 RUNS = PERTURBATIONS
 
 
@@ -76,11 +80,9 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
 
     shares = values_of(groups, pure)
     parts = [at_every_size("participation of clean perturbations over a Gaussian's", before,
-                           (0.5, np.inf), logarithms=True),
-             at_every_size("share of robust perturbations on p d features", shares,
-                           (0.5, np.inf)),
-             at_every_size("factor between participations", factor, (2.0, np.inf),
-                           logarithms=True)]
+                           CLAIM, logarithms=True),
+             at_every_size("share of robust perturbations on p d features", shares, CLAIM),
+             at_every_size("factor between participations", factor, CLAIM, logarithms=True)]
     order = list(groups)
     sparse = [3.0 * expected_active(groups[size][0]) / size.d for size in order]
     picture = Picture(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulator.jit import fixed_threads
-from theory.claim import Assumption, Claim, Finding, Run, Size
+from theory.claim import Assumption, Claim, Finding, Run, Size, at_least
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
 from theory.feature_purification.assumptions import ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, LEARNED
@@ -36,7 +36,9 @@ CLAIM = Claim(
     quantity="drop of accuracy of network B under A's perturbations over the drop of A itself, "
              "at radius tau, averaged over all B for each A",
     law="at least 0.8 at every size",
-    expected=1.0)
+    expected=1.0,
+    thresholds={"transferred share of the drop": at_least(0.8)},
+    fixed="2026-11-21")
 RUNS = PERTURBATIONS
 
 
@@ -93,6 +95,6 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
                (Curve("as good as white box", (-0.4, len(order) - 0.6), (1.0, 1.0)),
                 Curve("accepted from here", (-0.4, len(order) - 0.6), (0.8, 0.8))),
                ticks=size_names(order), ylim=(0.0, 1.3))))
-    return Evidence([at_every_size("transferred share of the drop", ratio, (0.8, np.inf))],
+    return Evidence([at_every_size("transferred share of the drop", ratio, CLAIM)],
                     picture, ["networks take part in several pairs, so the seeds of this ratio "
                               "are not fully independent"])

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size
+from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size, Threshold
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, confronted, of_slopes
 from theory.feature_purification.assumptions import (EUCLIDEAN, FRESH_SAMPLES, LEARNED, PURIFIED,
@@ -46,6 +46,15 @@ def on_curve(run: Run, power: float) -> bool:
     return run.config.k == round(run.config.d**power)
 
 
+def reading(network: str, power: float) -> float:
+    """Return the exponent that the theory gives r50 of a network in d along ``k = d^power``."""
+    return {"linear": -0.5, "clean": 0.5 - 2.0 * power, "adversarial": -0.5 * power}[network]
+
+
+def _name(network: str, power: float) -> str:
+    return f"{NAMES[network]}, a = {power:g}: exponent of r50 in d"
+
+
 ON_A_CURVE = Assumption("k is round(d^a) for an a of the picture (0.34, 0.4, 0.45, 0.5)",
                         lambda run: any(on_curve(run, power) for power in POWERS))
 STILL_RIGHT = Assumption("the purified network is right on 95 % of the test samples",
@@ -62,13 +71,12 @@ CLAIM = Claim(
     quantity="exponent of r50 in d, for each network and each a; the headline is the exponent "
              "farthest from its reading",
     law="every exponent within 0.15 of its reading, with its interval",
-    expected=0.0)
+    expected=0.0,
+    thresholds={_name(network, power): Threshold(round(reading(network, power) - TOLERANCE, 6),
+                                                 round(reading(network, power) + TOLERANCE, 6))
+                for network in NETWORKS for power in POWERS},
+    fixed="2026-11-21")
 RUNS = CURVES
-
-
-def reading(network: str, power: float) -> float:
-    """Return the exponent that the theory gives r50 of a network in d along ``k = d^power``."""
-    return {"linear": -0.5, "clean": 0.5 - 2.0 * power, "adversarial": -0.5 * power}[network]
 
 
 def first_order_radius(d: float, active: float, ratio: float) -> float:
@@ -137,10 +145,9 @@ def _radii(table: dict[Size, list[Run]], network: str) -> np.ndarray:
 
 
 def _exponent(part: _Slice, network: str, prefix: str = "") -> Measurement:
-    expected = reading(network, part.power)
-    return of_slopes(f"{prefix}{NAMES[network]}, a = {part.power:g}: exponent of r50 in d "
-                     f"(reading {expected:.2f})", part.fits[network],
-                     (round(expected - TOLERANCE, 6), round(expected + TOLERANCE, 6)))
+    name = _name(network, part.power)
+    return of_slopes(f"{prefix}{name} (reading {reading(network, part.power):.2f})",
+                     part.fits[network], CLAIM, threshold=name)
 
 
 def _farthest(slices: Sequence[_Slice]) -> Measurement:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theory.claim import Claim, Finding, Run, Size
+from theory.claim import Claim, Finding, Run, Size, Threshold, at_least
 from theory.drawing.picture import Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes,
                              series_over_sizes, size_names, values_of)
@@ -30,7 +30,11 @@ CLAIM = Claim(
              "with beta_i > 0",
     law="ratio falls by a factor of at least 5, purity and accuracy after at least 0.5 and 0.95, "
         "beta_i > 0 for at least 0.95 of the neurons, at every size",
-    expected=5.0)
+    expected=5.0,
+    thresholds={"fall of the mixture ratio": at_least(5.0), "purity after": at_least(0.5),
+                "test accuracy after": Threshold(0.95, 1.0),
+                "share of neurons with beta > 0": at_least(0.95)},
+    fixed="2026-11-21")
 RUNS = NETWORK
 
 
@@ -61,11 +65,11 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
              for phase in ("clean", "adversarial")}
     accuracy = values_of(groups, lambda run: run.summary["adversarial"]["accuracy"])
     positive = values_of(groups, lambda run: run.history["beta_positive"][-1])
-    parts = [at_every_size("fall of the mixture ratio", fall, (5.0, np.inf), logarithms=True),
-             at_every_size("purity after", purity["adversarial"], (0.5, np.inf)),
-             at_every_size("test accuracy after", accuracy, (0.95, 1.0),
+    parts = [at_every_size("fall of the mixture ratio", fall, CLAIM, logarithms=True),
+             at_every_size("purity after", purity["adversarial"], CLAIM),
+             at_every_size("test accuracy after", accuracy, CLAIM,
                            lambda size: groups[size][0].config.test_samples),
-             at_every_size("share of neurons with beta > 0", positive, (0.95, np.inf))]
+             at_every_size("share of neurons with beta > 0", positive, CLAIM)]
     left = {id(run): _less_of_the_start(run) for group in groups.values() for run in group}
     less = values_of(groups, lambda run: left[id(run)])
     parts.append(at_every_size("cosine with the start after over before", less, (0.0, 1.0),

@@ -9,9 +9,7 @@ one.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from theory.claim import Assumption, Claim, Finding, Run, Size
+from theory.claim import Assumption, Claim, Finding, Run, Size, Threshold, at_least
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
@@ -52,7 +50,10 @@ CLAIM = Claim(
     quantity="certified accuracy of the robust network at tau; its distance above the attacked "
              "accuracy of the clean network at tau",
     law="certified accuracy at least 0.5, distance at least 0, at every size",
-    expected=1.0)
+    expected=1.0,
+    thresholds={"certified accuracy at tau": Threshold(0.5, 1.0),
+                "certified robust minus attacked clean accuracy": at_least(0.0)},
+    fixed="2026-11-21")
 RUNS = PERTURBATIONS
 
 
@@ -74,9 +75,8 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     samples = {size: int(min(_of(run, "adversarial", "samples") for run in group))
                for size, group in groups.items()}
     parts = [at_every_size("certified accuracy at tau", values["adversarial", "certified"],
-                           (0.5, 1.0), samples.__getitem__),
-             at_every_size("certified robust minus attacked clean accuracy", distance,
-                           (0.0, np.inf))]
+                           CLAIM, samples.__getitem__),
+             at_every_size("certified robust minus attacked clean accuracy", distance, CLAIM)]
     order = list(groups)
     names = {"clean": "clean", "adversarial": "robust"}
     picture = Picture(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from simulator.experiments.feature_purification.summary import r99_certified
-from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size
+from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size, Threshold, at_least
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import (Evidence, at_every_size, confronted, of_slopes, series_over_sizes,
                              size_names, values_of)
@@ -50,7 +50,14 @@ CLAIM = Claim(
              "were trained, the attacked accuracy of the best one",
     law="r99/r01 above 1; clean accuracy at least 0.99, attacked at most 0.01, certified at least "
         "0.99, learners at most 0.5",
-    expected=1.0)
+    expected=1.0,
+    thresholds={"width r99/r01, certified": at_least(1.0),
+                "clean accuracy of the clean network": Threshold(0.99, 1.0),
+                "its attacked accuracy at tau": Threshold(0.0, 0.01),
+                "certified accuracy of the robust network at tau": Threshold(0.99, 1.0),
+                "attacked accuracy at tau of the best low-complexity learner":
+                    Threshold(0.0, 0.5)},
+    fixed="2026-11-27")
 RUNS = WINDOW
 
 
@@ -123,19 +130,18 @@ def _abstract(group: dict[Size, list[Run]]) -> list[Measurement]:
     ((_, runs),) = group.items()
     tested, certified = runs[0].config.test_samples, _certified_samples(runs)
     parts = [at_every_size("width r99/r01, certified", values_of(
-        group, lambda run: window(run, "certified")), (1.0, math.inf), logarithms=True)]
-    for name, value, accepted, samples in (
+        group, lambda run: window(run, "certified")), CLAIM, logarithms=True)]
+    for name, value, samples in (
             ("clean accuracy of the clean network", lambda run: run.summary["clean"]["accuracy"],
-             (0.99, 1.0), tested),
+             tested),
             ("its attacked accuracy at tau",
-             lambda run: run.summary["clean"]["attacked_accuracy"], (0.0, 0.01), tested),
-            ("certified accuracy of the robust network at tau", _certified_at_tau, (0.99, 1.0),
-             certified),
+             lambda run: run.summary["clean"]["attacked_accuracy"], tested),
+            ("certified accuracy of the robust network at tau", _certified_at_tau, certified),
             ("attacked accuracy at tau of the best low-complexity learner", learner_at_tau,
-             (0.0, 0.5), tested)):
+             tested)):
         values = values_of(group, value)
         if value is not learner_at_tau or all(run.summary.get("learners") for run in runs):
-            parts.append(at_every_size(name, values, accepted, lambda size: samples))
+            parts.append(at_every_size(name, values, CLAIM, lambda size: samples))
     for name, kind in (("width r99/r01, attacked,", "attacked"),
                        ("the same between 95 % limits within each run", "limits")):
         parts.append(at_every_size(name, values_of(group, lambda run: window(run, kind)),

@@ -16,7 +16,7 @@ import numpy as np
 
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.features import decompose
-from theory.claim import Claim, Finding, Run, Size
+from theory.claim import Claim, Finding, Run, Size, at_least, at_most
 from theory.drawing.picture import Curve, Panel, Picture
 from theory.evidence import (Evidence, at_every_size, confronted, of_slopes, series_over_sizes,
                              size_names, values_of)
@@ -44,7 +44,11 @@ CLAIM = Claim(
              "start of another seed; share of winners whose score is above sigma_0 sqrt(log d)",
     law="foretold at least 0.5 and from another start at most 0.05, above sigma_0 sqrt(log d) at "
         "least 0.9, at every size",
-    expected=1.0)
+    expected=1.0,
+    thresholds={"winners foretold (precision and recall)": at_least(0.5),
+                "winners foretold from another seed's start": at_most(0.05),
+                "winners that start above sigma_0 sqrt(log d)": at_least(0.9)},
+    fixed="2026-11-27")
 RUNS = NETWORK
 
 
@@ -112,12 +116,11 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     def of(name: str) -> dict[Size, np.ndarray]:
         return values_of(groups, lambda run: numbers[id(run)][name])
 
-    parts = [at_every_size("winners foretold (precision and recall)", of("foretold"),
-                           (0.5, math.inf)),
+    parts = [at_every_size("winners foretold (precision and recall)", of("foretold"), CLAIM),
              at_every_size("winners foretold from another seed's start", of("other"),
-                           (-math.inf, 0.05)),
+                           CLAIM),
              at_every_size("winners that start above sigma_0 sqrt(log d)", of("possible"),
-                           (0.9, math.inf))]
+                           CLAIM)]
     for words, name in ((f"precision of a score above {CERTAIN:.2f}", "precision"),
                         (f"recall of a score above {CERTAIN:.2f}", "recall"),
                         ("winners that start with the sign of their label", "sign")):

@@ -5,7 +5,7 @@ Benign training on the frozen kernels of both trainings, attacked.
 
 from collections.abc import Sequence
 
-from theory.claim import Claim, Finding, Run
+from theory.claim import Claim, Finding, Run, Threshold, at_most
 from theory.evidence import Evidence, confronted
 from theory.ntk_evolution.assumptions import HARDENED, INTERMEDIATE, LEARNED, SOURCE
 from theory.ntk_evolution.plans import KERNELS
@@ -24,7 +24,12 @@ CLAIM = Claim(
              "benign phase-2 training",
     law="on the adversarial kernel accuracy at least 0.9 and attacked accuracy at least 0.5, on "
         "the clean kernel attacked accuracy at most 0.2, at both times and every size",
-    expected=0.5)
+    expected=0.5,
+    thresholds={"accuracy of benign training on the adversarial kernel": Threshold(0.9, 1.0),
+                "attacked accuracy of benign training on the adversarial kernel":
+                    Threshold(0.5, 1.0),
+                "attacked accuracy of benign training on the clean kernel": at_most(0.2, 0.0)},
+    fixed="2026-11-21")
 RUNS = KERNELS
 
 
@@ -36,10 +41,10 @@ def confront(runs: Sequence[Run]) -> Finding:
 def _measure(groups: Groups) -> Evidence:
     parts = []
     for place, decisive in ((1, True), (2, True), (-1, False)):
-        parts += [share_of(groups, place, mode, "benign", accepted, decisive)
-                  for mode, accepted in (("adversarial", (0.5, 1.0)), ("clean", (0.0, 0.2)))]
-        parts.append(share_of(groups, place, "adversarial", "benign", (0.9, 1.0), decisive,
+        parts += [share_of(groups, place, mode, "benign", CLAIM, decisive)
+                  for mode in ("adversarial", "clean")]
+        parts.append(share_of(groups, place, "adversarial", "benign", CLAIM, decisive,
                               name="accuracy"))
-    parts += [share_of(groups, 1, mode, "benign", accepted, False, centred=False)
-              for mode, accepted in (("adversarial", (0.5, 1.0)), ("clean", (0.0, 0.2)))]
+    parts += [share_of(groups, 1, mode, "benign", CLAIM, False, centred=False)
+              for mode in ("adversarial", "clean")]
     return Evidence(parts, over_time(groups, "benign", "Benign phase-2 training"), [])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from theory.claim import Claim, Finding, Run, Size
+from theory.claim import Claim, Finding, Run, Size, at_least, at_most
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
                              values_of)
@@ -18,6 +18,8 @@ from theory.ntk_evolution.quantities import (MODES, Groups, late_velocity, lazy_
                                              path_length, path_share, velocities)
 
 __all__ = ["CLAIM", "RUNS", "confront"]
+
+COVERED, LAZY = 0.5, 0.1  # at least, at most
 
 CLAIM = Claim(
     id="C1", title="the kernel moves early, then is lazy",
@@ -30,9 +32,12 @@ CLAIM = Claim(
     quantity="share of the kernel's path (sum of S(K_t, K_t+dt)) in the first quarter of phase 1; "
              "mean velocity in the last quarter over that in the first",
     law="share at least 0.5 and velocity ratio at most 0.1, in both kinds of training",
-    expected=1.0)
+    expected=1.0,
+    thresholds={f"{name}, {mode} training": limits for mode in MODES for name, limits in (
+        ("path in the first quarter", at_least(COVERED)),
+        ("late over early velocity", at_most(LAZY, 0.0)))},
+    fixed="2026-11-21")
 RUNS = KERNELS
-COVERED, LAZY = 0.5, 0.1  # at least, at most
 
 
 def confront(runs: Sequence[Run]) -> Finding:
@@ -45,9 +50,9 @@ def _measure(groups: Groups) -> Evidence:
     lazy = {mode: values_of(groups, lambda run: lazy_velocity(run, mode)) for mode in MODES}
     slower = values_of(groups, lambda run: _adversarial_over_clean(run, late_velocity))
     longer = values_of(groups, lambda run: _adversarial_over_clean(run, path_length))
-    parts = [at_every_size(f"path in the first quarter, {mode} training", shares[mode],
-                           (COVERED, np.inf)) for mode in MODES]
-    parts += [at_every_size(f"late over early velocity, {mode} training", lazy[mode], (0.0, LAZY))
+    parts = [at_every_size(f"path in the first quarter, {mode} training", shares[mode], CLAIM)
+             for mode in MODES]
+    parts += [at_every_size(f"late over early velocity, {mode} training", lazy[mode], CLAIM)
               for mode in MODES]
     parts += [at_every_size("late velocity, adversarial over clean", slower, (0.0, 1.0),
                             logarithms=True, decisive=False),

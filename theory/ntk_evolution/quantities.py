@@ -7,7 +7,7 @@ for such a model.
 
 import numpy as np
 
-from theory.claim import Measurement, Run, Size
+from theory.claim import Claim, Measurement, Run, Size
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import at_every_size, values_of
 
@@ -102,14 +102,15 @@ def attacked(run: Run, place: int, mode: str, data: str, name: str = "attacked_a
     return frozen(run, mode, run.config.freeze_times[place], data, centred, name)
 
 
-def share_of(groups: Groups, place: int, mode: str, data: str, accepted: tuple[float, float],
+def share_of(groups: Groups, place: int, mode: str, data: str, claim: Claim,
              decisive: bool, centred: bool = True, name: str = "attacked_accuracy") -> Measurement:
     """Return an accuracy after phase 2 as a measurement at every size."""
     values = values_of(groups, lambda run: attacked(run, place, mode, data, name, centred))
     samples = {size: group[0].config.test_samples for size, group in groups.items()}
-    words = (f"{name.replace('_', ' ')} of {data} training on the {mode} kernel, {when(place)}"
-             + ("" if centred else ", uncentred"))
-    return at_every_size(words, values, accepted, samples.__getitem__, decisive=decisive)
+    threshold = f"{name.replace('_', ' ')} of {data} training on the {mode} kernel"
+    words = f"{threshold}, {when(place)}" + ("" if centred else ", uncentred")
+    return at_every_size(words, values, claim, samples.__getitem__, decisive=decisive,
+                         threshold=threshold)
 
 
 def over_time(groups: Groups, data: str, title: str) -> Picture:

@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.experiments.structured_features.races import (Transition, first_feature,
                                                              fit_transition)
-from theory.claim import Claim, Finding, Run, Size
+from theory.claim import Claim, Finding, Run, Size, Threshold, at_least
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted, values_of
 from theory.structured_features.assumptions import QUIET, SOURCE, SUPERLINEAR
@@ -31,7 +31,9 @@ CLAIM = Claim(
     quantity="kappa at which v wins half of the races (logistic fit for each seed); share of v's "
              "wins at the largest kappa minus that at the smallest",
     law="midpoint in [.75, 1.25] and difference at least .8, at the smallest start of every q",
-    expected=1.0)
+    expected=1.0,
+    thresholds={"midpoint": Threshold(0.75, 1.25), "rise of v's share": at_least(0.8)},
+    fixed="2026-11-21")
 RUNS = RACES
 
 
@@ -60,9 +62,8 @@ def _measure(groups: Groups) -> Evidence:
     rise = values_of(groups, lambda run: float(_wins(run)[1][-1].mean()
                                                - _wins(run)[1][0].mean()))
     deciding = _smallest_starts(groups)
-    parts = [at_every_size("midpoint", {size: midpoint[size] for size in deciding}, (0.75, 1.25)),
-             at_every_size("rise of v's share", {size: rise[size] for size in deciding},
-                           (0.8, math.inf))]
+    parts = [at_every_size("midpoint", {size: midpoint[size] for size in deciding}, CLAIM),
+             at_every_size("rise of v's share", {size: rise[size] for size in deciding}, CLAIM)]
     rightly = {}
     for size, group in groups.items():
         name = f"q = {group[0].config.q}, sigma_0 = {group[0].config.init_scale:g}"

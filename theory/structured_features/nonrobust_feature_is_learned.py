@@ -4,10 +4,9 @@ Some neuron of each class grows along v while <w, u> stays near its start; the n
 clean samples and broken along v.
 """
 
-import math
 from collections.abc import Sequence
 
-from theory.claim import Claim, Finding, Run
+from theory.claim import Claim, Finding, Run, Threshold, at_least, at_most
 from theory.drawing.picture import Picture
 from theory.evidence import Evidence, at_every_size, confronted, levels_over_sizes, values_of
 from theory.structured_features.assumptions import DENSE, QUIET, SOURCE, SUPERLINEAR, WEAK
@@ -18,6 +17,8 @@ from theory.structured_features.quantities import (Groups, accuracy_panel, at_th
                                                    share_along_v, trained)
 
 __all__ = ["CLAIM", "RUNS", "confront"]
+
+RATIO, GROWTH, ALONG = 10.0, 3.0, 0.5  # at least, at most, at least
 
 CLAIM = Claim(
     id="B1", title="standard training learns the non-robust feature",
@@ -33,10 +34,13 @@ CLAIM = Claim(
              "lies along features v",
     law="ratio at least 10, growth of u at most 3, clean accuracy at least .99, accuracy under "
         "PGD and along v at most .01, share along v at least .5, at every size",
-    expected=10.0)
+    expected=10.0,
+    thresholds={"<w, v> over <w, u>": at_least(RATIO), "growth of <w, u>": at_most(GROWTH, 0.0),
+                "clean accuracy": Threshold(0.99, 1.0), "accuracy under PGD": at_most(0.01, 0.0),
+                "accuracy along v": at_most(0.01, 0.0), "share along v": at_least(ALONG)},
+    fixed="2026-11-21")
 RUNS = NETWORKS
 TRAINING = "standard"
-RATIO, GROWTH, ALONG = 10.0, 3.0, 0.5  # at least, at most, at least
 
 
 def confront(runs: Sequence[Run]) -> Finding:
@@ -53,12 +57,12 @@ def _measure(groups: Groups) -> Evidence:
     along = values_of(groups, lambda run: share_along_v(run, TRAINING))
     ratio, samples = over(v, u), samples_of(groups)
     parts = [
-        at_every_size("<w, v> over <w, u>", ratio, (RATIO, math.inf), logarithms=True),
-        at_every_size("growth of <w, u>", growth, (0.0, GROWTH), logarithms=True),
-        at_every_size("clean accuracy", accuracy["accuracy"], (0.99, 1.0), samples),
-        at_every_size("accuracy under PGD", accuracy["pgd"], (0.0, 0.01), samples),
-        at_every_size("accuracy along v", accuracy["along_v"], (0.0, 0.01), samples),
-        at_every_size("share along v", along, (ALONG, math.inf)),
+        at_every_size("<w, v> over <w, u>", ratio, CLAIM, logarithms=True),
+        at_every_size("growth of <w, u>", growth, CLAIM, logarithms=True),
+        at_every_size("clean accuracy", accuracy["accuracy"], CLAIM, samples),
+        at_every_size("accuracy under PGD", accuracy["pgd"], CLAIM, samples),
+        at_every_size("accuracy along v", accuracy["along_v"], CLAIM, samples),
+        at_every_size("share along v", along, CLAIM),
         at_every_size("accuracy along u", accuracy["along_u"], (0.0, 1.0), samples,
                       decisive=False),
         *exponent_in_d("<w, v> over <w, u>", ratio, groups)]

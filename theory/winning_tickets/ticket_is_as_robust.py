@@ -3,13 +3,12 @@
 Its clean and attacked accuracy, minus those of the dense network.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from simulator.experiments.winning_tickets.config import OTHERS
-from theory.claim import Claim, Finding, Run, Size
+from theory.claim import Claim, Finding, Run, Size, at_least
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted
 from theory.regime import by_size
@@ -33,7 +32,10 @@ CLAIM = Claim(
     assumptions=(LAZY, RESCALED),
     quantity="accuracy of the ticket minus that of the dense network, on the same samples",
     law="at least -.03, clean and attacked, at every keep fraction from .2 on",
-    expected=0.0)
+    expected=0.0,
+    thresholds={f"{label} accuracy minus dense": at_least(-MARGIN)
+                for label in QUANTITIES.values()},
+    fixed="2026-11-21")
 RUNS = MASKS
 
 
@@ -56,7 +58,7 @@ def _measure(groups: Mapping[Size, Sequence[Run]], runs: Sequence[Run]) -> Evide
             values = {size: _gains(group, quantity, percent) for size, group in groups.items()
                       if percent in percents(group)}
             parts.append(at_every_size(f"{label} accuracy minus dense at {percent} %", values,
-                                       (-MARGIN, math.inf)))
+                                       CLAIM, threshold=f"{label} accuracy minus dense"))
     if not parts:
         raise TooFew(f"no run keeps {ENOUGH} % or more")
     for size, group in groups.items():

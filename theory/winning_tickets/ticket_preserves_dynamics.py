@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from simulator.experiments.winning_tickets.config import OTHERS
-from theory.claim import Claim, Finding, Measurement, Run, Size
+from theory.claim import Claim, Finding, Measurement, Run, Size, Threshold, at_least
 from theory.evidence import Evidence, confronted
 from theory.regime import by_size
 from theory.scaling import MIN_SEEDS, holm, outside_probability, t_interval
@@ -34,7 +34,11 @@ CLAIM = Claim(
              "search with the smallest objective on validation samples",
     law="positive against every other mask at every keep fraction: paired one-sided t-tests, "
         "p < .01 after Holm's correction over all of them",
-    expected=0.0)
+    expected=0.0,
+    thresholds={**{f"{label}, closest other minus ticket": at_least(0.0)
+                   for label in ERRORS.values()},
+                "largest p of all comparisons, after Holm": Threshold(0.0, LEVEL)},
+    fixed="2026-11-21")
 RUNS = MASKS
 Comparison = tuple[Size, str, str, int]  # size, error, other mask, percent kept
 
@@ -59,7 +63,8 @@ def _measure(groups: Mapping[Size, Sequence[Run]], runs: Sequence[Run]) -> Evide
     parts = [_closest(quantity, found, p_values) for quantity in ERRORS]
     worst = max(p_values.values())
     parts.append(Measurement(f"largest p of {len(found)} comparisons, after Holm", worst, worst,
-                             worst, (0.0, LEVEL), worst))
+                             worst, (0.0, LEVEL), worst,
+                             threshold="largest p of all comparisons, after Holm"))
     caveats = [f"{size.family} {size}: the ticket is {_chosen(group)}; on its own attacks "
                f"instead of common examples its trajectory error is the smallest in "
                f"{_own_wins(group)}" for size, group in groups.items()]
@@ -81,11 +86,12 @@ def _closest(quantity: str, found: Mapping[Comparison, np.ndarray],
     size, _, other, percent = key = max((key for key in found if key[1] == quantity),
                                         key=lambda key: p_values[key])
     name = f"{ERRORS[quantity]}, {other} minus ticket at {percent} % ({size.family}), closest"
+    threshold = f"{ERRORS[quantity]}, closest other minus ticket"
     if not np.isfinite(found[key]).all():
-        return Measurement(name, *(math.nan,) * 3, (0.0, math.inf), 1.0)
+        return Measurement(name, *(math.nan,) * 3, (0.0, math.inf), 1.0, threshold=threshold)
     interval = t_interval(found[key])
     return Measurement(name, interval.mean, interval.low, interval.high, (0.0, math.inf),
-                       p_values[key])
+                       p_values[key], threshold=threshold)
 
 
 def _chosen(group: Sequence[Run]) -> str:
