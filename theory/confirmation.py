@@ -123,7 +123,7 @@ def entered(register: Mapping[str, Any], theorems: Iterable[Theorem], paper: str
         All claims of the paper.
     paper, today : str
     findings : iterable of mapping
-        Entries of findings.json to be entered.
+        Entries of findings.json to be entered, of a claim perhaps several: one for each plan.
 
     Raises
     ------
@@ -131,7 +131,9 @@ def entered(register: Mapping[str, Any], theorems: Iterable[Theorem], paper: str
         A finding that is no verdict on judging seeds, or was given with thresholds or runs that
         are not the claim's; thresholds that changed while their date did not.
     """
-    given = {entry["id"]: entry for entry in findings}
+    given: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in findings:
+        given.setdefault(entry["id"], []).append(entry)
     result: dict[str, Any] = {}
     for theorem in theorems:
         claim, known = theorem.claim, registered(theorem, paper)
@@ -141,8 +143,7 @@ def entered(register: Mapping[str, Any], theorems: Iterable[Theorem], paper: str
             raise ValueError(f"claim {claim.id}: fixed: expected the day on which its thresholds "
                              f"changed, got {known['fixed']}, that of the old ones")
         verdicts = list(old["verdicts"])
-        if claim.id in given:
-            verdict = _judged(given.pop(claim.id), known)
+        for verdict in (_judged(entry, known) for entry in given.pop(claim.id, ())):
             verdicts += [] if verdict in verdicts else [verdict]
         result[claim.id] = {**known, "verdicts": verdicts}
     if given:

@@ -195,6 +195,14 @@ def test_a_register_says_what_the_claim_says_and_keeps_its_verdicts(register):
     assert entered(register, [theorem()], PAPER, "2026-12-01", [verdict()]) == register
 
 
+def test_verdicts_of_several_plans_on_one_claim_are_all_entered():
+    runs = RUNS | {"large": (Family("smoke", ({"d": 64, "k": 4},)),)}
+    large = verdict(runs=runs) | {
+        "plan": "large", "plan_hash": plan_hash(theorem(runs=runs), "large", PAPER)}
+    entry = entered({}, [theorem(runs=runs)], PAPER, "2026-12-01", [verdict(), large])["T1"]
+    assert [kept["plan"] for kept in entry["verdicts"]] == ["desk", "large"]
+
+
 @pytest.mark.parametrize("claim, runs, line", [
     (loosened(4.0), None, "threshold of a part was at least 5 when it was judged on 2026-11-30"),
     (replace(CLAIM, thresholds={"a part": at_most(9.0, 5.0)}), None, "now [5, 9]"),
