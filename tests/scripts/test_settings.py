@@ -37,7 +37,7 @@ def test_the_list_fits_a_terminal_and_shows_what_presets_share(capsys):
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 100
     assert "arXiv 2005.10190" in text
-    assert "    m                  integer; 3*d (desk, smoke), 20*d (lottery)\n" in text
+    assert "    m                  integer; 3*d (desk, theorem, smoke), 20*d (lottery)\n" in text
     assert "structured_features" not in text
 
 

@@ -27,14 +27,15 @@ def test_every_claim_has_runs_in_some_plan_with_seeds_enough(paper):
             assert [config_of(settings) for settings in settings_of([theorem], name, 1, paper)]
 
 
-@pytest.mark.parametrize("name", ["desk", "paper"])
-def test_a_plan_is_valid_and_varies_d_and_k_separately(name):
+@pytest.mark.parametrize("name, family", [("desk", "theorem-wide"), ("paper", "theorem-wide"),
+                                          ("regimes", "lottery"), ("paper", "lottery")])
+def test_a_plan_is_valid_and_varies_d_and_k_separately(name, family):
     configs = configs_of([claim for claim in CLAIMS if claim != "R1"  # it rounds k to d^a
                           and name in CLAIMS[claim].runs], name, 1)
     assert all(config.k**2 <= config.d for config in configs)
-    lottery = [config for config in configs if config.name == "lottery"]
-    assert len(lottery) >= 6
-    assert vary_separately([c.d for c in lottery], [c.k for c in lottery])
+    own = [config for config in configs if config.name == family]
+    assert len(own) > MIN_SIZES
+    assert vary_separately([c.d for c in own], [c.k for c in own])
 
 
 @pytest.mark.parametrize("name", ["phase", "paper"])
@@ -47,7 +48,7 @@ def test_the_plan_of_the_phase_picture_has_every_size_of_it_once(name):
 
 
 def test_a_claim_gets_only_the_families_it_declares():
-    assert {config.name for config in configs_of(["A2"], "desk", 1)} == {"lottery"}
+    assert {config.name for config in configs_of(["A2"], "desk", 1)} == {"theorem-wide"}
     assert {config.seed for config in configs_of(["A3"], "desk", 2)} == {0, 1}
     assert {config.seed for config in configs_of(["A3"], "desk", [7, 2000])} == {7, 2000}
     assert {config.name for config in configs_of(["A8"], "desk")} == {"desk-learners"}
@@ -65,7 +66,8 @@ def test_all_sizes_of_a_seed_come_before_the_next_seed():
 def test_a_plan_is_made_for_the_claims_with_runs_in_it():
     assert [theorem.claim.id for theorem in for_plan(CLAIMS.values(), "phase")] == ["R1"]
     assert "R1" not in [theorem.claim.id for theorem in for_plan(CLAIMS.values(), "desk")]
-    assert plan_names(CLAIMS.values()) == ["smoke", "desk", "paper", "phase"]
+    assert plan_names(CLAIMS.values()) == [
+        "smoke", "theorem", "width", "paper", "desk", "regimes", "phase"]
 
 
 def test_a_claim_without_runs_in_a_plan_names_the_plans_that_have_them():

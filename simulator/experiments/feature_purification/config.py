@@ -60,6 +60,9 @@ class PurificationConfig(SparseCodingSettings):
     bracket_nodes : int
         Boxes of branch and bound for each undecided one (boxes, not seconds: equal settings
         give equal results).
+    tail_samples : int
+        The first test samples, of which the largest certified radius is searched for the network
+        after adversarial training, by the bound that is cheap for many; 0 leaves it out.
     learner_steps : int
         Steps of each training of the low-complexity learners (:mod:`simulator.low_complexity`) that
         the run's network is held against; 0 leaves them out.
@@ -100,6 +103,7 @@ class PurificationConfig(SparseCodingSettings):
     evaluation_chunk: int
     bracket_samples: int
     bracket_nodes: int
+    tail_samples: int
     learner_steps: int
     learners: str
     low_rank: int
@@ -113,10 +117,12 @@ class PurificationConfig(SparseCodingSettings):
         "smoothing_mode": ("expected", "sampled"), "bias_schedule": ("linear", "tracking"),
         "norm": ("l2", "linf"), "learners": tuple(LEARNERS), "training_attack": ("fgm", "pgd")}
     ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ("training_samples", "adversarial_steps",
-                                               "bracket_samples", "learner_steps", "low_rank")
+                                               "bracket_samples", "tail_samples", "learner_steps",
+                                               "low_rank")
     POSITIVE: ClassVar[tuple[str, ...]] = ("init_scale", "learning_rate")
     LATER: ClassVar[Mapping[str, Any]] = {"bracket_samples": 0, "bracket_nodes": 1,
-                                          "learner_steps": 0, "learners": "all", "low_rank": 0}
+                                          "tail_samples": 0, "learner_steps": 0,
+                                          "learners": "all", "low_rank": 0}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -36,6 +36,7 @@ ATTACKED = 8e-3  # a test sample, through all attacks and radii
 REACHED = 1.4e-8  # and for each weight of the neurons in its reach
 SHARES = {"attacks": 0.2, "curves": 0.64, "r50": 0.1, "tails": 0.6, "masking": 0.06}
 CERTIFIED = 9e-6  # a sample and d^2, at six radii
+CERTIFIED_TOGETHER = 8e-8  # a sample and weight, where one factor serves all of them
 BRACKETED = 0.75  # of that; the rest is the critical interval
 
 
@@ -65,7 +66,8 @@ def cost(config: PurificationConfig) -> Cost:
     return Cost(memory, flops, len(LEARNERS[config.learners]) * _learner_flops(config),
                 (config.batch_size, config.m, config.d),
                 config.clean_steps + config.adversarial_steps,
-                kernels + RECORDED * weights * records + 2.0 * sum(stages.values())
+                kernels + RECORDED * weights * records
+                + 2.0 * sum(stages.values()) - stages["certified"]
                 + len(config.low_ranks) * (stages["attacks"] + stages["bracket"]), item)
 
 
@@ -107,8 +109,10 @@ def _stage_seconds(config: PurificationConfig) -> dict[str, float]:
     reach = config.m * config.d * (AWAKE if _by_lists(config) else 1.0)
     attacked = config.test_samples * (ATTACKED + REACHED * reach)
     certified = CERTIFIED * config.bracket_samples * config.d**2
+    together = CERTIFIED_TOGETHER * config.tail_samples * config.m * config.d
     return {what: share * attacked for what, share in SHARES.items()} | {
-        "bracket": BRACKETED * certified, "interval": (1.0 - BRACKETED) * certified}
+        "certified": together, "bracket": BRACKETED * certified,
+        "interval": (1.0 - BRACKETED) * certified}
 
 
 def _learner_flops(config: PurificationConfig) -> float:

@@ -7,6 +7,8 @@ __all__ = ["PRESETS"]
 # Half of a feature in l2; in l_inf the ball in which the dense direction is as long as that: it is
 # the dense mixtures that are to be attacked in either norm, not the features.
 TAU = '0.5/sqrt(k) if norm == "l2" else 0.5/sqrt(k*d)'
+# Between r01 of the clean network and r99 of the purified one at the preset theorem's sizes.
+THEOREM_TAU = '0.55/sqrt(k) if norm == "l2" else 0.55/sqrt(k*d)'
 
 _COMMON: dict[str, Any] = {
     "seed": 0, "c_strong": 1.0, "weak_low": 1.0, "label_margin": 0.5, "dictionary": "identity",
@@ -31,6 +33,20 @@ PRESETS: dict[str, dict[str, Any]] = {
         "bias_max": 0.12, "learning_rate": "0.8*d/100", "clean_steps": 1800,
         "adversarial_steps": 1000},
 }
+# The theorem's abstract in one run: one radius at which the clean network is lost and the purified
+# one certified. The paper fixes orders only; these constants were chosen on seeds below 100 for
+# the widest window. No coordinate decides a label alone (c_strong 0), few are on (c_weak 0.5) and
+# labels are clear (label_margin 1): the smallest margin, which decides how robust the purified
+# network is, comes near the largest, which decides how long the clean one holds out. The bias
+# tracks the norm of the neurons, so that gates open on the mixtures that gather. (A constant bias
+# and 5 d neurons open the window further for attacks, 1.4 in place of 1.15 at d = 400, but the
+# network is not certified nearly as far.)
+PRESETS["theorem"] = _COMMON | {
+    "name": "theorem", "d": 800, "k": 10, "m": "3*d", "c_strong": 0.0, "c_weak": 0.5,
+    "weak_high": 2.0, "label_margin": 1.0, "noise": 0.1, "bias_schedule": "tracking",
+    "bias_scale": 1.0, "bias_growth": 0.0, "bias_max": 0.0, "learning_rate": "0.5*d/100",
+    "clean_steps": 1000, "adversarial_steps": 1000, "dtype": "float32", "tau": THEOREM_TAU,
+    "bracket_nodes": 20, "tail_samples": 300}
 # The demonstration in seconds, to see that everything works. One thread: a second one only
 # waits on products this small.
 PRESETS["smoke"] = PRESETS["desk"] | {

@@ -32,6 +32,7 @@ from simulator.networks.symmetric_relu import require_symmetric
 from simulator.protocols import Attack, DataModel, Network
 from simulator.robustness.accuracy import breaking_points, passes
 from simulator.robustness.bracket import PASSES, Bracket, bracket
+from simulator.robustness.certified_radius import certified_radii
 from simulator.robustness.critical_radius import critical_interval, critical_radius
 from simulator.robustness.tails import tail_radii
 from simulator.runs.folder import RunFolder
@@ -45,6 +46,8 @@ LOG = logging.getLogger("purify")
 BISECTIONS = 12  # about as many radii does a critical radius take
 BISECTIONS_LEFT = 5  # and one that begins between two radii of the curves
 TAIL_RADII = 40  # both tails with their limits
+CERTIFIED_TAIL = 2.0 ** (np.arange(-16, 17) / 16.0)  # radii at which samples are certified, / tau
+CERTIFIED_METHODS = ("linear", "separable", "shared")  # cheap for many samples
 
 Work = Callable[[PurificationExperiment, Network, Mapping[str, Arrays], Arrays | None, Tick],
                 Arrays]
@@ -115,6 +118,9 @@ def _stages(experiment: PurificationExperiment) -> list[Stage]:
         stages += [Stage(f"{phase}: {what}", steps[what],
                          partial(_on_network, experiment, phase, work, steps[what]))
                    for what, work in works.items()]
+    if config.tail_samples and config.tau > 0.0 and certifiable and not config.smoothing:
+        stages.append(Stage("adversarial: certified", steps["certified"], partial(
+            _on_network, experiment, "adversarial", _certified, steps["certified"])))
     if config.low_ranks and _symmetric(experiment, "low_rank", "its updates are of weights (m, d)"):
         for rank in config.low_ranks:
             phase = phase_of(rank)
@@ -238,6 +244,21 @@ def _tails(experiment: PurificationExperiment, network: Network, done: Mapping[s
                                  ("_high", "high"))}
     return {"numbers": as_text({name: value for name, value in numbers.items()
                                 if math.isfinite(value)})}
+
+
+def _certified(experiment: PurificationExperiment, network: Any, done: Mapping[str, Arrays],
+               saved: Arrays | None, tick: Tick) -> Arrays:
+    """How far most samples are certified, by bounds that are cheap for many."""
+    some = experiment.test_set[:experiment.config.tail_samples]
+    grid = CERTIFIED_TAIL * experiment.ball.radius
+    found = certified_radii(network, some, experiment.ball, radii=list(grid),
+                            methods=CERTIFIED_METHODS, tick=lambda tried: tick(tried / len(grid)))
+    shares = (found[:, None] >= grid).mean(axis=0)
+    enough = np.flatnonzero(shares >= TAILS["r99"])
+    return {"radii": found, "numbers": as_text({
+        "r99_certified": float(grid[enough[-1]]) if len(enough) else 0.0,
+        "certified_tail": {"samples": len(some),
+                           "at_tau": float(shares[CERTIFIED_TAIL == 1.0][0])}})}
 
 
 def _masking(experiment: PurificationExperiment, network: Network, done: Mapping[str, Arrays],

@@ -23,6 +23,9 @@ The summary has
                                 certified accuracy of at least .99 (0: none, so a lower bound of
                                 such radii), ``r50_low`` and ``r50_high``, and ``masking``, a list
                                 of signs of masked gradients
+                                with ``tail_samples``, of the adversarial network:
+                                ``certified_tail``, with ``samples`` and ``at_tau``, the share of
+                                them certified at tau; ``r99_certified`` is then that of a fine grid
     low_rank                    with that setting: for each rank R of ``W_clean + U V^T``, ``rank``,
                                 ``alignment``, |cos| of the update's first direction with M w*, and
                                 ``first``, the share of its squared norm there; and of the trained
@@ -64,7 +67,7 @@ ON_TEST_SAMPLES = ("accuracy", "universal_accuracy", "attacked_accuracy", "gate_
                    "r99", "r01")
 TAILS = {"r99": 0.99, "r01": 0.01}  # levels of accuracy
 NETWORKS = PHASES
-MEASURED = ("attacks", "r50", "tails", "bracket", "interval", "masking")  # their order in a summary
+MEASURED = ("attacks", "r50", "tails", "bracket", "interval", "masking", "certified")  # in order
 
 
 def found_run(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> Run:

@@ -25,7 +25,8 @@ def test_a0_holds_where_the_certified_window_is_open(rng):
     finding = confront(window_runs(rng, learner=0.3))
     assert finding.verdict == HOLDS, finding.caveats
     assert finding.measured == pytest.approx(0.75 / 0.5, rel=0.05)
-    assert len(decisive(finding)) == 5
+    assert len(decisive(finding)) == 4
+    assert part_of(finding, "low-complexity").measured == pytest.approx(0.3)
     assert part_of(finding, ", attacked, at").measured == pytest.approx(1.6, rel=0.05)
     assert part_of(finding, "limits within").measured == pytest.approx(
         0.8 * 0.95 / 0.525, rel=0.05)
@@ -34,8 +35,7 @@ def test_a0_holds_where_the_certified_window_is_open(rng):
 @pytest.mark.parametrize("truth", [
     {"certified": 0.49},  # closed for proofs though open for attacks
     {"clean": 0.76},  # closed: the clean network gives way too late
-    {"accuracy": 0.98}, {"attacked": 0.02}, {"attacked": 0.0099},  # too near to say
-    {"learner": 0.6}])
+    {"accuracy": 0.98}, {"attacked": 0.02}, {"attacked": 0.0099}])  # too near to say
 def test_a0_fails_where_one_part_of_the_abstract_does(rng, truth):
     if "certified" in truth:
         runs = window_runs(rng, **truth)
@@ -114,6 +114,15 @@ def test_an_older_summary_has_its_certified_radius_in_the_bracket(rng):
     (size,) = [size for size in by_size(runs) if size.d == 800]
     assert finding.verdict == HOLDS and size in finding.sizes
     assert finding.measured == pytest.approx(0.6 / 0.5, rel=0.05)  # tau over r01
+
+
+def test_the_samples_certified_together_count_where_there_are_any(rng):
+    for share, verdict in ((0.9967, HOLDS), (0.98, FAILS)):
+        runs = [changed(run, adversarial={"certified_tail": {"samples": 300, "at_tau": share}})
+                for run in window_runs(rng, samples=20)]
+        finding = confront(runs)
+        assert finding.verdict == verdict
+        assert part_of(finding, "certified accuracy").measured == pytest.approx(share)
 
 
 def test_the_figure_of_a0_can_be_read(rng):

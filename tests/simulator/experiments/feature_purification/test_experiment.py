@@ -3,6 +3,7 @@
 import math
 import shutil
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -375,3 +376,14 @@ def test_the_seed_changes_everything_random():
 def test_test_samples_are_never_training_samples():
     simulation = PurificationExperiment(small_config())
     assert not np.isin(simulation.test_set.X, simulation.batches.batch(0).X).any()
+
+
+def test_most_samples_are_certified_together_on_a_grid_that_has_tau():
+    """Certified is never more than attacked, of the same samples at the same radius."""
+    config = small_config(tail_samples=40, clean_steps=60, adversarial_steps=60)
+    robust = simulate(config).summary["adversarial"]
+    assert robust["certified_tail"]["samples"] == 40
+    attacked = robust["attacked_accuracy"] * config.test_samples / 40.0
+    assert 0.0 < robust["certified_tail"]["at_tau"] <= min(1.0, attacked)
+    assert robust["r99_certified"] <= robust["r01"] and "bracket" not in robust["certified_tail"]
+    assert "certified_tail" not in simulate(replace(config, tail_samples=0)).summary["adversarial"]
