@@ -14,8 +14,9 @@ give the weak features (1/sqrt(k)) their weight, and pays with a slope at the si
 It escapes as well where nothing is strong and all sizes lie within a factor of two or so, and for
 the same reason: there ``sum_j t_j^3`` has the sign of ``sum_j t_j`` on nearly all samples. Its
 margin is about 1/k and its slope, along the active features alone, about 3/sqrt(k), so its radius
-is of the order 1/sqrt(k), that of the purified network, at any d. No assumption excludes such data:
-the claim is confronted with them, and the caveats say which learner it was.
+would be of the order 1/sqrt(k), that of the purified network, at any d: a reading, looked at up to
+d = 1600. No assumption excludes such data: the claim is confronted with them, and the caveats say
+which learner it was.
 """
 
 from collections.abc import Mapping, Sequence
