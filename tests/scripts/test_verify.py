@@ -162,7 +162,7 @@ def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
 
 def test_a_dry_run_lists_the_runs_and_writes_nothing(tmp_path, capsys):
     assert cli.main(["verify", "--preset", "desk", "--out", str(tmp_path), "--dry-run"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 8 * 5 + 3 + 1
+    assert len(capsys.readouterr().out.splitlines()) == 4 * 4 + 3 + 1
     assert list(tmp_path.iterdir()) == []
 
 
