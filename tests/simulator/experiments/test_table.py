@@ -42,7 +42,7 @@ def test_settings_without_a_model_are_of_the_first_paper():
 
 def test_a_preset_of_another_paper_says_where_it_is():
     with pytest.raises(ValueError, match="preset transition: expected one of feature_purification "
-                       r"\(desk, lottery, smoke\), got one of structured_features: "
+                       r"\(desk, lottery, theorem, smoke\), got one of structured_features: "
                        "add --paper structured_features"):
         preset("transition")
     with pytest.raises(ValueError, match="preset smok: unknown; did you mean smoke?"):
