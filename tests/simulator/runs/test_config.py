@@ -74,7 +74,8 @@ def test_every_preset_is_a_valid_config(name):
 def test_an_unknown_preset_offers_the_nearest():
     with pytest.raises(ValueError, match="preset dekc: unknown; did you mean desk?"):
         preset("dekc")
-    with pytest.raises(ValueError, match="preset qqq: unknown; there are desk, lottery, smoke"):
+    with pytest.raises(ValueError, match="preset qqq: unknown; there are desk, lottery, theorem, "
+                                         "smoke"):
         preset("qqq")
 
 
