@@ -4,7 +4,7 @@ Numba kernels do no bounds check: every public function calls these before it ca
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from numbers import Integral, Real
 from typing import Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "require_orthonormal",
     "require_radii",
     "require_real",
+    "require_some",
 ]
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -128,6 +129,12 @@ def require_finite(name: str, array: np.ndarray) -> np.ndarray:
         bad = int(array.size - np.count_nonzero(np.isfinite(array)))
         raise ValueError(f"{name}: expected finite numbers, got {bad} NaN or infinite entries")
     return array
+
+
+def require_some(name: str, samples: Sized, why: str) -> None:
+    """Raise ValueError where there is no sample to take a mean over."""
+    if len(samples) == 0:
+        raise ValueError(f"{name}: expected at least one sample, got none: {why}")
 
 
 def require_labels(name: str, value: Any, n: int, dtype: np.dtype) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.checks import require_array
+from simulator.checks import require_array, require_some
 from simulator.heartbeat import beat
 from simulator.protocols import Attack, Ball, Batch, Network
 
@@ -233,8 +233,7 @@ def require_samples(batch: Any) -> tuple[np.ndarray, np.ndarray]:
                         f"{type(batch).__name__}")
     X = require_array("X", batch.X, (None,) * np.ndim(batch.X))
     y = require_array("y", batch.y, (len(X),), why="one label per sample", dtype=X.dtype)
-    if len(X) == 0:
-        raise ValueError("batch: expected at least one sample, got none: accuracy is a mean")
+    require_some("batch", X, "accuracy is a mean")
     return X, y
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import scipy
 
 from simulator.balls import L2Ball, LinfBall
-from simulator.checks import require_array, require_labels, require_real
+from simulator.checks import require_array, require_labels, require_real, require_some
 from simulator.losses import logistic_loss, logistic_residual
 from simulator.protocols import Batch
 
@@ -55,8 +55,7 @@ class LinearClassifier:
         """Return ``mean log(1 + exp(-y f)) + lam ||w||^2 / 2`` and its gradient, shape (d,)."""
         require_real("weight_decay", weight_decay, low=0.0)
         X = self._inputs(X)
-        if len(X) == 0:
-            raise ValueError("X: expected at least one sample, got none: the loss is a mean")
+        require_some("X", X, "the loss is a mean")
         margins = self.margins(X, y)
         wrong = logistic_residual(margins)
         gradient = -(X.T @ (wrong * np.asarray(y, X.dtype))) / len(X)
@@ -115,8 +114,7 @@ def robust_linear(batch: Batch, ball: L2Ball | LinfBall) -> LinearClassifier:
     """
     X = require_array("X", batch.X, (None, None), dtype=np.dtype(np.float64))
     y = require_labels("y", batch.y, len(X), X.dtype)
-    if len(X) == 0:
-        raise ValueError("batch: expected at least one sample, got none: the risk is a mean")
+    require_some("batch", X, "the risk is a mean")
     signed, d = X * y[:, None], X.shape[1]
     mean = signed.mean(axis=0)
     # zero is the minimiser iff no direction u descends from it: <mean, u> <= tau ||u||_*

@@ -23,7 +23,7 @@ import copy
 
 import numpy as np
 
-from simulator.checks import require_array, require_labels, require_real
+from simulator.checks import require_array, require_labels, require_real, require_some
 from simulator.jit import kernel
 from simulator.losses import logistic_loss, logistic_residual
 from simulator.networks.screening import Buffers
@@ -152,8 +152,7 @@ class LinearizedReLU:
     def _data_gradient(self, X: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the logistic loss and its gradient by dW, in a buffer."""
         X = self._inputs(X)
-        if len(X) == 0:
-            raise ValueError("X: expected at least one sample, got none: the loss is a mean")
+        require_some("X", X, "the loss is a mean")
         y = require_labels("y", y, len(X), X.dtype)
         f, _, gates = self._outputs_and_gradient(X)
         margins = y * f

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from simulator.checks import require_array, require_int, require_labels, require_real
+from simulator.checks import require_array, require_int, require_labels, require_real, require_some
 from simulator.losses import logistic_loss, logistic_residual
 from simulator.networks.open_gates import OpenGates
 from simulator.networks.sparse_passes import ForwardPass, SparsePasses
@@ -179,8 +179,7 @@ class LowRankUpdate:
         require_real("weight_decay", weight_decay, low=0.0)
         X = require_array("X", X, (None, W.shape[1]), dtype=W.dtype)
         y = require_labels("y", y, len(X), W.dtype)
-        if len(X) == 0:
-            raise ValueError("X: expected at least one sample, got none: the loss is a mean")
+        require_some("X", X, "the loss is a mean")
         U, V = self.factors
         forward = self._passes.forward(W, self.bias, X)
         margins = y * forward.f

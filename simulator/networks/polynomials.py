@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from simulator.checks import (require_array, require_int, require_labels, require_orthonormal,
-                              require_real)
+                              require_real, require_some)
 from simulator.jit import kernel
 from simulator.losses import logistic_loss, logistic_residual
 
@@ -75,8 +75,7 @@ class _LinearInWeights:
         """Return ``mean log(1 + exp(-y f)) + lam ||weights||^2 / 2`` and its gradient."""
         require_real("weight_decay", weight_decay, low=0.0)
         X, y = self._samples(X, y)
-        if len(X) == 0:
-            raise ValueError("X: expected at least one sample, got none: the loss is a mean")
+        require_some("X", X, "the loss is a mean")
         margins = y * self._forward(X, False)[0]
         residual = -y * logistic_residual(margins) / len(X)
         gradient = self._pull_back(X, residual.astype(X.dtype))

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from simulator.checks import require_array, require_int, require_real
+from simulator.checks import require_array, require_int, require_real, require_some
 from simulator.jit import kernel
 from simulator.networks.onnx import PatchWeights, patch_model, read_patches
 from simulator.randomness import Rng, require_generator
@@ -213,8 +213,7 @@ class SmoothedReLUCNN:
         gradient : ndarray, shape (K, m, d)
         """
         X = self._inputs(X)
-        if len(X) == 0:
-            raise ValueError("X: expected at least one sample, got none: the loss is a mean")
+        require_some("X", X, "the loss is a mean")
         y = require_classes("y", y, len(X), self.classes)
         require_real("weight_decay", weight_decay, low=0.0)
         A, slopes = self._activated(X, slopes=True)

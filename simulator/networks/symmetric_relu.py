@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from simulator.checks import require_array, require_int, require_labels, require_real
+from simulator.checks import require_array, require_int, require_labels, require_real, require_some
 from simulator.jit import kernel
 from simulator.networks.neurons import lengths
 from simulator.networks.onnx import read_symmetric, symmetric_model
@@ -374,8 +374,7 @@ class SymmetricReLU:
 
     def _samples(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         X = self._inputs(X)
-        if len(X) == 0:
-            raise ValueError("X: expected at least one sample, got none: the loss is a mean")
+        require_some("X", X, "the loss is a mean")
         return X, require_labels("y", y, len(X), X.dtype)
 
     def _outputs(self, U: np.ndarray, noise: np.ndarray | None) -> np.ndarray:

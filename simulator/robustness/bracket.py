@@ -27,7 +27,8 @@ from simulator.attacks.worst_case import WorstCase, require_adversary, strong_ca
 from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.inputs import SignedInputs, into_ball, require_ball, signed_inputs
 from simulator.certificates.margins import Effort, certify_inputs
-from simulator.checks import require_array, require_labels, require_radii, require_real
+from simulator.checks import (require_array, require_labels, require_radii, require_real,
+                              require_some)
 from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 from simulator.protocols import Batch
@@ -171,8 +172,7 @@ def samples_in_double(network: SymmetricReLU, batch: Batch) -> Batch:
     require_symmetric("network", network, "the certificates bound its plain soft threshold",
                       plain=True)
     X = require_array("X", batch.X, (None, network.weights.shape[1]), dtype=FLOAT)
-    if len(X) == 0:
-        raise ValueError("batch: expected at least one sample, got none: accuracy is a mean")
+    require_some("batch", X, "accuracy is a mean")
     return Batch(X, require_labels("y", batch.y, len(X), FLOAT))
 
 

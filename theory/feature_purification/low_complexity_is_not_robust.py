@@ -34,6 +34,7 @@ from theory.evidence import (Evidence, at_every_size, confronted, levels_over_si
 from theory.feature_purification.assumptions import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN,
                                                      LEARNED, PURIFIED)
 from theory.feature_purification.plans import LEARNERS
+from theory.feature_purification.robust_to_any import bracket_at
 from theory.regime import by_size
 from theory.scaling import TooFew
 
@@ -118,11 +119,8 @@ def _learners(run: Run) -> Mapping[str, Any]:
 
 def _certified(run: Run, place: int) -> float:
     """Certified accuracy of the purified network at a learners' radius; NaN if unknown."""
-    radius = _learners(run)["radii"][place]
-    for entry in run.summary["adversarial"].get("bracket") or ():
-        if abs(entry["radius"] - radius) <= 1e-6 * radius:
-            return float(entry["certified"])
-    return float("nan")
+    entry = bracket_at(run, "adversarial", _learners(run)["radii"][place])
+    return float(entry["certified"]) if entry else float("nan")
 
 
 def _names(run: Run) -> list[str]:

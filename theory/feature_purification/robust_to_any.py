@@ -17,21 +17,27 @@ from theory.feature_purification.assumptions import (ABOVE_CUBE_ROOT, BELOW_SQUA
                                                      LEARNED, PURIFIED)
 from theory.feature_purification.plans import PERTURBATIONS
 
-__all__ = ["CLAIM", "RUNS", "bracket_at_tau", "confront"]
+__all__ = ["CLAIM", "RUNS", "bracket_at", "bracket_at_tau", "confront"]
 
 
-def bracket_at_tau(run: Run, phase: str) -> Mapping[str, Any] | None:
-    """Return the entry of a network's bracket at radius tau, or None if there is none.
+def bracket_at(run: Run, phase: str, radius: float) -> Mapping[str, Any] | None:
+    """Return the entry of a network's bracket at a radius, or None if there is none.
 
     Parameters
     ----------
     run : Run
     phase : "clean" or "adversarial"
+    radius : float
     """
     for entry in run.summary[phase].get("bracket") or ():
-        if abs(entry["radius"] - run.config.tau) <= 1e-6 * run.config.tau:
+        if abs(entry["radius"] - radius) <= 1e-6 * radius:
             return dict(entry)
     return None
+
+
+def bracket_at_tau(run: Run, phase: str) -> Mapping[str, Any] | None:
+    """Return the entry at radius tau; see :func:`bracket_at`."""
+    return bracket_at(run, phase, run.config.tau)
 
 
 BRACKETED = Assumption(
