@@ -36,8 +36,8 @@ ATTACKED = 8e-3  # a test sample, through all attacks and radii
 REACHED = 1.4e-8  # and for each weight of the neurons in its reach
 SHARES = {"attacks": 0.2, "curves": 0.64, "r50": 0.1, "tails": 0.6, "masking": 0.06}
 CERTIFIED = 9e-6  # a sample and d^2, at six radii
-CERTIFIED_TOGETHER = 1.2e-7  # a sample and weight, where one factor serves all of them
 BRACKETED = 0.75  # of that; the rest is the critical interval
+CERTIFIED_TOGETHER = 1.2e-7  # a sample and weight, where one factor serves all of them
 
 
 def cost(config: PurificationConfig) -> Cost:
