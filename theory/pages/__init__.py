@@ -1,0 +1,1 @@
+"""Pages that people read: one self-contained HTML file each, built from :mod:`theory.pages.kit`."""
