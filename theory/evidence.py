@@ -12,7 +12,7 @@ from theory.regime import by_size, within
 from theory.scaling import MIN_SEEDS, Exponent, Interval, TooFew, share_interval, t_interval
 
 __all__ = ["Evidence", "at_every_size", "confronted", "of_slopes", "levels_over_sizes",
-           "series_over_sizes", "size_names", "values_of"]
+           "series_over_sizes", "size_names", "slope_in_words", "values_of"]
 
 Groups = Mapping[Size, Sequence[Run]]
 
@@ -148,6 +148,12 @@ def of_slopes(name: str, exponent: Exponent, accepted: tuple[float, float] | Cla
     found = t_interval(exponent.slopes, (limits.low, limits.high))
     return Measurement(name, found.mean, found.low, found.high, (limits.low, limits.high),
                        found.p_value, limits.target, decisive, threshold or name)
+
+
+def slope_in_words(exponent: Exponent) -> str:
+    """Return a fitted exponent with the half width of its 95 % interval, as mathematical text."""
+    found = t_interval(exponent.slopes)
+    return rf"${found.mean:.2f}\pm{0.5 * (found.high - found.low):.2f}$"
 
 
 def _limits(accepted: tuple[float, float] | Claim, name: str,

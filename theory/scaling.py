@@ -16,8 +16,8 @@ import numpy as np
 from scipy import stats
 
 __all__ = ["LEVEL", "MIN_RATIO", "MIN_RATIO_TOGETHER", "MIN_SEEDS", "MIN_SIZES", "Exponent",
-           "Interval", "TooFew", "fit_exponent", "fit_exponents", "holm", "outside_probability",
-           "share_interval", "t_interval", "vary_separately"]
+           "Interval", "TooFew", "binomial_limits", "fit_exponent", "fit_exponents", "holm",
+           "outside_probability", "share_interval", "t_interval", "vary_separately"]
 
 LEVEL = 0.95
 MIN_SEEDS = 3  # t with 2 degrees of freedom still covers 95 %, only widely; 8 for a paper
@@ -115,6 +115,32 @@ def share_interval(shares: Sequence[float] | np.ndarray, samples: int,
                       if high > 0.0 else 1.0)
     return Interval(interval.mean, max(0.0, min(interval.low, exact.low)),
                     min(1.0, max(interval.high, exact.high)), float(p_value))
+
+
+def binomial_limits(shares: Sequence[float] | np.ndarray, samples: int
+                    ) -> tuple[np.ndarray, np.ndarray]:
+    """Return the exact 95 % limits (Clopper & Pearson) of shares of ``samples`` samples each.
+
+    Parameters
+    ----------
+    shares : array-like of float, any shape
+        NaN where there is none: so are its limits.
+    samples : int
+        Behind each share.
+
+    Returns
+    -------
+    low, high : ndarray
+        Of the shape of ``shares``.
+    """
+    right = np.round(np.asarray(shares, np.float64) * samples)
+    tail = 0.5 * (1.0 - LEVEL)
+    # at both ends of the scale one of the two laws does not exist, and the limit is that end
+    low = np.where(right > 0, stats.beta.ppf(tail, np.maximum(right, 1), samples - right + 1), 0.0)
+    high = np.where(right < samples,
+                    stats.beta.ppf(1.0 - tail, right + 1, np.maximum(samples - right, 1)), 1.0)
+    missing = np.isnan(right)
+    return np.where(missing, np.nan, low), np.where(missing, np.nan, high)
 
 
 def outside_probability(values: Sequence[float] | np.ndarray,

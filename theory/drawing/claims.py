@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -63,15 +63,16 @@ def png(picture: Picture, name: str = "of a claim") -> bytes:
     return buffer.getvalue()
 
 
-def draw(picture: Picture) -> "Figure":
-    """Draw a picture: its panels, at most three in a row, each with its own legend on top.
+def draw(picture: Picture, most: int = 3) -> "Figure":
+    """Draw a picture: its panels, at most ``most`` in a row, each with its own legend on top.
 
-    Below it stands over how many seeds the means are.
+    Below it stands over how many seeds the means are. With one panel in a row it is as wide as a
+    column.
     """
     count = max(1, len(picture.panels))
-    rows = math.ceil(count / 3)
+    rows = math.ceil(count / most)
     columns = math.ceil(count / rows)
-    width = COLUMN if count == 1 else PAGE
+    width = COLUMN if columns == 1 else PAGE
     told = max((_legend_shape(panel, width / columns)[0] for panel in picture.panels), default=0)
     height = HEIGHT + 1.2 * LINE * max(0, told - 2)
     figure, axes = new_figure(rows, columns, size=(width, height * rows + 2 * LINE))
@@ -81,7 +82,7 @@ def draw(picture: Picture) -> "Figure":
         draw_panel(panel, ax, width / columns)
     note = _note(picture.panels)
     if note:
-        figure.supxlabel(note if count > 1 else note.replace(", ", ",\n"), fontsize=8,
+        figure.supxlabel(note if columns > 1 else note.replace(", ", ",\n"), fontsize=8,
                          color="0.3")
     return figure
 
@@ -101,13 +102,13 @@ def draw_panel(panel: Panel, ax: "Axes | None" = None, width: float = COLUMN) ->
         axes.plot(curve.x, curve.y, curve.dash or DASHES[number % len(DASHES)], linewidth=0.8,
                   color=COLOURS[curve.role] if curve.role else "black", label=curve.label or None,
                   zorder=1)
-    spread = np.linspace(-1.0, 1.0, len(panel.series)) if len(panel.series) > 1 else [0.0]
-    for offset, series in zip(spread, panel.series):
-        # beside each other where x only counts: bars must not hide each other
-        counts = panel.ticks and not panel.at
-        _draw_series(axes, series, 0.16 * float(offset) if counts else 0.0, "y" in panel.log)
+    shifts = _shifts(panel)
+    for shift, series in zip(shifts, panel.series):
+        _draw_series(axes, series, shift, "y" in panel.log)
     axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
     _scale(axes, panel)
+    for shift, series in zip(shifts, panel.series):
+        _mark_ends(axes, series, shift, "y" in panel.log)
     if panel.at:
         axes.set_xticks(panel.at, panel.ticks)
         axes.set_xticks([], minor=True)
@@ -117,11 +118,20 @@ def draw_panel(panel: Panel, ax: "Axes | None" = None, width: float = COLUMN) ->
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         # what is measured first, then what it is held against
-        order = sorted(range(len(labels)), key=lambda place: labels[place] in _curves(panel))
+        told = [series.label for series in panel.series] + _curves(panel)
+        order = sorted(range(len(labels)), key=lambda place: told.index(labels[place]))
         axes.legend([handles[place] for place in order], [labels[place] for place in order],
                     loc="lower center", bbox_to_anchor=(0.5, 1.0),
                     ncols=_legend_shape(panel, width)[1])
     return figure
+
+
+def _shifts(panel: Panel) -> list[float]:
+    """Where x only counts, points stand beside each other: bars must not hide each other."""
+    points = [series for series in panel.series if not series.joined]
+    room = 0.16 if panel.ticks and not panel.at and len(points) > 1 else 0.0
+    places = iter(np.linspace(-room, room, len(points)))
+    return [0.0 if series.joined else float(next(places)) for series in panel.series]
 
 
 def _curves(panel: Panel) -> list[str]:
@@ -184,15 +194,49 @@ def _draw_series(axes: "Axes", series: Series, shift: float, logarithms: bool) -
 
     On a logarithmic axis mean and interval are those of the logarithms: they stay on it.
     """
-    colour, x = COLOURS[series.role], np.asarray(series.x, float) + shift
-    values = np.asarray(series.values, float)
+    colour = COLOURS[series.role]
+    x, values, mean, low, high = _summed_up(series, logarithms)
+    x = x + shift
+    if len(x) == 0:
+        return
+    if series.joined:
+        look: dict[str, Any] = {"linestyle": series.dash, "linewidth": 0.8} if series.dash else {
+            "marker": MARKERS[series.role], "markevery": every(len(x))}
+        axes.plot(x, mean, color=colour, label=series.label, zorder=3, **look)
+        axes.fill_between(x, low, high, color=colour, alpha=0.12 if series.dash else 0.2,
+                          linewidth=0)
+        for of_seed in values:
+            axes.plot(x, of_seed, color=colour, linewidth=0.4, alpha=0.35, zorder=2)
+        return
+    axes.errorbar(x, mean, yerr=(mean - low, high - mean), fmt=MARKERS[series.role], color=colour,
+                  markersize=3.5, elinewidth=0.9, capsize=2, label=series.label, zorder=3)
+    axes.plot(np.broadcast_to(x, values.shape).ravel(), values.ravel(), ".", color=colour,
+              markersize=4.0, alpha=0.5, markeredgewidth=0, zorder=2, transform=_beside(axes))
+
+
+def _mark_ends(axes: "Axes", series: Series, shift: float, logarithms: bool) -> None:
+    """End a bar that leaves the panel in an arrow, so that nobody takes the edge for its end."""
+    if series.joined:
+        return
+    x, _, _, low, high = _summed_up(series, logarithms)
+    bottom, top = axes.get_ylim()
+    for edge, beyond, marker in ((top, high > top, 6), (bottom, low < bottom, 7)):
+        if beyond.any():
+            axes.plot(x[beyond] + shift, np.full(beyond.sum(), edge), marker=marker,
+                      markersize=5.0, color=COLOURS[series.role], linestyle="none",
+                      clip_on=False, zorder=4, scalex=False, scaley=False)
+
+
+def _summed_up(series: Series, logarithms: bool) -> tuple[np.ndarray, ...]:
+    """Return x, values, mean, low and high where there are values."""
+    x, values = np.asarray(series.x, float), np.asarray(series.values, float)
     if logarithms:
         values = np.log(np.where(values > 0.0, values, np.nan))
     seeds = np.sum(np.isfinite(values), axis=0)
     shown = np.flatnonzero(seeds > 0)
-    if len(shown) == 0:
-        return
     x, values, seeds = x[shown], values[:, shown], seeds[shown]
+    if len(x) == 0:
+        return x, values, x, x, x
     mean = np.nanmean(values, axis=0)
     half = np.zeros(len(x))
     several = np.flatnonzero(seeds > 1)
@@ -201,17 +245,7 @@ def _draw_series(axes: "Axes", series: Series, shift: float, logarithms: bool) -
     low, high = mean - half, mean + half
     if logarithms:
         mean, low, high, values = np.exp(mean), np.exp(low), np.exp(high), np.exp(values)
-    if series.joined:
-        axes.plot(x, mean, color=colour, label=series.label, zorder=3,
-                  marker=MARKERS[series.role], markevery=every(len(x)))
-        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-        for of_seed in values:
-            axes.plot(x, of_seed, color=colour, linewidth=0.4, alpha=0.35, zorder=2)
-        return
-    axes.errorbar(x, mean, yerr=(mean - low, high - mean), fmt=MARKERS[series.role], color=colour,
-                  markersize=3.5, elinewidth=0.9, capsize=2, label=series.label, zorder=3)
-    axes.plot(np.broadcast_to(x, values.shape).ravel(), values.ravel(), ".", color=colour,
-              markersize=4.0, alpha=0.5, markeredgewidth=0, zorder=2, transform=_beside(axes))
+    return x, values, mean, low, high
 
 
 def _beside(axes: "Axes") -> "Transform":

@@ -1,11 +1,14 @@
 """The numbers of a claim's figure as plain data; :mod:`theory.drawing.claims` draws any of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-__all__ = ["Curve", "Panel", "Picture", "Series"]
+__all__ = ["Curve", "Panel", "Picture", "Series", "picture_from_dict", "picture_to_dict"]
+
+PLAIN = ("xlabel", "ylabel", "log", "ticks", "at", "ylim")  # of a panel: JSON has them as they are
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Series:
         Sets the colour; cases are neither clean nor adversarial, such as sizes and families.
     joined : bool
         A line with a band; False: points with bars.
+    dash : "--", ":", "-." or ""
+        A joined line thin and without markers: something that the others are held against.
     """
 
     label: str
@@ -28,6 +33,7 @@ class Series:
     values: np.ndarray
     role: str = "clean"
     joined: bool = False
+    dash: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,3 +93,44 @@ class Picture:
 
     caption: str
     panels: tuple[Panel, ...] = field(default=())
+
+
+def picture_to_dict(picture: Picture) -> dict[str, Any]:
+    """Return a picture as JSON has it: null where a seed has no value."""
+    panels = []
+    for panel in picture.panels:
+        entry = {name: getattr(panel, name) for name in PLAIN}
+        entry["series"] = [{"label": series.label, "x": _numbers(series.x),
+                            "values": [_numbers(row) for row in series.values],
+                            "role": series.role, "joined": series.joined, "dash": series.dash}
+                           for series in panel.series]
+        entry["theory"] = [{"label": curve.label, "x": _numbers(curve.x), "y": _numbers(curve.y),
+                            "dash": curve.dash, "role": curve.role} for curve in panel.theory]
+        panels.append(entry)
+    return {"caption": picture.caption, "panels": panels}
+
+
+def picture_from_dict(content: Mapping[str, Any]) -> Picture:
+    """Return the picture that :func:`picture_to_dict` wrote.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        It is not of that form.
+    """
+    def rows(values: Any) -> np.ndarray:
+        return np.array(values, dtype=np.float64)
+
+    return Picture(content["caption"], tuple(
+        Panel(panel["xlabel"], panel["ylabel"],
+              tuple(Series(entry["label"], rows(entry["x"]), rows(entry["values"]), entry["role"],
+                           entry["joined"], entry["dash"]) for entry in panel["series"]),
+              tuple(Curve(entry["label"], rows(entry["x"]), rows(entry["y"]), entry["dash"],
+                          entry["role"]) for entry in panel["theory"]),
+              panel["log"], tuple(panel["ticks"]), tuple(panel["at"]),
+              None if panel["ylim"] is None else tuple(panel["ylim"]))
+        for panel in content["panels"]))
+
+
+def _numbers(values: Any) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in np.asarray(values, float)]

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["ADVERSARIAL", "CLEAN", "COLOURS", "COLUMN", "GUIDE", "LINEAR", "MARKERS", "NAMES",
-           "OTHER", "PAGE", "SHADES", "STYLE", "DrawingError", "area", "cache_folder", "draw_all",
-           "every", "house_style", "line", "new_figure", "one_panel", "plain_numbers",
-           "save_figures"]
+           "OTHER", "PAGE", "SHADES", "STYLE", "DrawingError", "area", "bar", "cache_folder",
+           "draw_all", "drawn", "every", "house_style", "line", "new_figure", "one_panel",
+           "plain_numbers", "save_figures"]
 
+Drawn = TypeVar("Drawn")
 COLUMN, PAGE = 3.4, 7.0  # inches: one column, the page
 # Okabe & Ito, told apart by every eye: one colour for one thing in all figures.
 CLEAN, ADVERSARIAL, LINEAR, OTHER = "#D55E00", "#0072B2", "#666666", "#009E73"
@@ -131,6 +132,12 @@ def area(label: str, **look: Any) -> "Artist":
     return Rectangle((0.0, 0.0), 1.0, 1.0, label=label, **({"linewidth": 0} | look))
 
 
+def bar(label: str) -> "Artist":
+    """Return an entry of a legend that looks like the bar of an interval."""
+    return line(label, color="black", linestyle="none", marker="|", markersize=7,
+                markeredgewidth=1.0)
+
+
 def every(points: int) -> int:
     """Return the step from marker to marker of a line, so that there are about ten of them."""
     return max(1, points // 10)
@@ -165,7 +172,7 @@ def draw_all(figures: "Mapping[str, Callable[[], Figure]]") -> "dict[str, Figure
         One of them cannot be drawn.
     """
     with house_style():
-        return {name: _drawn(name, draw) for name, draw in figures.items()}
+        return {name: drawn(name, draw) for name, draw in figures.items()}
 
 
 def save_figures(figures: "Mapping[str, Callable[[], Figure]]", folder: Path) -> list[Path]:
@@ -181,7 +188,7 @@ def save_figures(figures: "Mapping[str, Callable[[], Figure]]", folder: Path) ->
     with house_style():
         for name, draw in figures.items():
             try:
-                figure = _drawn(name, draw)
+                figure = drawn(name, draw)
                 written += [_written(figure, folder / f"{name}.{suffix}")
                             for suffix in ("pdf", "png")]
             except DrawingError as error:
@@ -193,7 +200,8 @@ def save_figures(figures: "Mapping[str, Callable[[], Figure]]", folder: Path) ->
     return written
 
 
-def _drawn(name: str, draw: "Callable[[], Figure]") -> "Figure":
+def drawn(name: str, draw: Callable[[], Drawn]) -> Drawn:
+    """Return what a function draws; a DrawingError names the figure that cannot be drawn."""
     try:
         return draw()
     except Exception as error:  # whatever the numbers of a run do to Matplotlib

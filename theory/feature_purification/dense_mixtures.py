@@ -22,7 +22,7 @@ from theory.claim import (Assumption, Claim, Finding, Measurement, Run, Size, Th
                           at_most)
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes, of_slopes,
-                             series_over_sizes, size_names)
+                             series_over_sizes, size_names, slope_in_words)
 from theory.feature_purification.assumptions import (BELOW_SQUARE_ROOT, FRESH_SAMPLES, LEARNED,
                                                      MORE_NEURONS)
 from theory.feature_purification.plans import NETWORK
@@ -200,10 +200,10 @@ def _picture(sizes: Sequence[Size], p: np.ndarray, ratio: np.ndarray, fit: Expon
         (Panel("$p = P(z_j \\neq 0)$", "mixture ratio $r$",
                (Series("clean network", p, ratio, "clean"),),
                (Curve("$r = p$", line, line),
-                Curve(f"fit, slope {slope:.2f}", line, fitted)), log="xy"),
-         Panel("d, k", r"$\|v_i\|/\|p_i\|$",
+                Curve(f"fit, slope {slope_in_words(fit)}", line, fitted)), log="xy"),
+         Panel("$d, k$", r"$\|v_i\|/\|p_i\|$",
                (over("norm", "along the labels", "clean"), over("rest", "the rest", "linear")),
                (levels_over_sizes(r"$\sqrt{d}\,p$", law),), log="y", ticks=names),
-         Panel("d, k", r"$|C_{ij}|/(p\,|C_{i,j(i)}|)$",
+         Panel("$d, k$", r"$|C_{ij}|/(p\,|C_{i,j(i)}|)$",
                (over("largest", "largest", "other", p),
                 over("quantile", "a thousandth exceeds", "clean", p)), log="y", ticks=names)))

@@ -139,12 +139,12 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
         "Share of features found and test accuracy (left), and the cosine of a feature neuron "
         "with its random start (right), that must be smaller at the largest d than at the "
         "smallest, at each size (d, k).",
-        (Panel("d, k", "share",
+        (Panel("$d, k$", "share",
                (series_over_sizes("features found", found, "clean", order),
                 series_over_sizes("test accuracy", accuracy, "other", order)),
                (Curve("accepted from here", ends, (0.95, 0.95)),),
                ticks=size_names(order), ylim=(0.0, 1.05)),
-         Panel("d, k", "cosine with the start",
+         Panel("$d, k$", "cosine with the start",
                tuple(after),
                (levels_over_sizes(r"of a start by chance, $\sqrt{2 \log d / d}$",
                                   [_chance(size.d) for size in order]),),

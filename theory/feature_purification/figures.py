@@ -10,8 +10,9 @@ import numpy as np
 
 from simulator.features import decompose, participation_ratio
 from theory.claim import Run
+from theory.drawing.shares import BAND, SHARE_WORDS, share_band
 from theory.drawing.style import (ADVERSARIAL, CLEAN, COLOURS, COLUMN, GUIDE, LINEAR, MARKERS,
-                                  NAMES, PAGE, area, every, line, new_figure, one_panel)
+                                  NAMES, PAGE, area, bar, every, line, new_figure, one_panel)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ __all__ = ["accuracy_figure", "bracket_panel", "coefficients_figure", "curves_pa
 DASHES: dict[str, Any] = {"universal": ":", "fgm": "--", "pgd": "-"}
 WORDS = {"universal": "universal direction", "fgm": "FGM", "pgd": "PGD"}
 PANEL = (COLUMN, 2.8)  # inches
+MIDDLE = (0.1, 0.9)  # quantiles over neurons
 MOST_SHOWN = 150  # features in the coefficient figure; more cannot be told apart on paper
 
 
@@ -49,26 +51,31 @@ def accuracy_figure(run: Run) -> "Figure":
                for phase in COLOURS]
     handles.append(line("linear classifier (exact)", color=LINEAR, linewidth=1.0))
     handles += [line(WORDS[attack], color="black", linestyle=DASHES[attack]) for attack in DASHES]
-    if _bracket(run, "clean"):
+    if not _bracket(run, "clean"):
+        handles.append(area(SHARE_WORDS, color="black", alpha=BAND))
+    else:
         marks = {"color": "black", "linestyle": "none", "markersize": 4}
         handles += [line("strongest attack found", marker="v", **marks),
                     line("certified against any", marker="^", **marks),
-                    area("true accuracy (95 %)", color="black", alpha=0.13)]
+                    area("95 % limits of the accuracy", color="black", alpha=BAND)]
     figure.legend(handles=handles, loc="outside lower center",
                   ncols=3 if _bracket(run, "clean") else 1)
     return figure
 
 
 def curves_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
-    """Accuracy of both networks under three attacks, on all test samples."""
+    """Accuracy of both networks under three attacks, on all test samples, with its limits."""
     figure, axes = one_panel(ax, PANEL)
-    radii = run.arrays["radii"]
+    radii, samples = run.arrays["radii"], run.config.test_samples
     for phase, colour in COLOURS.items():
         for attack, dash in DASHES.items():
-            axes.plot(radii, run.arrays[f"curve_{phase}_{attack}"], dash, color=colour,
-                      marker=MARKERS[phase], markevery=every(len(radii)))
+            curve = run.arrays[f"curve_{phase}_{attack}"]
+            axes.plot(radii, curve, dash, color=colour, marker=MARKERS[phase],
+                      markevery=every(len(radii)))
+            share_band(axes, radii, curve, samples, colour)
     axes.plot(radii, run.arrays["curve_linear"], color=LINEAR, linewidth=1.0)
-    _radius_axis(run, axes, float(radii[-1]))
+    share_band(axes, radii, run.arrays["curve_linear"], samples, LINEAR)
+    _radius_axis(run, axes, 1.02 * float(radii[-1]))
     axes.set_title(f"under attack ({run.config.test_samples} samples)", pad=18)
     axes.set_ylabel("accuracy")
     return figure
@@ -86,7 +93,7 @@ def bracket_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
         at = [row["radius"] for row in rows]
         certified, attacked, low, high = ([row[name] for row in rows] for name in
                                           ("certified", "attacked", "low", "high"))
-        axes.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
+        axes.fill_between(at, low, high, color=colour, alpha=BAND, linewidth=0)
         axes.vlines(at, certified, attacked, color=colour, linewidth=0.9)
         look: dict[str, Any] = {"color": colour, "markersize": 4.0, "markeredgewidth": 0.8,
                                 "markerfacecolor": "white" if phase == "clean" else colour}
@@ -191,7 +198,8 @@ def _strongest_neurons(run: Run, phase: str) -> np.ndarray:
 def history_figure(run: Run) -> "Figure":
     """Mixture ratio and purity over training: gathered in one phase, removed in the other.
 
-    For the width of a column.
+    A bar at the end of a phase spans the middle 80 % of its feature neurons. For the width of a
+    column.
     """
     config, steps = run.config, run.history["step"]
     figure, axes = new_figure(2, 1, sharex=True, size=(COLUMN, 3.4))
@@ -204,6 +212,10 @@ def history_figure(run: Run) -> "Figure":
             panel.plot(steps[of_phase], run.history[name][of_phase], color=colour)
         panel.axvline(config.clean_steps, **GUIDE)
         panel.set_ylabel(label)
+        for phase, end in (("clean", config.clean_steps), ("adversarial", steps[-1])):
+            low, high = np.quantile(_of_neurons(run, phase)[name], MIDDLE)
+            panel.errorbar(end, low, ([0.0], [high - low]), color=COLOURS[phase], capsize=2.5,
+                           linewidth=0.9, clip_on=False)
     p = run.summary["p"]
     upper.axhline(p, color="black", linewidth=0.8, linestyle="--")
     upper.annotate(r"$p = P(z_j \neq 0)$", (1.0, p), (-2, 2), ha="right", va="bottom",
@@ -211,12 +223,28 @@ def history_figure(run: Run) -> "Figure":
     upper.set_ylim(bottom=min(0.0, upper.get_ylim()[0]))
     lower.set(xlabel="gradient step of clean, then adversarial training", ylim=(0, 1),
               xlim=(0, steps[-1]))
+    figure.legend(handles=[bar("middle 80 % of the neurons")], loc="outside lower center")
     halfway = ((config.clean_steps / 2, "clean", CLEAN),
                (config.clean_steps + config.adversarial_steps / 2, "adversarial", ADVERSARIAL))
     for place, text, colour in halfway:
         upper.text(place, 1.02, text, color=colour, ha="center", va="bottom",
                    transform=upper.get_xaxis_transform())
     return figure
+
+
+def _of_neurons(run: Run, phase: str) -> dict[str, np.ndarray]:
+    """Return what the history has the means of, for each feature neuron at the end of a phase."""
+    arrays = run.arrays
+    parts = decompose(arrays[f"weights_{phase}"], arrays.get("dictionary"), arrays["labeler"])
+    chosen = parts.is_feature_neuron & (parts.peaks != 0.0)
+    if not chosen.any():
+        return dict.fromkeys(("mixture_ratio", "purity"), np.array([np.nan]))
+    along, beside = (np.concatenate(columns) for columns in zip(*(
+        (few.signs * (few.mixture @ few.labeler), (few.mixture**2).sum(axis=1))
+        for few in parts.blocks(chosen))))
+    peaks = np.abs(parts.peaks[chosen])
+    return {"mixture_ratio": along / (max(len(parts.labeler) - 1, 1) * peaks.mean()),
+            "purity": peaks**2 / (peaks**2 + beside)}
 
 
 def perturbation_figure(run: Run) -> "Figure":

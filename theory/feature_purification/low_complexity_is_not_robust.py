@@ -29,8 +29,7 @@ from simulator.experiments.feature_purification.experiment import PurificationEx
 from simulator.randomness import Role, stream
 from theory.claim import Assumption, Claim, Finding, Run, Size, at_least, at_most
 from theory.drawing.picture import Curve, Panel, Picture, Series
-from theory.evidence import (Evidence, at_every_size, confronted, levels_over_sizes,
-                             series_over_sizes, size_names)
+from theory.evidence import Evidence, at_every_size, confronted, series_over_sizes, size_names
 from theory.feature_purification.assumptions import (ABOVE_CUBE_ROOT, BELOW_SQUARE_ROOT, EUCLIDEAN,
                                                      LEARNED, PURIFIED)
 from theory.feature_purification.plans import LEARNERS
@@ -212,9 +211,9 @@ def _over_sizes(groups: Mapping[Size, Sequence[Run]], order: Sequence[Size]) -> 
         name, {size: np.array([_attacked(run, 0, name) for run in groups[size]])
                for size in order if name in _names(groups[size][0])},
         f"case {number % 7}", order) for number, name in enumerate(names))
-    certified = [float(np.mean([_certified(run, 0) for run in groups[size]])) for size in order]
-    return Panel("d, k", r"attacked accuracy at $\tau$", series,
-                 (levels_over_sizes("certified, purified network", certified),),
+    certified = {size: np.array([_certified(run, 0) for run in groups[size]]) for size in order}
+    return Panel("$d, k$", r"attacked accuracy at $\tau$", (
+        *series, series_over_sizes("certified, purified network", certified, "adversarial", order)),
                  ticks=size_names(order), ylim=(0.0, 1.35))
 
 
@@ -225,9 +224,10 @@ def _panel(size: Size, group: Sequence[Run], place: int) -> Panel:
                           np.array([[_attacked(run, place, name, training) for name in names]
                                     for run in group]), ROLES[training])
                    for training, label in TRAININGS.items())
-    certified = float(np.mean([_certified(run, place) for run in group]))
     ends = (-0.4, len(names) - 0.6)
+    certified = Series("certified, purified network", np.array(ends), np.array(
+        [[_certified(run, place)] * 2 for run in group]), "adversarial", joined=True, dash="--")
     return Panel(f"{size.family} ({size.d}, {size.k})", rf"attacked accuracy at ${share:g}\,\tau$",
-                 series, (Curve("certified, purified network", ends, (certified, certified)),
-                          Curve("accepted up to here", ends, (ACCEPTED, ACCEPTED))),
+                 (*series, certified),
+                 (Curve("accepted up to here", ends, (ACCEPTED, ACCEPTED), ":"),),
                  ticks=tuple(name.replace(" ", "\n") for name in names), ylim=(0.0, 1.05))

@@ -201,11 +201,11 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
                                    certified, (MOST, np.inf), decisive=False))
     order = list(groups)
     panels = (
-        _over_ranks("trained through an update of rank R", found, order,
+        _over_ranks("share of gain, update of rank $R$", found, order,
                     lambda entry: (entry.ranks, entry.trained)),
-        _over_ranks("unrestricted update, cut to rank R", found, order,
+        _over_ranks("share of gain, cut to rank $R$", found, order,
                     lambda entry: (np.array(SHARES), entry.truncated)),
-        Panel("d, k", "share of the gain",
+        Panel("$d, k$", "share of the gain",
               (series_over_sizes("trained, d/10", trained, "case 0", order),
                series_over_sizes("trained, 1", one, "case 1", order),
                series_over_sizes("truncated, d/10", truncated, "case 2", order),
@@ -227,8 +227,8 @@ def _over_ranks(title: str, found: Mapping[Size, Sequence[_Found]], order: Seque
         lines = [curve(entry) for entry in found[size]]
         series.append(Series(f"{size.family} {size}", lines[0][0], np.array([y for _, y in lines]),
                              f"case {number % 7}", joined=True))
-    return Panel("R / d", title, tuple(series),
-                 (Curve("accepted", (FEW, FEW), (MOST, 1.1)),), ylim=(-0.05, 1.35))
+    return Panel("$R / d$", title, tuple(series),
+                 (Curve("accepted from here", (FEW, FEW), (MOST, 1.1)),), ylim=(-0.05, 1.35))
 
 
 def _ends(order: Sequence[Size]) -> list[Size]:

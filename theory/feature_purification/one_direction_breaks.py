@@ -82,12 +82,12 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
         "Left: accuracy of the clean network at radius tau under the universal direction and "
         "under the strongest attack. Right: its critical radius against that of the linear "
         "classifier.",
-        (Panel("d, k", r"accuracy at $\tau$",
+        (Panel("$d, k$", r"accuracy at $\tau$",
                (series_over_sizes("universal direction", universal, "other", order),
                 series_over_sizes("strongest attack", strongest, "clean", order)),
                (Curve("accepted up to here", (-0.4, len(order) - 0.6), (0.5, 0.5)),),
                ticks=size_names(order), ylim=(0.0, 1.05)),
-         Panel("d, k", r"critical radius $r_{50}$",
+         Panel("$d, k$", r"critical radius $r_{50}$",
                (series_over_sizes("clean network", radius, "clean", order),
                 series_over_sizes("linear classifier", linear, "linear", order)),
                ticks=size_names(order), ylim=(0.0, 1.3 * max(map(np.max, radius.values()))))))

@@ -89,13 +89,13 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
         "Features that a strongest perturbation is spread over, in units of d/3 (a Gaussian "
         "perturbation), before and after adversarial training. The dashed line is where as many "
         "features as an input has, p d, would be.",
-        (Panel("d, k", "participation ratio / (d/3)",
+        (Panel("$d, k$", "participation ratio / (d/3)",
                (series_over_sizes("clean network", before, "clean", order),
                 series_over_sizes("robust network", after, "adversarial", order)),
                (levels_over_sizes("$p\\,d$ features", sparse),
                 Curve("Gaussian", (-0.4, len(order) - 0.6), (1.0, 1.0))), log="y",
                ticks=size_names(order)),
-         Panel("d, k", "share on the $p\\,d$ largest coordinates",
+         Panel("$d, k$", "share on the $p\\,d$ largest coordinates",
                (series_over_sizes("robust network", shares, "adversarial", order),),
                (Curve("accepted from here", (-0.4, len(order) - 0.6), (0.5, 0.5)),),
                ticks=size_names(order), ylim=(0.0, 1.05))))

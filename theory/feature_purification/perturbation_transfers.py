@@ -84,13 +84,13 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     picture = Picture(
         "Accuracy lost at radius tau: by the network a perturbation was made for, and by "
         "independently trained ones that receive the same perturbation.",
-        (Panel("d, k", r"accuracy lost at $\tau$",
+        (Panel("$d, k$", r"accuracy lost at $\tau$",
                (series_over_sizes("white box", {s: own for s, (_, own) in drops.items()},
                                   "clean", order),
                 series_over_sizes("transferred", {s: other for s, (other, _) in drops.items()},
                                   "other", order)),
                ticks=size_names(order), ylim=(0.0, 1.0)),
-         Panel("d, k", "transferred / white box",
+         Panel("$d, k$", "transferred / white box",
                (series_over_sizes("transferred share", ratio, "other", order),),
                (Curve("as good as white box", (-0.4, len(order) - 0.6), (1.0, 1.0)),
                 Curve("accepted from here", (-0.4, len(order) - 0.6), (0.8, 0.8))),

@@ -23,7 +23,7 @@ import numpy as np
 
 from theory.claim import Assumption, Claim, Finding, Measurement, Run, Size, Threshold
 from theory.drawing.picture import Curve, Panel, Picture, Series
-from theory.evidence import Evidence, confronted, of_slopes
+from theory.evidence import Evidence, confronted, of_slopes, slope_in_words
 from theory.feature_purification.assumptions import (EUCLIDEAN, FRESH_SAMPLES, LEARNED, PURIFIED,
                                                      expected_active)
 from theory.feature_purification.plans import CURVES
@@ -246,7 +246,7 @@ def _panel(part: _Slice, ylim: tuple[float, float]) -> Panel:
     for network in NETWORKS:
         fit, expected = part.fits[network], reading(network, part.power)
         name = "purified" if network == "adversarial" else network
-        series.append(Series(f"{name} ${fit.slopes.mean():.2f}$ (${expected:.2f}$)", part.d,
+        series.append(Series(f"{name} {slope_in_words(fit)} (${expected:.2f}$)", part.d,
                              part.radii[network], network))
         centre = np.exp(np.log(part.d).mean())
         level = np.exp(np.log(part.radii[network]).mean())

@@ -78,13 +78,13 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     picture = Picture(
         "Mixture ratio (left, with p, the size that clean training is expected to leave) and "
         "purity (right) before and after adversarial training.",
-        (Panel("d, k", "mixture ratio $r$",
+        (Panel("$d, k$", "mixture ratio $r$",
                (series_over_sizes("clean network", ratio["clean"], "clean", order),
                 series_over_sizes("after adversarial training", ratio["adversarial"],
                                   "adversarial", order)),
                (levels_over_sizes("$p$", [groups[size][0].summary["p"] for size in order]),),
                ticks=size_names(order)),
-         Panel("d, k", r"purity $\|p_i\|^2/\|w_i\|^2$",
+         Panel("$d, k$", r"purity $\|p_i\|^2/\|w_i\|^2$",
                (series_over_sizes("clean network", purity["clean"], "clean", order),
                 series_over_sizes("after adversarial training", purity["adversarial"],
                                   "adversarial", order)),

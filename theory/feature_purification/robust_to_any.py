@@ -88,7 +88,7 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     picture = Picture(
         "The bracket at radius tau: certified accuracy (no perturbation at all can do worse) and "
         "attacked accuracy (one was found) of both networks.",
-        tuple(Panel("d, k", rf"accuracy at $\tau$, {names[phase]} network",
+        tuple(Panel("$d, k$", rf"accuracy at $\tau$, {names[phase]} network",
                     (series_over_sizes("attacked", values[phase, "attacked"], "other", order),
                      series_over_sizes("certified", values[phase, "certified"], phase, order)),
                     (Curve("one half", (-0.4, len(order) - 0.6), (0.5, 0.5)),),

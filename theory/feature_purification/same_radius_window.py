@@ -202,10 +202,10 @@ def _picture(groups: dict[Size, list[Run]]) -> Picture:
         "Left: the radius at which the clean network keeps 1 % of the samples, and up to which "
         "the robust one keeps 99 %. Middle: their ratio; the window is open above 1. Right: "
         "accuracies at radius tau.",
-        (Panel("d, k", "radius", tuple(radii), (tau,), ticks=names, log="y"),
-         Panel("d, k", "width $r_{99}/r_{01}$", tuple(widths),
+        (Panel("$d, k$", "radius", tuple(radii), (tau,), ticks=names, log="y"),
+         Panel("$d, k$", "width $r_{99}/r_{01}$", tuple(widths),
                (Curve("open above", ends, (1.0, 1.0)),), ticks=names, log="y"),
-         Panel("d, k", r"accuracy at $\tau$", tuple(shares), ticks=names, ylim=(-0.02, 1.05))))
+         Panel("$d, k$", r"accuracy at $\tau$", tuple(shares), ticks=names, ylim=(-0.02, 1.05))))
 
 
 def _over(label: str, groups: Mapping[Size, Sequence[Run]], value: Callable[[Run], float],

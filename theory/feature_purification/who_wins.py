@@ -146,7 +146,7 @@ def _picture(groups: dict[Size, list[Run]], told: dict[Size, np.ndarray],
         "Share of the winners after clean training that the start foretells: as many pairs of a "
         "neuron and a feature as there are winners, those with the largest scores; the same from "
         "the start of another seed; and which share of the pairs with a score above sqrt(2) win.",
-        (Panel("d, k", "share of winners",
+        (Panel("$d, k$", "share of winners",
                (series_over_sizes("foretold by the start", told, "clean", order),
                 series_over_sizes("by another start", other, "linear", order),
                 series_over_sizes(r"of scores above $\sqrt{2}$", precision, "other", order)),

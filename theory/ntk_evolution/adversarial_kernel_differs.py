@@ -53,10 +53,10 @@ def _measure(groups: Groups) -> Evidence:
     picture = Picture(
         "Distance of the final kernels of clean and adversarial training, and of independent "
         "runs of one kind.",
-        (Panel("d, k", "kernel distance $S$",
+        (Panel("$d, k$", "kernel distance $S$",
                tuple(series_over_sizes(name.replace("_", " "), values[name], role, order)
                      for name, role in zip(names, roles)), log="y", ticks=size_names(order)),
-         Panel("d, k", "between / within", (series_over_sizes("ratio", ratio, "other", order),),
+         Panel("$d, k$", "between / within", (series_over_sizes("ratio", ratio, "other", order),),
                (Curve("accepted from here", (-0.4, len(order) - 0.6), (2.0, 2.0)),),
                ticks=size_names(order))))
     return Evidence([part, purer], picture, [

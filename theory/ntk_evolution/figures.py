@@ -10,8 +10,9 @@ import numpy as np
 
 from simulator.features import participation_ratio
 from theory.claim import Run
-from theory.drawing.style import (COLOURS, COLUMN, LINEAR, MARKERS, PAGE, every, line, new_figure,
-                                  one_panel)
+from theory.drawing.shares import SHARE_WORDS, share_band, share_bars
+from theory.drawing.style import (COLOURS, COLUMN, LINEAR, MARKERS, PAGE, bar, every, line,
+                                  new_figure, one_panel)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,23 +102,33 @@ def frozen_figure(run: Run) -> "Figure":
                 for data, dash in DATA_STYLES.items()]
     handles += [line(words, color=colour, linewidth=0.8, linestyle=dash)
                 for words, colour, dash in _levels().values()]
+    handles.append(bar(SHARE_WORDS))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
 
 def frozen_panel(run: Run, centred: bool = True, ax: "Axes | None" = None) -> "Figure":
-    """Attacked accuracy after phase 2, of the kernel alone or with the network at its step."""
+    """Attacked accuracy after phase 2, of the kernel alone or with the network at its step.
+
+    Bars, and bands of the levels, are exact 95 % limits; bars stand beside each other.
+    """
     figure, axes = one_panel(ax, PANEL)
+    samples, apart = run.config.test_samples, 0.008 * run.config.steps
     for mode in MODES:
-        for data, dash in DATA_STYLES.items():
+        for number, (data, dash) in enumerate(DATA_STYLES.items()):
             rows = [row for row in run.summary["frozen"] if row["mode"] == mode
                     and row["data"] == data and bool(row["centred"]) == centred]
-            axes.plot([row["time"] for row in rows], [row["attacked_accuracy"] for row in rows],
-                      dash, color=COLOURS[mode], marker=MARKERS[mode])
+            times = np.array([row["time"] for row in rows]) + apart * (
+                2 * number - 2 + MODES.index(mode))
+            shares = [row["attacked_accuracy"] for row in rows]
+            axes.plot(times, shares, dash, color=COLOURS[mode], marker=MARKERS[mode])
+            share_bars(axes, times, shares, samples, COLOURS[mode], zorder=1)
     heights = {"linear": run.summary["linear_attacked_accuracy"]} | {
         mode: run.summary[mode]["attacked_accuracy"] for mode in MODES}
     for name, (_, colour, dash) in _levels().items():
         axes.axhline(heights[name], color=colour, linewidth=0.8, linestyle=dash, zorder=0)
+        share_band(axes, (0.0, 1.0), (heights[name],) * 2, samples, colour, alpha=0.08, zorder=0,
+                   transform=axes.get_yaxis_transform())
     axes.set(xlabel="phase-1 step of the frozen kernel", ylim=(-0.02, 1.02),
              ylabel=r"attacked accuracy at $\tau$ after phase 2",
              title="centred: the kernel alone" if centred
@@ -159,7 +170,7 @@ def spectrum_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
 
 
 def rank_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
-    """Effective rank of the kernel over phase 1, by two measures."""
+    """Effective rank of the kernel over phase 1, by two measures; thin: an independent run."""
     figure, axes = one_panel(ax, PANEL)
     for mode in MODES:
         steps = _column(run, mode, "step")
@@ -167,12 +178,16 @@ def rank_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
                                 "markevery": every(len(steps))}
         axes.plot(steps, _column(run, mode, "effective_rank"), **look)
         axes.plot(steps, _column(run, mode, "participation"), "--", **look)
+        for name, dash in (("effective_rank", "-"), ("participation", "--")):
+            axes.plot(_column(run, mode, "step", 2), _column(run, mode, name, 2), dash,
+                      color=COLOURS[mode], linewidth=0.5)
     axes.set(xlabel="phase-1 step", xlim=(0, run.config.steps), ylim=(0, None),
              ylabel=f"effective rank (of {run.config.probe_samples})")
     axes.legend(handles=[*(line(TRAINING[mode], color=COLOURS[mode], marker=MARKERS[mode])
                            for mode in MODES),
                          line("entropy", color="black"),
-                         line("participation ratio", color="black", linestyle="--")],
+                         line("participation ratio", color="black", linestyle="--"),
+                         line("independent run", color="black", linewidth=0.5)],
                 loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
 

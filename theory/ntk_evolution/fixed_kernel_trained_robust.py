@@ -13,7 +13,7 @@ from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted, values_of
 from theory.ntk_evolution.assumptions import HARDENED, INTERMEDIATE, LEARNED, SOURCE
 from theory.ntk_evolution.plans import KERNELS
-from theory.ntk_evolution.quantities import MODES, Groups, attacked, frozen, when
+from theory.ntk_evolution.quantities import Groups, attacked, frozen, networks_themselves, when
 
 __all__ = ["CLAIM", "RUNS", "confront"]
 
@@ -93,10 +93,8 @@ def _picture(groups: Groups) -> Picture:
         "after the start (heavy line).",
         (Panel("phase-1 step of the kernel", r"attacked accuracy at $\tau$",
                tuple(Series(label, x, over_times(mode, data), role, joined=True)
-                     for label, mode, data, role in COMPARED),
-               tuple(Curve(f"{mode} network itself", (0.0, times[-1]), (height, height))
-                     for mode in MODES for height in [float(np.mean(
-                         [run.summary[mode]["attacked_accuracy"] for run in group]))]),
+                     for label, mode, data, role in COMPARED)
+               + networks_themselves(group, "network itself"),
                ylim=(0.0, 1.05)),
          Panel("phase-1 step of the kernel", "difference in attacked accuracy",
                tuple(Series(label, x, over_times(*upper) - over_times(*lower), role, joined=True)

@@ -29,8 +29,8 @@ CLAIM = Claim(
            "is read as: the first quarter of training covers more than half of the kernel's "
            "path, and the velocity of the last quarter is at most a tenth of the first's.",
     assumptions=(LEARNED,),
-    quantity="share of the kernel's path (sum of S(K_t, K_t+dt)) in the first quarter of phase 1; "
-             "mean velocity in the last quarter over that in the first",
+    quantity="share of the kernel's path (sum of S(K_t, K_(t+dt))) in the first quarter of phase "
+             "1; mean velocity in the last quarter over that in the first",
     law="share at least 0.5 and velocity ratio at most 0.1, in both kinds of training",
     expected=1.0,
     thresholds={f"{name}, {mode} training": limits for mode in MODES for name, limits in (
@@ -64,11 +64,11 @@ def _measure(groups: Groups) -> Evidence:
         "first quarter, and its mean velocity in the last quarter over that in the first.",
         (Panel("phase-1 step", "kernel velocity $S(K_t, K_{t+dt})/dt$",
                tuple(_velocity_series(groups[size], mode) for mode in MODES), log="y"),
-         Panel("d, k", "path in the first quarter",
+         Panel("$d, k$", "path in the first quarter",
                tuple(series_over_sizes(mode, shares[mode], mode, list(groups)) for mode in MODES),
                (Curve("accepted from here", ends, (COVERED, COVERED)),),
                ticks=size_names(list(groups)), ylim=(0.0, 1.05)),
-         Panel("d, k", "late velocity / early velocity",
+         Panel("$d, k$", "late velocity / early velocity",
                tuple(series_over_sizes(mode, lazy[mode], mode, list(groups)) for mode in MODES),
                (Curve("accepted up to here", ends, (LAZY, LAZY)),),
                ticks=size_names(list(groups)), log="y")))

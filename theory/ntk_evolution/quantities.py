@@ -5,15 +5,17 @@ network on sparse-coding data. The ranges that decide are readings: the paper st
 for such a model.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from theory.claim import Claim, Measurement, Run, Size
-from theory.drawing.picture import Curve, Panel, Picture, Series
+from theory.drawing.picture import Panel, Picture, Series
 from theory.evidence import at_every_size, values_of
 
 __all__ = ["EARLY", "Groups", "MODES", "attacked", "frozen", "last_record", "late_velocity",
-           "lazy_velocity", "over_time", "path_length", "path_share", "share_of", "velocities",
-           "when"]
+           "lazy_velocity", "networks_themselves", "over_time", "path_length", "path_share",
+           "share_of", "velocities", "when"]
 
 Groups = dict[Size, list[Run]]
 MODES = ("clean", "adversarial")
@@ -125,16 +127,22 @@ def over_time(groups: Groups, data: str, title: str) -> Picture:
         return Series(f"{mode} kernel", np.array(times, float), np.array(values), mode,
                       joined=True)
 
-    bounds = {mode: float(np.mean([run.summary[mode]["attacked_accuracy"] for run in group]))
-              for mode in MODES}
+    levels = networks_themselves(group, "network")
     panels = []
     for centred in (True, False):
         kind = "centred" if centred else "uncentred"
         panels.append(Panel(
             "phase-1 step of the kernel", rf"attacked accuracy at $\tau$, {kind}",
-            tuple(series(mode, "attacked_accuracy", centred) for mode in MODES),
-            tuple(Curve(f"{mode} network", (0.0, times[-1]), (bounds[mode],) * 2)
-                  for mode in MODES), ylim=(0.0, 1.05)))
+            tuple(series(mode, "attacked_accuracy", centred) for mode in MODES) + levels,
+            ylim=(0.0, 1.05)))
     return Picture(f"{title} on frozen kernels at {size}: attacked accuracy against the phase-1 "
                    "time of the kernel; lines: the networks of phase 1 themselves.",
                    tuple(panels))
+
+
+def networks_themselves(group: Sequence[Run], name: str) -> tuple[Series, ...]:
+    """Attacked accuracy of the networks of phase 1, over the times of the frozen kernels."""
+    ends = np.array([0.0, group[0].config.freeze_times[-1]])
+    return tuple(Series(f"{mode} {name}", ends, np.array(
+        [[run.summary[mode]["attacked_accuracy"]] * 2 for run in group]), mode, joined=True,
+        dash=dash) for mode, dash in zip(MODES, ("--", ":")))

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import stats
 
 from simulator.experiments.structured_features.config import TRAININGS
 from theory.claim import Run
-from theory.drawing.style import (ADVERSARIAL, CLEAN, COLUMN, GUIDE, LINEAR, OTHER, PAGE, area,
+from theory.drawing.shares import BAR, SHARE_WORDS, share_bars
+from theory.drawing.style import (ADVERSARIAL, CLEAN, COLUMN, GUIDE, LINEAR, OTHER, PAGE, area, bar,
                                   line, new_figure, one_panel)
 
 if TYPE_CHECKING:
@@ -48,7 +50,10 @@ def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
 
 
 def correlation_figure(run: Run) -> "Figure":
-    """What the neurons learn of u and v under standard and under adversarial training."""
+    """What the neurons learn of u and v under standard and under adversarial training.
+
+    Curves are means over the classes; a bar at the end of a training spans all of them.
+    """
     shown = _shown(run)
     figure, axes = new_figure(1, 2, sharey=True, width_ratios=(1, 1.6), size=(PAGE, 3.0))
     for panel, names, title in zip(axes[0], (shown[:1], shown[1:]),
@@ -58,9 +63,10 @@ def correlation_figure(run: Run) -> "Figure":
         panel.set_xlabel("gradient step")
         panel.axhline(0.0, **GUIDE)
     axes[0, 0].set_ylabel("correlation, mean over classes")
-    figure.legend(handles=[line(label, color=colour, linestyle=dash)
-                           for _, colour, dash, label in LEARNED],
-                  loc="outside lower center", ncols=3)
+    figure.legend(handles=[*(line(label, color=colour, linestyle=dash)
+                             for _, colour, dash, label in LEARNED),
+                           bar("all classes, at the end")],
+                  loc="outside lower center", ncols=2)
     return figure
 
 
@@ -77,6 +83,9 @@ def _correlations(axes: "Axes", run: Run, names: Sequence[str]) -> None:
     first = 0
     for name in names:
         last = int(history["step"][history["training"] == name].max())
+        for (key, colour, _, _), (low, high) in zip(LEARNED, _over_classes(run, name)):
+            axes.errorbar(last, low, ([0.0], [high - low]), color=colour, capsize=2.5,
+                          linewidth=0.9, clip_on=False, zorder=3)
         if len(names) > 1:
             axes.axvline(last, **GUIDE)
             axes.text(0.5 * (first + last), 1.01, "against\n" + NAMES[name], ha="center",
@@ -86,8 +95,17 @@ def _correlations(axes: "Axes", run: Run, names: Sequence[str]) -> None:
         axes.set_xlim(0, first)
 
 
+def _over_classes(run: Run, name: str) -> list[tuple[float, float]]:
+    """Smallest and largest of what a training taught, over classes, in the order of LEARNED."""
+    weights, features = run.arrays[f"weights_{name}"], run.arrays["features"]
+    onto_u, onto_v = (np.einsum("ird,jd->ijr", weights, rows) for rows in np.split(features, 2))
+    own, others = np.arange(len(weights)), ~np.eye(len(weights), dtype=bool)
+    return [(float(values.min()), float(values.max())) for values in (
+        onto_u[own, own].max(axis=1), onto_v[own, own].max(axis=1), onto_v.min(axis=2)[others])]
+
+
 def accuracy_figure(run: Run, ax: "Axes | None" = None) -> "Figure":
-    """Accuracy of every training under every attack, on the same test samples."""
+    """Accuracy of every training under every attack, on the same test samples, with limits."""
     figure, axes = one_panel(ax, (PAGE, 2.9))
     shown = _shown(run)
     keys = [key for key in ATTACKS if key in run.summary[shown[0]]]
@@ -97,35 +115,41 @@ def accuracy_figure(run: Run, ax: "Axes | None" = None) -> "Figure":
         height = np.array([run.summary[name][key] for key in keys], float)
         axes.bar(place, height, 0.92 * width, color=SHADES[name], label=NAMES[name],
                  hatch=HATCHES[name], edgecolor="white", linewidth=0)
-        for x, y in zip(place, height):
-            if y < 0.005:  # a bar of height zero is still an answer
-                axes.text(x, 0.01, "0", ha="center", va="bottom", color=SHADES[name])
+        for at, share, key in zip(place, height, keys):  # also of a bar of height zero
+            share_bars(axes, at, share, _samples(run, name, key), "black")
     axes.set_xticks(range(len(keys)), [ATTACKS[key] for key in keys])
     axes.set(ylabel=rf"accuracy, $\epsilon = {run.config.epsilon:g}$ a patch", ylim=(0.0, 1.02),
              xlim=(-0.5, len(keys) - 0.5), xlabel="attack")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(shown),
-                title="training")
+                title=f"training (bars: {SHARE_WORDS})")
     return figure
+
+
+def _samples(run: Run, name: str, key: str) -> int:
+    """How many samples an accuracy is of: certificates are for fewer than attacks."""
+    kind = "certified" if key == "certified_accuracy" else "strongest"
+    return len(run.arrays[f"margins_{name}_{kind}"])
 
 
 def perturbation_figure(run: Run) -> "Figure":
     """The strongest perturbation of each network patch by patch: along u, along v, the rest.
 
-    Shares of the squared length, mean over samples: in the robust patches, and in the
-    non-robust ones, which are ordered by their part orthogonal to the features. Parts are in the
-    order of the legend, from left to right and from below to above.
+    Above the means over samples with 95 % intervals, in a robust patch and in a non-robust one.
+    Below shares of the squared length in the non-robust patches, which are ordered by their part
+    orthogonal to the features. Parts are in the order of the legend, from left to right and from
+    below to above.
     """
     shown, first = _shown(run), run.config.robust_patches
     figure, panels = new_figure(2, len(shown), sharey="row", size=(PAGE, 3.6))
     for (bars, shares), name in zip(panels.T, shown):
         parts = np.asarray(run.arrays[f"parts_{name}"], float)
         attacked = parts[parts.any(axis=(1, 2))]
-        bars.set_title(NAMES[name], color=SHADES[name])
-        shares.set_xlabel("non-robust patches")
+        bars.set_title(NAMES[name])
+        shares.set_xlabel("non-robust patch")
         if len(attacked) == 0:
             bars.text(0.5, 0.5, "no perturbation", ha="center", transform=bars.transAxes)
             continue
-        _signed_bars(bars, attacked[:, :first].mean(axis=(0, 1)), attacked[:, first:].mean((0, 1)))
+        _signed_bars(bars, attacked[:, :first].mean(axis=1), attacked[:, first:].mean(axis=1))
         squares = attacked[:, first:] ** 2
         share = squares.sum(axis=0) / squares.sum(axis=(0, 2))[:, None]
         share = share[np.argsort(share[:, 4])]
@@ -143,9 +167,14 @@ def perturbation_figure(run: Run) -> "Figure":
 
 
 def _signed_bars(axes: "Axes", robust: np.ndarray, nonrobust: np.ndarray) -> None:
-    """The mean components in a robust patch and in a non-robust one."""
+    """The mean components in a robust patch and in a non-robust one; a row of each a sample."""
     place = np.arange(len(PARTS))
-    for middle, values in ((0.0, robust), (6.0, nonrobust)):
+    for middle, samples in ((0.0, robust), (6.0, nonrobust)):
+        values = samples.mean(axis=0)
+        if len(samples) > 1:
+            error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
+            axes.errorbar(middle + place, values, stats.t.ppf(0.975, len(samples) - 1) * error,
+                          ecolor="black", **BAR)
         axes.bar(middle + place, values, 0.85, color=PART_COLOURS, hatch=PART_HATCHES,
                  edgecolor="white", linewidth=0)
     axes.axhline(0.0, color="black", linewidth=0.5)
@@ -154,11 +183,16 @@ def _signed_bars(axes: "Axes", robust: np.ndarray, nonrobust: np.ndarray) -> Non
 
 
 def transition_figure(run: Run, ax: "Axes | None" = None) -> "Figure":
-    """How often v wins against kappa in this run, what the starts predict, and the fit."""
+    """How often v wins against kappa in this run, what the starts predict, and the fit.
+
+    Bars are 95 % limits of the share, over all classes of all races.
+    """
     figure, axes = one_panel(ax, (COLUMN, 3.0))
     history, summary = run.history, run.summary
     kappa = history["kappa"]
-    axes.plot(kappa, history["v_wins"], "o", color=NONROBUST, markersize=4, label="v wins")
+    axes.plot(kappa, history["v_wins"], "o", color=NONROBUST, markersize=5, label="$v$ wins",
+              markerfacecolor="white")
+    share_bars(axes, kappa, history["v_wins"], int(summary["races"]), NONROBUST, zorder=1)
     axes.plot(kappa, history["v_should_win"], "x", color="black", markersize=4,
               label="predicted from the starts")
     if summary["midpoint"] and np.isfinite(summary["midpoint"]):

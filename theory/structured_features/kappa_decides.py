@@ -100,11 +100,11 @@ def _transition_picture(groups: Groups) -> Picture:
             rf"$\sigma_0 = {group[0].config.init_scale:g}$", kappa,
             np.array([_wins(run)[1].mean(axis=1) for run in group]), f"case {number % 7}",
             joined=True) for number, group in enumerate(chosen))
-        should = np.mean([_wins(run)[2].mean(axis=1) for group in chosen for run in group], axis=0)
+        should = np.array([_wins(run)[2].mean(axis=1) for group in chosen for run in group])
         panels.append(Panel(
-            rf"$\kappa$, with $q = {q}$", "share of classes in which $v$ wins", series,
-            (Curve("from the starts", kappa, should), Curve(r"$\kappa = 1$", (1.0, 1.0),
-                                                            (0.0, 1.0))),
+            rf"$\kappa$, with $q = {q}$", "share of classes in which $v$ wins",
+            (*series, Series("from the starts", kappa, should, "linear", joined=True, dash="--")),
+            (Curve(r"$\kappa = 1$", (1.0, 1.0), (0.0, 1.0), ":"),),
             log="x", ylim=(-0.03, 1.05)))
     return Picture("How often standard training learns the non-robust feature, against kappa, for "
                    "each exponent q and start sigma_0; dashed: what the random starts alone "

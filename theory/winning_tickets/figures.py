@@ -11,7 +11,8 @@ import numpy as np
 
 from simulator.experiments.winning_tickets.config import MASKS, TICKETS
 from theory.claim import Run
-from theory.drawing.style import (COLUMN, PAGE, area, every, line, new_figure, one_panel,
+from theory.drawing.shares import SHARE_WORDS, share_band, share_bars
+from theory.drawing.style import (COLUMN, PAGE, area, bar, every, line, new_figure, one_panel,
                                   plain_numbers)
 from theory.winning_tickets.quantities import best_ticket, percents, value
 
@@ -98,22 +99,28 @@ def accuracy_figure(run: Run) -> "Figure":
     axes[0, 0].tick_params(axis="x", labelbottom=False)
     handles = [line(f"{percent} % kept", color="0.3", marker=marker, linestyle="none",
                     markersize=4) for percent, marker in zip(percents([run]), MARKERS)]
-    handles.append(line("dense network", color="black", linewidth=0.8))
+    handles += [line("dense network", color="black", linewidth=0.8),
+                bar(SHARE_WORDS)]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
 
 def accuracy_panel(run: Run, quantity: str = "attacked_accuracy",
                    ax: "Axes | None" = None) -> "Figure":
-    """An accuracy of every mask, a mark for each share kept."""
+    """An accuracy of every mask, a mark for each share kept, with its exact limits."""
     figure, axes = one_panel(ax, (PAGE, 2.6))
-    kept = percents([run])
+    kept, samples = percents([run]), run.config.test_samples
     for number, percent in enumerate(kept):
         shift = 0.16 * (number - 0.5 * (len(kept) - 1))
         for place, name in enumerate(MASKS):
-            axes.plot(place + shift, value(run, name, quantity, percent), MARKERS[number],
-                      color=COLOURS[name], markersize=4, markeredgewidth=0)
-    axes.axhline(value(run, "dense", quantity, kept[0]), color="black", linewidth=0.8, zorder=1)
+            share = value(run, name, quantity, percent)
+            axes.plot(place + shift, share, MARKERS[number], color=COLOURS[name], markersize=4,
+                      markeredgewidth=0)
+            share_bars(axes, place + shift, share, samples, COLOURS[name], zorder=1)
+    dense = value(run, "dense", quantity, kept[0])
+    axes.axhline(dense, color="black", linewidth=0.8, zorder=1)
+    share_band(axes, (0.0, 1.0), (dense, dense), samples, "black", zorder=0,
+               transform=axes.get_yaxis_transform())
     for place in np.arange(1, len(MASKS)) - 0.5:
         axes.axvline(place, color="0.92", linewidth=0.6, zorder=0)
     axes.set_xticks(range(len(MASKS)), MASKS, rotation=40, ha="right", rotation_mode="anchor")
@@ -125,7 +132,8 @@ def accuracy_panel(run: Run, quantity: str = "attacked_accuracy",
 def where_figure(run: Run) -> "Figure":
     """Where the kept weights lie: in large or small coefficients, in few or in all neurons.
 
-    A neuron's coefficients in the dictionary are ranked by size. Below: what a neuron keeps, the
+    A neuron's coefficients in the dictionary are ranked by size; bands are the exact limits of
+    the share over the neurons. Below: what a neuron keeps, the
     median and the range of 90 % of the neurons.
     """
     shown = percents([run])[:3]
@@ -135,8 +143,9 @@ def where_figure(run: Run) -> "Figure":
         ranks, neurons = (np.asarray(run.arrays[f"per_{what}_{percent}"], float)
                           for what in ("rank", "neuron"))
         for name in WHERE:
-            upper.plot(np.arange(1, run.config.d + 1), ranks[MASKS.index(name)],
-                       linestyle=DASHES[name], color=COLOURS[name], label=name)
+            rank, shares = np.arange(1, run.config.d + 1), ranks[MASKS.index(name)]
+            upper.plot(rank, shares, linestyle=DASHES[name], color=COLOURS[name], label=name)
+            share_band(upper, rank, shares, run.config.m, COLOURS[name])
         upper.set(title=f"{percent} % kept", xlabel="rank of the coefficient",
                   ylim=(-0.02, 1.02))
         for place, (name, kept) in enumerate(zip(MASKS, neurons / run.config.d)):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from theory.claim import Run, Size
-from theory.drawing.picture import Curve, Panel, Picture, Series
+from theory.drawing.picture import Panel, Picture, Series
 
 __all__ = ["ERRORS", "SHOWN", "always", "best_ticket", "kept_axis", "percents", "picture_of",
            "value"]
@@ -66,8 +66,10 @@ def picture_of(chosen: Sequence[tuple[Size, Sequence[Run], str, str]], caption: 
                               for percent in kept] for run in group])
 
         series = [Series(name, x, values(mask), role, joined=True) for name, mask, role in SHOWN]
-        curves = (Curve("dense", x, values(always("dense")).mean(axis=0)),) if dense else ()
-        panels.append(Panel(f"weights kept (%)\n{size.family} {size}", label, tuple(series), curves,
+        if dense:
+            series.append(Series("dense", x, values(always("dense")), "linear", joined=True,
+                                 dash="--"))
+        panels.append(Panel(f"weights kept (%)\n{size.family} {size}", label, tuple(series),
                             log="x" if dense else "xy", ylim=(0.0, 1.05) if dense else None,
                             **kept_axis(kept)))
     return Picture(caption + " Bands: 95 % over seeds.", tuple(panels))

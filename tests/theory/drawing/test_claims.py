@@ -1,10 +1,12 @@
 """Pictures of many sizes, many seeds and long words can be read at the width of a page."""
 
+import json
+
 import numpy as np
 import pytest
 
 from theory.drawing.claims import draw
-from theory.drawing.picture import Curve, Panel, Picture, Series
+from theory.drawing.picture import Curve, Panel, Picture, Series, picture_from_dict, picture_to_dict
 from theory.drawing.style import COLUMN, PAGE, house_style
 
 from legible import faults
@@ -63,3 +65,43 @@ def test_series_are_told_apart_in_grey():
         figure = draw(Picture("", (panel(3, labels="abcd"),)))
     marks = [container.lines[0].get_marker() for container in figure.axes[0].containers]
     assert len(set(marks)) == len(marks) == 4
+
+
+def test_a_bar_that_leaves_the_panel_ends_in_an_arrow():
+    """Nobody takes the edge of the panel for the end of the interval."""
+    wide = Series("a", np.array([0.0]), np.array([[0.0], [0.5], [1.0]]))
+    with house_style():
+        axes, = draw(Picture("", (Panel("x", "y", (wide,), ticks=("1",), ylim=(0.0, 1.0)),))).axes
+    arrows = {line.get_marker(): line.get_ydata() for line in axes.get_lines()
+              if line.get_marker() in (6, 7)}
+    assert set(arrows) == {6, 7}
+    assert (float(arrows[7][0]), float(arrows[6][0])) == axes.get_ylim()
+
+
+def test_what_is_held_against_has_its_band_but_no_markers():
+    level = Series("network", np.array([0.0, 1.0]), np.array([[0.4] * 2, [0.5] * 2, [0.6] * 2]),
+                   "linear", joined=True, dash="--")
+    with house_style():
+        axes, = draw(Picture("", (Panel("x", "y", (level,)),))).axes
+    mean, *_ = axes.get_lines()
+    assert (mean.get_linestyle(), mean.get_marker()) == ("--", "None")
+    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert heights.min() < 0.4 < 0.6 < heights.max()  # the interval of three seeds
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_for_a_phone_panels_lie_below_each_other(count):
+    with house_style():
+        figure = draw(Picture("", (panel(3),) * count), 1)
+        assert figure.get_size_inches()[0] == COLUMN and faults(figure) == []
+    assert len({round(axes.get_position().x0, 2) for axes in figure.axes}) == 1
+
+
+def test_a_picture_survives_json():
+    series = Series("a", np.array([0.0, 1.0]), np.array([[1.0, np.nan]]), "other", True, "--")
+    picture = Picture("c", (Panel("x", "y", (series,), (Curve("law", (0.0, np.nan), (1.0, 2.0)),),
+                                  "xy", ("1", "2"), (0.0, 1.0), (0.1, 2.0)), panel(2)))
+    content = json.loads(json.dumps(picture_to_dict(picture), allow_nan=False))
+    assert picture_to_dict(picture_from_dict(content)) == picture_to_dict(picture)
+    read = picture_from_dict(content).panels[0]
+    assert read.ylim == (0.1, 2.0) and np.isnan(read.series[0].values[0, 1])

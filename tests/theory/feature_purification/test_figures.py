@@ -6,8 +6,9 @@ import pytest
 from simulator.experiments.feature_purification.run import simulate
 from theory import draw_run
 from theory.drawing.style import COLUMN, house_style, new_figure
-from theory.feature_purification.figures import (accuracy_figure, bracket_panel,
+from theory.feature_purification.figures import (_of_neurons, accuracy_figure, bracket_panel,
                                                  coefficients_figure, curves_panel, figures)
+from theory.scaling import binomial_limits
 
 from legible import faults
 from small import small_config
@@ -72,3 +73,21 @@ def test_the_colours_of_the_coefficients_are_for_what_is_beside_the_diagonal(run
     assert np.isnan(np.diag(np.ma.filled(shown, np.nan))).all()
     own = np.ma.filled(own, np.nan)
     assert np.isnan(own[~np.eye(len(own), dtype=bool)]).all()
+
+
+def test_every_curve_of_the_accuracy_has_its_limits(run):
+    """Seven curves: three attacks on each network, and the linear classifier."""
+    axes = curves_panel(run).axes[0]
+    bands = [band.get_paths()[0].vertices for band in axes.collections]
+    assert len(bands) == 7
+    low, high = binomial_limits(run.arrays["curve_clean_pgd"], run.config.test_samples)
+    assert any(np.isin(np.append(low, high), band[:, 1]).all() for band in bands)
+
+
+def test_the_bars_of_the_history_are_over_the_neurons_it_is_the_mean_of(run):
+    for phase in ("clean", "adversarial"):
+        values = _of_neurons(run, phase)
+        for name in ("mixture_ratio", "purity"):
+            assert values[name].mean() == pytest.approx(run.summary[phase][name])
+            assert len(values[name]) == run.history["feature_neurons"][
+                run.history["phase"] == phase][-1]

@@ -1,5 +1,6 @@
 """Every line of a kernel figure is in its legend, and every axis says what it counts."""
 
+import numpy as np
 import pytest
 
 from simulator.experiments import config_of, experiment_module, preset
@@ -8,6 +9,7 @@ from theory.drawing.style import house_style, new_figure
 from theory.ntk_evolution.figures import (distances_figure, eigenvectors_figure, figures,
                                           frozen_panel, movement_figure, rank_panel,
                                           spectrum_figure, spectrum_panel)
+from theory.scaling import binomial_limits
 
 from legible import faults
 
@@ -76,3 +78,18 @@ def test_a_panel_is_drawn_into_given_axes(run):
     figure, axes = new_figure(1, 2, size=(6.0, 3.0))
     assert frozen_panel(run, False, axes[0, 0]) is figure
     assert axes[0, 0].get_lines() and not axes[0, 1].get_lines()
+
+
+def test_a_frozen_kernel_has_the_limits_of_its_accuracy(run):
+    axes = frozen_panel(run).axes[0]
+    row = next(row for row in run.summary["frozen"] if row["centred"])
+    limits = np.array(binomial_limits(row["attacked_accuracy"], run.config.test_samples))
+    bars = [segment[:, 1] for bar in axes.collections if hasattr(bar, "get_segments")
+            for segment in bar.get_segments()]
+    assert any(np.allclose(bar, limits) for bar in bars)
+
+
+def test_the_second_run_stands_beside_the_first_in_every_curve_over_time(run):
+    thin = [drawn for drawn in rank_panel(run).axes[0].get_lines()
+            if drawn.get_linewidth() == 0.5]
+    assert len(thin) == 4  # two measures of two trainings

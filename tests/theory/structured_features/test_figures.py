@@ -1,11 +1,14 @@
 """The figures of a patch run, of trainings and of races."""
 
+import numpy as np
 import pytest
 
 from simulator.experiments import config_of, experiment_module, preset
 from theory import draw_run
 from theory.drawing.style import house_style
-from theory.structured_features.figures import LEARNED, correlation_figure, figures
+from theory.scaling import binomial_limits
+from theory.structured_features.figures import (LEARNED, _over_classes, accuracy_figure,
+                                                correlation_figure, figures)
 
 from legible import faults
 
@@ -46,7 +49,24 @@ def test_races_have_a_figure_of_their_own(tmp_path):
 def test_the_legend_of_the_correlations_lies_beside_the_panels(run):
     figure = correlation_figure(run)
     assert all(axes.get_legend() is None for axes in figure.axes)
-    assert len(figure.legends[0].get_texts()) == len(LEARNED)
+    assert len(figure.legends[0].get_texts()) == len(LEARNED) + 1  # and the bars
     figure.draw_without_rendering()
     legend = figure.legends[0].get_window_extent()
     assert not any(legend.overlaps(axes.get_window_extent()) for axes in figure.axes)
+
+
+def test_the_bars_of_the_correlations_span_the_classes_of_their_mean(run):
+    for name in ("standard", "multi_start"):
+        rows = run.history["training"] == name
+        for (key, *_), (low, high) in zip(LEARNED, _over_classes(run, name)):
+            assert low - 1e-12 <= run.history[key][rows][-1] <= high + 1e-12
+
+
+def test_an_accuracy_has_the_limits_of_as_many_samples_as_it_is_of(run):
+    axes = accuracy_figure(run).axes[0]
+    bars = [bar.get_segments()[0][:, 1] for bar in axes.collections]
+    for key in ("accuracy", "certified_accuracy"):
+        samples = len(run.arrays["margins_standard_certified"]) if key.startswith("cert") else (
+            run.config.test_samples)
+        limits = np.array(binomial_limits(run.summary["standard"][key], samples))
+        assert any(np.allclose(bar, limits) for bar in bars), key

@@ -7,9 +7,10 @@ from simulator.experiments import config_of, experiment_module, preset
 from simulator.experiments.winning_tickets.config import MASKS
 from theory import draw_run, winning_tickets
 from theory.drawing.style import house_style, new_figure
+from theory.scaling import binomial_limits
 from theory.winning_tickets.figures import (LINES, accuracy_panel, errors_figure, errors_panel,
                                             figures, flow_figure, where_figure)
-from theory.winning_tickets.quantities import value
+from theory.winning_tickets.quantities import percents, value
 
 from legible import faults
 
@@ -78,3 +79,13 @@ def test_a_panel_is_drawn_into_given_axes(run):
     figure, axes = new_figure(1, 2, size=(6.0, 3.0))
     assert errors_panel(run, "kernel_error", axes[0, 1]) is figure
     assert axes[0, 1].get_lines() and not axes[0, 0].get_lines()
+
+
+def test_every_accuracy_has_its_limits(run):
+    axes = accuracy_panel(run).axes[0]
+    bars = [bar.get_segments()[0][:, 1] for bar in axes.collections
+            if hasattr(bar, "get_segments")]
+    assert len(bars) == len(MASKS) * len(percents([run]))
+    share = value(run, "random", "attacked_accuracy", percents([run])[0])
+    expected = np.array(binomial_limits(share, run.config.test_samples))
+    assert any(np.allclose(bar, expected) for bar in bars)
