@@ -2,8 +2,8 @@
 
 Runs are ordinary run folders in --out: finished ones are found again, so the same command
 continues where it was stopped. The verdicts go to stdout and, with figures and one HTML page, to
-a folder verify-PRESET in --out; another paper than the first has its name in it, and some claims
-of a paper have theirs.
+a folder verify-PRESET in --out; another paper than the first has its name in it. Some claims of a
+paper update their rows of that page.
 
 A theorem need not be of this package: --claims-from takes a file with CLAIM, RUNS and
 confront(runs), like those in theory/feature_purification.
@@ -11,7 +11,6 @@ confront(runs), like those in theory/feature_purification.
 
 import argparse
 import logging
-import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +35,7 @@ __all__ = ["main", "parser", "table"]
 
 LOG = logging.getLogger("purify")
 WIDTH = 100
+PATIENCE = 600.0  # seconds for another call to add its findings to the same page
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,11 +102,12 @@ def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
 
 
 class _Task(NamedTuple):
-    """What is verified: claims, the runs made for each, and where the report goes."""
+    """What is verified, of the claims that are known, the runs for each, and where it is told."""
 
     title: str
     folder: str
     plan: str
+    known: "tuple[Theorem, ...]"
     theorems: "tuple[Theorem, ...]"
     hashes: Mapping[str, str]
     made_for: "Mapping[str, frozenset[Config]]"
@@ -149,9 +150,8 @@ def _task(arguments: argparse.Namespace) -> _Task:
         return [run(settings) for settings in settings_of(chosen, plan, seeds, entry.name)]
 
     name = [] if entry == PAPERS[0] else [entry.name]
-    usual = [theorem.claim.id for theorem in for_plan(theory.claims(entry.name), plan)]
-    some = [] if ids == usual else [re.sub(r"[^\w.]", "_", claim) for claim in ids]
-    return _Task(entry.title, "-".join(["verify", *name, plan, *some]), plan, tuple(theorems),
+    return _Task(entry.title, "-".join(["verify", *name, plan]), plan, tuple(known),
+                 tuple(theorems),
                  {theorem.claim.id: plan_hash(theorem, plan, entry.name) for theorem in theorems},
                  {theorem.claim.id: frozenset(runs([theorem])) for theorem in theorems},
                  tuple(runs(theorems)))
@@ -238,39 +238,58 @@ def _engine(todo: "list[Config]", arguments: argparse.Namespace,
 
 
 def _conclude(arguments: argparse.Namespace, task: _Task, command: str) -> int:
-    """Confront each claim with the runs made for it, and write what came of it."""
+    """Confront each claim with the runs made for it, and add what came of it to the folder."""
     from simulator.experiments import stored
     from simulator.runs.environment import environment
-    from simulator.runs.files import json_text, write_atomic
+    from simulator.runs.files import locked
     from simulator.runs.folder import RunFolder
     from theory.claim import FAILS, confront_all
-    from theory.confirmation import remembered
-    from theory.drawing.claims import draw_findings
-    from theory.report import html_report
+    from theory.findings import Call, findings_json, write_findings
     runs = [stored(RunFolder.of(arguments.out, config).path) for config in task.configs]
     LOG.info("confronting %d claims with %d runs", len(task.theorems), len(runs))
+    new = [replace(finding, plan=task.plan, plan_hash=task.hashes[finding.id],
+                   runs=tuple(RunFolder.of(arguments.out, config).path.name
+                              for config in task.configs if config in task.made_for[finding.id]))
+           for finding in confront_all(runs, task.theorems, lambda theorem, run:
+                                       run.config in task.made_for[theorem.claim.id])]
+    ids = {finding.id for finding in new}
     folder = arguments.out / task.folder
-    before = _before(folder / "findings.json")
-    findings = [
-        remembered(replace(finding, plan=task.plan, plan_hash=task.hashes[finding.id]),
-                   before.get(finding.id), today())
-        for finding in confront_all(runs, task.theorems, lambda theorem, run:
-                                    run.config in task.made_for[theorem.claim.id])]
-    code = FAILED if any(finding.verdict == FAILS for finding in findings) else OK
     folder.mkdir(parents=True, exist_ok=True)
-    content = json_text({"findings": [finding.to_dict() for finding in findings]})
-    write_atomic(folder / "findings.json", f"{content}\n".encode())
-    show(content if arguments.format == "json" else table(findings))
+    with locked(folder, patience=PATIENCE):
+        findings = _together(folder, task, new)
+        shown = [finding for finding in findings if finding.id in ids]
+        write_findings(folder, findings, ids, Call(today(), command, tuple(sorted(ids)),
+                                                   environment(runs[0].config.threads)))
+        show(findings_json(shown) if arguments.format == "json" else table(shown))
+        _report(folder, task.title, findings, ids)
+    return FAILED if any(finding.verdict == FAILS for finding in shown) else OK
+
+
+def _together(folder: Path, task: _Task, new: "Sequence[Finding]") -> "list[Finding]":
+    """Return what the folder holds with the new findings in their places, and remembered."""
+    from theory.confirmation import remembered
+    from theory.findings import kept_findings, merged
+    findings = merged(kept_findings(folder, task.known), new)
+    before = _before(folder, task)
+    ids = {finding.id for finding in new}
+    return [remembered(finding, before.get(finding.id), today()) if finding.id in ids else finding
+            for finding in findings]
+
+
+def _report(folder: Path, title: str, findings: "Sequence[Finding]", new: set[str]) -> None:
+    """Write figures of what is new and the page of all; trouble with them is told."""
+    from simulator.runs.files import write_atomic
+    from theory.drawing.claims import draw_findings
+    from theory.findings import calls_of
+    from theory.report import html_report, settings_of
     try:
-        draw_findings(findings, folder / "figures")
-        page = html_report(findings, runs, command, environment(runs[0].config.threads),
-                           task.title)
+        draw_findings([finding for finding in findings if finding.id in new], folder / "figures")
+        page = html_report(findings, settings_of(findings, folder.parent), calls_of(folder), title)
     except Exception as error:  # whatever Matplotlib or its settings do: the verdicts stand
         LOG.warning("warning: no report: %s", explained(error)[1])
     else:
         write_atomic(folder / "report.html", page.encode())
-        LOG.info("report: %s", folder / "report.html")
-    return code
+        LOG.info("report: %s, of %d claims", folder / "report.html", len(findings))
 
 
 def today() -> str:
@@ -278,8 +297,11 @@ def today() -> str:
     return datetime.now(timezone.utc).date().isoformat()
 
 
-def _before(file: Path) -> dict[str, Any]:
+def _before(folder: Path, task: _Task) -> dict[str, Any]:
     """Return the entries of the findings that are about to be replaced, by id.
+
+    Those of some claims had folders of their own once, verify-PRESET-CLAIMS: a verdict in one is
+    remembered where this folder has none.
 
     Raises
     ------
@@ -287,17 +309,19 @@ def _before(file: Path) -> dict[str, Any]:
         They cannot be read: verdicts that somebody may rely on are not overwritten unseen.
     """
     from simulator.runs.files import read_json
-    if not file.exists():
-        return {}
-    entries = read_json(file).get("findings", ())
-    return {entry["id"]: entry for entry in entries if "thresholds" in entry}
+    files = [folder / "findings.json",
+             *sorted(folder.parent.glob(f"{folder.name}-*/findings.json"))]
+    entries = [entry for file in files if file.exists()
+               for entry in read_json(file).get("findings", ())]
+    return {entry["id"]: entry for entry in reversed(entries)
+            if "thresholds" in entry and entry.get("plan") == task.plan}
 
 
 def table(findings: "Sequence[Finding]") -> str:
     """Return the findings as text: numbers and verdict, then the claim and what to know of it."""
     from theory.claim import accepted_range
     from theory.confirmation import basis
-    from theory.report import number
+    from theory.pages.kit import number
     lines = [f"{'':5}{'verdict':<20}{'measured':>9}  {'95 % interval':<18}accepted"]
     for finding in findings:
         interval = accepted = ""

@@ -27,6 +27,7 @@ __all__ = ["FAILS", "HOLDS", "OUTSIDE", "Assumption", "Claim", "Finding", "Findi
            "at_most", "conclude", "confront_all", "corrected", "in_words", "outside"]
 
 HOLDS, FAILS, OUTSIDE = "holds", "fails", "outside the regime"
+ALONE = "holds alone (p = "  # how the caveat of a verdict begins that a correction changed
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,12 @@ class Claim:
             raise ValueError(f"claim {self.id}: fixed: expected a date such as 2026-11-26, got "
                              f"{self.fixed!r:.40}") from None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the claim says; thresholds are those of its finding."""
+        return {name: getattr(self, name) for name in (
+            "title", "statement", "source", "quantity", "law", "changed")} | {
+                "assumptions": [assumption.name for assumption in self.assumptions]}
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -170,6 +177,15 @@ class Measurement:
         return (self.accepted[0] <= self.low and self.high <= self.accepted[1]
                 and self.target[0] <= self.measured <= self.target[1])
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON: null where there is no number, or no limit."""
+        numbers = {"measured": self.measured, "low": self.low, "high": self.high,
+                   "p_value": self.p_value}
+        return {"name": self.name, **{name: float(value) if math.isfinite(value) else None
+                                      for name, value in numbers.items()},
+                **_written({"": self.limits})[""], "decisive": self.decisive,
+                "threshold": self.threshold}
+
     @property
     def undecided(self) -> bool:
         """True if the value lies in the accepted range and its interval reaches out of it."""
@@ -201,6 +217,8 @@ class Finding:
         there is none.
     date : str
         Of the verdict, UTC; "" where it is not kept.
+    runs : tuple of str
+        Folders of the runs it was confronted with; () where they are not kept.
     earlier : tuple of mapping
         Entries of findings.json with verdicts on judging seeds that had other thresholds or
         another plan.
@@ -217,6 +235,7 @@ class Finding:
     plan: str = ""
     plan_hash: str = ""
     date: str = ""
+    runs: tuple[str, ...] = ()
     earlier: tuple[Mapping[str, Any], ...] = ()
 
     def __repr__(self) -> str:
@@ -285,6 +304,8 @@ class Finding:
                 "sizes": [size._asdict() for size in self.sizes],
                 "thresholds": _written(self.thresholds), "fixed": self.claim.fixed,
                 "plan": self.plan, "plan_hash": self.plan_hash, "date": self.date,
+                "claim": self.claim.to_dict(), "runs": list(self.runs),
+                "measurements": [part.to_dict() for part in self.measurements],
                 "earlier": list(self.earlier)}
 
 
@@ -438,16 +459,26 @@ def corrected(findings: Sequence[Finding]) -> list[Finding]:
     """Correct the verdicts for the number of claims confronted together (Holm).
 
     A claim that holds on its own but whose p-value does not survive becomes "fails", with a
-    caveat: among many claims one passes by luck.
+    caveat: among many claims one passes by luck. What an earlier correction did is undone before.
     """
-    confronted = [finding for finding in findings if finding.verdict != OUTSIDE]
+    findings = [_alone(finding) for finding in findings]
+    confronted = [finding for finding in findings if finding.verdict != OUTSIDE
+                  and any(part.decisive for part in finding.measurements)]
     adjusted = dict(zip((finding.id for finding in confronted),
                         holm([finding.p_value for finding in confronted])))
     result = []
     for finding in findings:
-        if finding.verdict == HOLDS and adjusted[finding.id] > 1.0 - LEVEL:
-            note = (f"holds alone (p = {finding.p_value:.2g}) but not after Holm's correction "
+        if finding.verdict == HOLDS and adjusted.get(finding.id, 0.0) > 1.0 - LEVEL:
+            note = (f"{ALONE}{finding.p_value:.2g}) but not after Holm's correction "
                     f"for {len(confronted)} claims (p = {adjusted[finding.id]:.2g})")
             finding = replace(finding, verdict=FAILS, caveats=(note, *finding.caveats))
         result.append(finding)
     return result
+
+
+def _alone(finding: Finding) -> Finding:
+    """Return a finding as it was before its verdict was corrected."""
+    notes = tuple(note for note in finding.caveats if not note.startswith(ALONE))
+    if len(notes) == len(finding.caveats):
+        return finding
+    return replace(finding, verdict=HOLDS, caveats=notes)

@@ -16,7 +16,7 @@ from typing import Any
 from theory.claim import Finding, Theorem, Threshold, in_words
 from theory.plans import EXPLORING, plan_hash
 
-__all__ = ["basis", "differences", "entered", "registered", "remembered",
+__all__ = ["basis", "differences", "entered", "registered", "remembered", "seed_ranges",
            "unexplained"]
 
 VERDICT = ("date", "plan", "plan_hash", "seeds", "sizes", "verdict", "measured", "low", "high",
@@ -29,12 +29,12 @@ def basis(finding: Finding) -> str:
     if finding.plan:
         parts.append(f"plan {finding.plan} {finding.plan_hash[:10]}")
     if finding.seeds_are:
-        parts.append(f"{finding.seeds_are} seeds" + (f" {_ranges(finding.seeds)}"
+        parts.append(f"{finding.seeds_are} seeds" + (f" {seed_ranges(finding.seeds)}"
                                                      if finding.seeds else ""))
     return ", ".join(parts)
 
 
-def _ranges(seeds: Sequence[int]) -> str:
+def seed_ranges(seeds: Sequence[int]) -> str:
     """Return ``2000-2007`` for seeds in a row, the numbers otherwise."""
     if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
         return f"{seeds[0]}-{seeds[-1]}"
@@ -61,10 +61,12 @@ def remembered(finding: Finding, before: Mapping[str, Any] | None, today: str) -
     now = finding.to_dict()
     earlier = [*before.get("earlier", ())] if before else []
     if before and before.get("seeds_are", EXPLORING) != EXPLORING and _basis(before) != _basis(now):
-        earlier.append({key: value for key, value in before.items() if key != "earlier"})
+        earlier.append({key: before[key] for key in (*VERDICT, "seeds_are") if key in before})
     notes = dict.fromkeys(note for entry in earlier for note in differences(entry, now))
     known = replace(finding, caveats=(*notes, *finding.caveats), earlier=tuple(earlier))
-    same = before is not None and {**known.to_dict(), "date": before.get("date")} == before
+    same = before is not None and all(
+        before[key] == value for key, value in known.to_dict().items()
+        if key in before and key != "date")  # an older version kept less
     return replace(known, date=before["date"] if before and same else today)
 
 

@@ -20,7 +20,8 @@ from small import SMALL
 HASH = re.compile(r"\b[0-9a-f]{10}\b")
 SMOKE = ["--preset", "smoke", "--workers", "1"]
 KEYS = {"id", "verdict", "measured", "low", "high", "expected", "caveats", "seeds", "seeds_are",
-        "sizes", "thresholds", "fixed", "plan", "plan_hash", "date", "earlier"}
+        "sizes", "thresholds", "fixed", "plan", "plan_hash", "date", "earlier", "claim", "runs",
+        "measurements"}
 CLAIMS = theory.claims()
 TINY = {key: value for key, value in SMALL.items() if key not in ("d", "k")}
 
@@ -77,14 +78,14 @@ def test_smoke_runs_confronts_and_reports(verified):
     assert verdicts <= {"holds", "fails", "outside the regime"}
     assert verified.code == (1 if "fails" in verdicts else 0)
     assert "</html>" in (folder / "report.html").read_text()
-    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [".lock"]
 
 
 def test_json_stands_alone_on_stdout_and_equals_the_file(tmp_path, capsys):
     command = [*SMOKE, "--out", str(tmp_path), "--format", "json", "--claims", "A2,A6"]
     assert verify.main(command) == 0
     shown = capsys.readouterr().out
-    assert shown == (tmp_path / "verify-smoke-A2-A6" / "findings.json").read_text()
+    assert shown == (tmp_path / "verify-smoke" / "findings.json").read_text()
     assert [entry["id"] for entry in json.loads(shown)["findings"]] == ["A2", "A6"]
     assert [entry["verdict"] for entry in json.loads(shown)["findings"]] == [
         "outside the regime"] * 2
@@ -228,7 +229,7 @@ def test_a_theorem_from_a_file_is_confronted_with_the_runs_it_declares(tmp_path,
     assert text.splitlines()[1:] == [
         "T1   holds                       2  [2, 2]            [1, 5]", "     Runs can be counted",
         f"       plan smoke {HASH.search(text)[0]}, judging seeds 2000, 2001"]
-    assert (tmp_path / "runs" / "verify-smoke-T1" / "report.html").exists()
+    assert (tmp_path / "runs" / "verify-smoke" / "report.html").exists()
     assert len(list((tmp_path / "runs").glob("smoke-*"))) == 2
 
 
@@ -238,7 +239,7 @@ def test_a_verdict_on_judging_seeds_outlives_exploring_and_a_threshold_that_move
 
     def findings(*more):
         verify.main([*flags, *more])
-        content = (tmp_path / "runs" / "verify-smoke-T1" / "findings.json").read_text()
+        content = (tmp_path / "runs" / "verify-smoke" / "findings.json").read_text()
         found, = json.loads(content)["findings"]
         return found
 
@@ -255,7 +256,7 @@ def test_a_verdict_on_judging_seeds_outlives_exploring_and_a_threshold_that_move
     assert moved["caveats"] == ["threshold of runs was [1, 5] when it was judged on 2026-12-01; "
                                 "now [0, 5]"]
     assert findings() == moved
-    page = (tmp_path / "runs" / "verify-smoke-T1" / "report.html").read_text()
+    page = (tmp_path / "runs" / "verify-smoke" / "report.html").read_text()
     assert "was [1, 5] when it was judged on 2026-12-01" in page and "judging seeds" in page
 
 
@@ -295,14 +296,33 @@ def test_a_file_that_is_no_theorem_is_one_line(tmp_path, capsys, content, messag
     assert message in error and str(file) in error and error.count("\n") == 1
 
 
-def test_some_claims_leave_the_report_of_all_as_it_was(copied):
-    command = [*SMOKE, "--out", str(copied)]
-    files = sorted(path for path in (copied / "verify-smoke").rglob("*") if path.is_file())
-    before = [path.read_bytes() for path in files]
-    verify.main([*command, "--claims", "A4"])
-    assert [path.read_bytes() for path in files] == before
-    found = json.loads((copied / "verify-smoke-A4" / "findings.json").read_text())["findings"]
-    assert [entry["id"] for entry in found] == ["A4"]
+def test_some_claims_update_their_rows_of_the_page_of_all(verified, copied, capsys):
+    folder = copied / "verify-smoke"
+    verify.main([*SMOKE, "--out", str(copied), "--claims", "A6,A4", "--format", "json"])
+    shown = json.loads(capsys.readouterr().out)["findings"]
+    assert [entry["id"] for entry in shown] == ["A4", "A6"]
+    assert (folder / "findings.json").read_text() == verified.findings  # the same runs again
+    assert [path.name for path in copied.glob("verify-*")] == ["verify-smoke"]
+    verify.main([*SMOKE, "--out", str(copied), "--claims", "A4", "--seeds", "3"])
+    found = {entry["id"]: entry
+             for entry in json.loads((folder / "findings.json").read_text())["findings"]}
+    assert list(found) == [theorem.claim.id for theorem in CLAIMS]
+    assert (found["A4"]["seeds_are"], found["A6"]["seeds_are"]) == ("exploring", "judging")
+    assert [entry["seeds_are"] for entry in found["A4"]["earlier"]] == ["judging"]
+    page = (folder / "report.html").read_text()
+    assert all(theorem.claim.title[:10] in page for theorem in CLAIMS)
+    assert "--claims A4 --seeds 3" in page and "--claims A6,A4" in page
+
+
+def test_a_verdict_in_a_folder_of_its_own_is_remembered(tmp_path, mine, capsys):
+    """Some claims of a paper had folders of their own, once."""
+    flags = [*SMOKE, "--out", str(tmp_path / "runs"), "--claims-from", str(mine)]
+    verify.main(flags)
+    (tmp_path / "runs" / "verify-smoke").rename(tmp_path / "runs" / "verify-smoke-T1")
+    mine.write_text(mine.read_text().replace("(1.0, 5.0)", "(0.0, 5.0)"))
+    capsys.readouterr()
+    verify.main(flags)
+    assert "was [1, 5] when it was judged on 2026-12-01" in capsys.readouterr().out
 
 
 def test_seeds_are_those_that_judge_or_a_number_or_a_range(tmp_path, capsys):

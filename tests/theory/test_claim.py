@@ -80,7 +80,12 @@ def test_an_entry_of_the_findings_has_exactly_the_documented_keys():
         "expected": 5.0, "caveats": ["a caveat"], "seeds": [0], "seeds_are": "",
         "sizes": [{"family": "lottery", "d": 16, "k": 4}],
         "thresholds": {"a part": {"accepted": [5.0, None]}}, "fixed": "", "plan": "",
-        "plan_hash": "", "date": "", "earlier": []}
+        "plan_hash": "", "date": "", "runs": [], "earlier": [],
+        "claim": {"title": CLAIM.title, "statement": CLAIM.statement, "source": CLAIM.source,
+                  "quantity": CLAIM.quantity, "law": CLAIM.law, "changed": "", "assumptions": []},
+        "measurements": [{"name": "a part", "measured": 7.0, "low": 6.0, "high": None,
+                          "p_value": finding.p_value, "accepted": [5.0, None], "decisive": True,
+                          "threshold": ""}]}
     nothing = outside(CLAIM, ["no runs"]).to_dict()
     assert nothing["verdict"] == OUTSIDE and nothing["measured"] is None
     json.dumps([finding.to_dict(), nothing], allow_nan=False)
