@@ -6,7 +6,9 @@ rows, and the page shows the others as they were. The verdicts of all that a fol
 corrected together for their number: claims that are confronted one by one do not get off lightly.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ from theory.drawing.picture import Picture, picture_from_dict, picture_to_dict
 __all__ = ["Call", "calls_of", "findings_json", "kept_findings", "merged", "write_findings"]
 
 FINDINGS, CALLS = "findings.json", "calls.json"
+SINCE = "since this verdict its claim has other"  # how a caveat begins
 OLDER = ("an older version wrote this: parts, figure and p-value were not kept, so no correction "
          "for the number of claims either; confronting it again adds them")
 
@@ -37,14 +40,19 @@ def findings_json(findings: Iterable[Finding]) -> str:
     return json_text({"findings": [finding.to_dict() for finding in findings]})
 
 
-def kept_findings(folder: Path, known: Sequence[Theorem]) -> list[Finding]:
+def kept_findings(folder: Path, known: Sequence[Theorem],
+                  hashes: Mapping[str, str] | None = None) -> list[Finding]:
     """Return the findings in a folder, in order; none where there is no such folder.
+
+    One whose claim has other thresholds or runs now has a caveat that says so.
 
     Parameters
     ----------
     folder : Path
     known : sequence of Theorem
         Claims of the paper: an entry of an older version has not kept what its claim says.
+    hashes : mapping of str to str or None
+        :func:`theory.plans.plan_hash` by claim, as it is now.
 
     Raises
     ------
@@ -58,11 +66,23 @@ def kept_findings(folder: Path, known: Sequence[Theorem]) -> list[Finding]:
     claims = {theorem.claim.id: theorem.claim for theorem in known}
     entries = read_json(folder / FINDINGS).get("findings", ())
     try:
-        return [_finding(entry, claims.get(entry["id"]), folder) for entry in entries
-                if "thresholds" in entry]  # those of before cannot be shown again
+        found = [_finding(entry, claims.get(entry["id"]), folder) for entry in entries
+                 if "thresholds" in entry]  # those of before cannot be shown again
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{folder / FINDINGS}: expected findings of purify verify, got "
                        f"{type(error).__name__}: {error}") from None
+    return [_dated(finding, claims.get(finding.id), (hashes or {}).get(finding.id))
+            for finding in found]
+
+
+def _dated(finding: Finding, claim: Claim | None, plan_hash: str | None) -> Finding:
+    """Say of a finding if its claim has changed since; unsay it if it has changed back."""
+    changed = [words for words, is_other in (
+        ("thresholds", claim and claim.thresholds and claim.thresholds != finding.thresholds),
+        ("runs", plan_hash and plan_hash != finding.plan_hash)) if is_other]
+    note = f"{SINCE} {' and '.join(changed)}: confront it again"
+    notes = tuple(old for old in finding.caveats if not old.startswith(SINCE))
+    return replace(finding, caveats=(note, *notes) if changed else notes)
 
 
 def merged(kept: Iterable[Finding], new: Iterable[Finding]) -> list[Finding]:
@@ -98,7 +118,7 @@ def calls_of(folder: Path) -> list[Call]:
 
 def _numbers(folder: Path, claim: str) -> Path:
     """The file with the numbers of a claim's figure."""
-    return folder / "figures" / f"{claim}.json"
+    return folder / "figures" / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', claim)}.json"
 
 
 def _finding(entry: Mapping[str, Any], known: Claim | None, folder: Path) -> Finding:

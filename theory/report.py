@@ -18,7 +18,7 @@ from theory.claim import FAILS, HOLDS, OUTSIDE, Finding, Measurement, accepted_r
 from theory.confirmation import basis, differences, seed_ranges
 from theory.drawing.claims import draw
 from theory.drawing.style import DrawingError, drawn, house_style
-from theory.findings import Call
+from theory.findings import SINCE, Call
 from theory.pages import kit
 from theory.pages.kit import Html, number, text
 from theory.pages.mathematics import with_mathml
@@ -164,6 +164,8 @@ def _flags(finding: Finding) -> str:
     if finding.verdict == FAILS and all(part.holds for part in finding.measurements
                                         if part.decisive) and finding.measurements:
         flags.append("inside, but not after Holm's correction")
+    if any(note.startswith(SINCE) for note in finding.caveats):
+        flags.append("its claim has changed since")
     if finding.claim.changed or any(_changes(entry, finding) for entry in _earlier(finding)):
         flags.append("changed after a verdict")
     return "".join(f'<span class="flag">{text(flag)}</span>' for flag in flags)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,3 +102,22 @@ def test_a_claim_without_a_figure_leaves_none_of_before(tmp_path):
     write_findings(tmp_path, [finding()], {"A2"}, call("A2"))
     write_findings(tmp_path, [outside(finding().claim, ["x"])], {"A2"}, call("A2"))
     assert not list((tmp_path / "figures").iterdir())
+
+
+def test_a_claim_that_changed_since_is_told_until_it_has_changed_back(tmp_path):
+    write_findings(tmp_path, [finding()], {"A2"}, call("A2"))
+    claim = finding().claim
+    moved = Theorem(replace(claim, thresholds={"x": at_least(0.5)}), bool)
+    told, = kept_findings(tmp_path, [moved], {"A2": "cd"})
+    assert told.caveats[0] == ("since this verdict its claim has other thresholds and runs: "
+                               "confront it again")
+    assert told.thresholds == {"x": at_least(1.0)}  # what it was judged with
+    write_findings(tmp_path, [told], (), call("A3"))
+    assert len(kept_findings(tmp_path, [moved])[0].caveats) == 2  # told once
+    back, = kept_findings(tmp_path, [Theorem(claim, bool)], {"A2": "ab"})
+    assert findings_json([back]) == findings_json([finding()])
+
+
+def test_any_name_of_a_claim_is_a_file(tmp_path):
+    write_findings(tmp_path, [finding("a/../b")], {"a/../b"}, call("a/../b"))
+    assert [file.name for file in (tmp_path / "figures").iterdir()] == ["a_.._b.json"]
