@@ -462,8 +462,8 @@ def corrected(findings: Sequence[Finding]) -> list[Finding]:
     caveat: among many claims one passes by luck. What an earlier correction did is undone before.
     """
     findings = [_alone(finding) for finding in findings]
-    confronted = [finding for finding in findings if finding.verdict != OUTSIDE
-                  and any(part.decisive for part in finding.measurements)]
+    confronted = [finding for finding in findings
+                  if finding.verdict != OUTSIDE and _has_parts(finding)]
     adjusted = dict(zip((finding.id for finding in confronted),
                         holm([finding.p_value for finding in confronted])))
     result = []
@@ -479,6 +479,11 @@ def corrected(findings: Sequence[Finding]) -> list[Finding]:
 def _alone(finding: Finding) -> Finding:
     """Return a finding as it was before its verdict was corrected."""
     notes = tuple(note for note in finding.caveats if not note.startswith(ALONE))
-    if len(notes) == len(finding.caveats):
+    if len(notes) == len(finding.caveats) or not _has_parts(finding):
         return finding
     return replace(finding, verdict=HOLDS, caveats=notes)
+
+
+def _has_parts(finding: Finding) -> bool:
+    """Whether what its verdict rests on is known: not of one that an older version wrote."""
+    return any(part.decisive for part in finding.measurements)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from simulator.experiments import PAPERS
 from simulator.runs.files import read_json
-from theory.claim import FAILS, HOLDS, OUTSIDE, Finding, Measurement, accepted_range
+from theory.claim import ALONE, FAILS, HOLDS, OUTSIDE, Finding, Measurement, accepted_range
 from theory.confirmation import basis, differences, seed_ranges
 from theory.drawing.claims import draw
 from theory.drawing.style import DrawingError, drawn, house_style
@@ -28,7 +28,7 @@ __all__ = ["RunShown", "html_report", "settings_of"]
 
 STYLE = """
 ul.claims { list-style: none; padding: 0; margin: 1rem 0; border-top: 1px solid var(--rule); }
-ul.claims li { display: grid; grid-template-columns: 7.2rem minmax(0, 1fr) 184px 12.5rem 10rem;
+ul.claims li { display: grid; grid-template-columns: 6.4rem minmax(0, 1fr) 184px 12rem 11.6rem;
   gap: 0 .9rem; align-items: center; padding: .38rem .2rem; border-bottom: 1px solid var(--rule); }
 ul.claims .small { font-size: .8rem; line-height: 1.35; color: var(--soft); display: block; }
 ul.claims .why { grid-column: 3 / 5; }
@@ -43,13 +43,11 @@ ul.notes { margin: .5rem 0; font-size: .92em; }
 math { font-size: 1.05em; }
 math :is(msub, msup, msubsup) > :not(:first-child) { font-size: max(.75em, 11.5px); }
 @media (max-width: 62rem) {
-  ul.claims li { grid-template-columns: 7.2rem minmax(0, 1fr); gap: .15rem .7rem;
+  ul.claims li { grid-template-columns: 6.4rem minmax(0, 1fr); gap: .15rem .7rem;
                  padding: .55rem 0; }
   ul.claims .why, ul.claims .sizes, ul.claims .drawn, ul.claims .numbers { grid-column: 2; }
 }
-@media (max-width: 40rem) {
-  h1 { font-size: 1.25rem; } ul.claims li { grid-template-columns: 6.2rem minmax(0, 1fr); }
-}
+@media (max-width: 40rem) { h1 { font-size: 1.25rem; } }
 """
 MARKS = {HOLDS: "✓", FAILS: "✗", OUTSIDE: "–"}
 MANY_NOTES = 3  # of a claim that are shown, the rest is folded
@@ -161,8 +159,7 @@ def _verdict(finding: Finding) -> Html:
 def _flags(finding: Finding) -> str:
     """What a reader must know before reading the verdict."""
     flags = [] if finding.seeds_are in ("", JUDGING) else ["exploration: no verdict"]
-    if finding.verdict == FAILS and all(part.holds for part in finding.measurements
-                                        if part.decisive) and finding.measurements:
+    if any(note.startswith(ALONE) for note in finding.caveats):
         flags.append("inside, but not after Holm's correction")
     if any(note.startswith(SINCE) for note in finding.caveats):
         flags.append("its claim has changed since")

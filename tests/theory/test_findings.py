@@ -81,6 +81,8 @@ def test_an_entry_of_an_older_version_keeps_its_verdict_and_says_what_it_lacks(t
     assert (read.verdict, read.measured, read.claim.title) == (HOLDS, 2.0, "title of A2")
     assert "an older version" in read.caveats[-1] and not read.measurements[0].decisive
     assert merged([read], [finding("A3", 0.04)])[0].verdict == HOLDS
+    lost = replace(read, verdict=FAILS, caveats=(f"{ALONE}0.04) but not after", *read.caveats))
+    assert merged([lost], [finding("A3")])[0] == lost  # corrected then: that stands
 
 
 @pytest.mark.parametrize("content", ['{"findings": [{"id": "A2", "thresholds": 3}]}',

@@ -149,6 +149,12 @@ def test_a_verdict_that_the_correction_changed_says_so():
                for line in rows(page))
 
 
+def test_a_verdict_of_which_no_range_was_kept_says_so():
+    part = Measurement("headline", 2.0, 1.5, 2.5, (-math.inf, math.inf), 1.0, decisive=False)
+    line, = rows(html_report([replace(a_claim(0.5, 2.0, 2.5), measurements=(part,))], [], []))
+    assert "no range kept" in line and "<rect" not in line and "Holm" not in line
+
+
 def test_exploration_and_a_change_after_a_verdict_are_told_in_the_line():
     finding = a_claim(1.5, 2.0, 2.5)
     explored = replace(finding, seeds_are="exploring")
