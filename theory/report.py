@@ -254,8 +254,8 @@ def _section(finding: Finding) -> Html:
         Html(f"{text(claim.id)}. {with_mathml(claim.title)}"), said,  # a heading may have formulas
         kit.paragraph(with_mathml(claim.statement)) if claim.statement else "",
         _figure(finding), _notes(shown),
-        kit.folded("Parts, assumptions, source", _parts(finding.measurements), _notes(folded),
-                   kit.pairs(dict(_facts(finding))), _on_record(finding)), name=claim.id)
+        kit.folded("Parts, assumptions, source", _parts(claim.id, finding.measurements),
+                   _notes(folded), kit.pairs(dict(_facts(finding))), _on_record(finding)), name=claim.id)
 
 
 def _first(words: str) -> str:
@@ -288,7 +288,7 @@ def _notes(notes: Sequence[str]) -> Html:
     return Html(f'<ul class="notes">{items}</ul>')
 
 
-def _parts(measurements: Sequence[Measurement]) -> Html:
+def _parts(claim: str, measurements: Sequence[Measurement]) -> Html:
     if not measurements:
         return Html("")
     rows = [[with_mathml(part.name), _strip(part), part.measured,
@@ -296,8 +296,9 @@ def _parts(measurements: Sequence[Measurement]) -> Html:
              accepted_range(part) if part.decisive else "shown only",
              ("yes" if part.holds else "no") if part.decisive else "",
              (part.p_value, number(part.p_value, 2))] for part in measurements]
-    return kit.table(["part", "", "measured", "95 % interval", "accepted", "inside", "p"], rows,
-                     caption="What was measured, against what was accepted beforehand")
+    heads = ["part", "drawn", "measured", "95 % interval", "accepted", "inside", "p"]
+    return kit.table(heads, rows,
+                     caption=f"What was measured for {claim}, against what was accepted before")
 
 
 def _figure(finding: Finding) -> Html:
@@ -349,7 +350,7 @@ def _on_record(finding: Finding) -> Html:
                      entry["verdict"], f"{number(measured)} [{number(low)}, {number(high)}]",
                      "; ".join(_changes(entry, finding)) or "as now"])
     return kit.table(["date", "plan", "seeds", "verdict", "headline", "thresholds and runs"], rows,
-                     caption="Verdicts on judging seeds before this one")
+                     caption=f"Verdicts on {finding.id} on judging seeds before this one")
 
 
 # --- with what ----------------------------------------------------------------------------

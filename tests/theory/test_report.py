@@ -175,7 +175,7 @@ def test_exploration_and_a_change_after_a_verdict_are_told_in_the_line():
 def test_verdicts_of_the_register_are_told(findings):
     """A2 was judged: its page says so wherever it is made."""
     page = html_report(findings[:1], [], [])
-    assert "Verdicts on judging seeds before this one" in page
+    assert "Verdicts on A2 on judging seeds before this one" in page
 
 
 def test_the_title_is_said_once():
