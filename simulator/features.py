@@ -23,7 +23,8 @@ from simulator.checks import require_array, require_int
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 
 __all__ = ["Decomposition", "correlations", "cosines", "decompose", "feature_metrics",
-           "gate_rate", "mixture_metrics", "participation_ratio", "purification"]
+           "gate_rate", "mixture_metrics", "participation_ratio", "purification",
+           "strongest_neurons"]
 
 OWN = 0.5  # of its largest coefficient has each feature that a neuron won
 MOST_OWN = 3  # features; a neuron with more is dense
@@ -145,6 +146,23 @@ def decompose(network: Any, data: Any, labeler: np.ndarray | None = None) -> Dec
     is_feature_neuron = np.abs(peaks) >= FEATURE_THRESHOLD * np.abs(peaks).max()
     signs = np.sign(peaks * labeler[feature])
     return Decomposition(C, feature, is_feature_neuron, signs, labeler)
+
+
+def strongest_neurons(parts: Decomposition) -> np.ndarray:
+    """Return for every feature the feature neuron that holds most of it, as its own.
+
+    Returns
+    -------
+    ndarray of int, shape (d,)
+        Place of the neuron; -1 where no neuron won the feature.
+    """
+    size = np.where(parts.is_feature_neuron, np.abs(parts.peaks), 0.0)
+    order = np.argsort(-size, kind="stable")
+    order = order[size[order] > 0.0]
+    features, first = np.unique(parts.feature[order], return_index=True)
+    strongest = np.full(parts.stored.shape[1], -1)
+    strongest[features] = order[first]
+    return strongest
 
 
 def feature_metrics(parts: Decomposition) -> dict[str, float]:

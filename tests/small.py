@@ -20,7 +20,7 @@ from simulator.sweeps import local
 
 SMALL = {"d": 20, "k": 2, "m": 40, "batch_size": 50, "clean_steps": 30, "adversarial_steps": 20,
          "test_samples": 60, "evaluation_chunk": 60, "bracket_samples": 0,
-         "record_every": 10}
+         "record_every": 10, "frames": 4}
 FEW = {RandomSearch: {"trials": 4}, AdaptivePGD: {"restarts": 1},
        FeatureGreedy: {"features": 2, "candidates": 2, "descents": 1}}
 CERTIFIED = {"bracket_samples": 4, "bracket_nodes": 3}

@@ -77,14 +77,14 @@ def from_text(array: np.ndarray) -> Any:
     return json.loads(str(array))
 
 
-def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+def columns_of(rows: Sequence[Mapping[str, Any]], prefix: str = PREFIX) -> dict[str, np.ndarray]:
     """Return an array for each column of rows with equal keys; see :func:`rows_of`."""
-    return {f"{PREFIX}{name}": np.array([row[name] for row in rows])
+    return {f"{prefix}{name}": np.array([row[name] for row in rows])
             for name in (rows[0] if rows else ())}
 
 
-def rows_of(arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+def rows_of(arrays: Mapping[str, np.ndarray], prefix: str = PREFIX) -> list[dict[str, Any]]:
     """Return the rows that :func:`columns_of` stored among other arrays."""
-    columns = {name.removeprefix(PREFIX): list(column) if column.ndim > 1 else column.tolist()
-               for name, column in arrays.items() if name.startswith(PREFIX)}
+    columns = {name.removeprefix(prefix): list(column) if column.ndim > 1 else column.tolist()
+               for name, column in arrays.items() if name.startswith(prefix)}
     return [dict(zip(columns, values)) for values in zip(*columns.values())]

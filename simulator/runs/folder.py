@@ -9,12 +9,14 @@
                          the one before, for the case that the last is damaged
         metrics.csv      the history
         arrays.npz       weights, curves, perturbations: all that the figures need
+        frames.npz       of a purification run: some steps of its training, to be watched
         summary.json     what `purify simulate` prints
         verdicts.csv     of a purification run: what is known of each certified sample
         counterexamples.npz
                          and the perturbations that break those which are broken
         status.json      running, interrupted, diverged, failed or done, with hashes
         figures/
+        report.html      its page: one file that needs no other
 
 Every file is replaced as a whole, the last two checkpoints are kept, and one process at a time
 works in a folder (:mod:`simulator.runs.files`). "done" is only believed if the hashes agree.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["History", "Run", "Size", "load_run", "write_run"]
 
+FRAMES = "frames.npz"  # a file of its own: the arrays of a run are what they were without it
+
 
 class Size(NamedTuple):
     """Runs that differ in nothing but the seed: family (the config's name), d, k.
@@ -88,17 +90,22 @@ class Run:
     experiment : object or None
         The objects of the run where they are not those of its config alone: a simulation in
         memory may have been given another network, other data or another attack.
+    frames : mapping of str to ndarray, or callable
+        What was kept along the training so that it can be watched; {} where nothing was. A
+        callable is asked each time, as for ``arrays``.
     """
 
     def __init__(self, config: Config, summary: Mapping[str, Any],
                  history: History | Sequence[Mapping[str, Any]] = (),
                  arrays: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]] = {},
-                 folder: "RunFolder | None" = None, experiment: Any = None) -> None:
+                 folder: "RunFolder | None" = None, experiment: Any = None,
+                 frames: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]] = {}
+                 ) -> None:
         self.config: Any = config  # of the paper's own class: whoever reads it knows which
         self.folder = folder
         self.summary: dict[str, Any] = dict(summary)
         self.history = history if isinstance(history, History) else History(history)
-        self._arrays = arrays
+        self._arrays, self._frames = arrays, frames
         if experiment is not None:
             self.__dict__["experiment"] = experiment
 
@@ -106,6 +113,11 @@ class Run:
     def arrays(self) -> Mapping[str, np.ndarray]:
         """The arrays of the run; those of a stored run are read now."""
         return self._arrays() if callable(self._arrays) else self._arrays
+
+    @property
+    def frames(self) -> Mapping[str, np.ndarray]:
+        """The frames of the run, {} where it has none; those of a stored run are read now."""
+        return self._frames() if callable(self._frames) else self._frames
 
     @property
     def size(self) -> Size:
@@ -177,6 +189,7 @@ def write_run(run: Run, folder: "RunFolder | None", step: int,
         folder.write_csv("metrics.csv", run.history.rows())
         folder.write_npz("arrays.npz", run.arrays)
         folder.write_json("summary.json", run.summary)
+        extras = ({FRAMES: run.frames} if run.frames else {}) | dict(extras)
         for name, content in extras.items():
             (folder.write_csv if name.endswith(".csv") else folder.write_npz)(name, content)
         folder.finish(step, tuple(extras))
@@ -187,7 +200,12 @@ def write_run(run: Run, folder: "RunFolder | None", step: int,
 def load_run(config: Config, folder: "RunFolder") -> Run:
     """Return the run of a finished folder, whose settings :mod:`simulator.experiments` checks."""
     return Run(config, with_nan(folder.read_json("summary.json")), folder.read_csv("metrics.csv"),
-               lambda: folder.read_npz("arrays.npz"), folder)
+               lambda: folder.read_npz("arrays.npz"), folder,
+               frames=lambda: _frames(folder))
+
+
+def _frames(folder: "RunFolder") -> Mapping[str, np.ndarray]:
+    return folder.read_npz(FRAMES) if (folder.path / FRAMES).exists() else {}
 
 
 def _unknown(what: str, name: str, names: Mapping[str, Any]) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CONFIG", "PurificationConfig"]
 
+MOST_FRAMES = 200  # of 100 features, or of two perturbations of 800
+
 
 @dataclass(frozen=True, kw_only=True)
 class PurificationConfig(SparseCodingSettings):
@@ -75,6 +77,9 @@ class PurificationConfig(SparseCodingSettings):
         trained adversarially too: R = 1, 4, 16, ... and this one; 0 leaves them out.
     record_every : int
         Steps between rows of the history.
+    frames : int
+        About how many steps leave a frame, by which the training can be watched
+        (:mod:`simulator.experiments.feature_purification.frames`); 0 leaves them out.
     dtype : "float64" or "float32"
     threads : int
         BLAS and Numba threads (the last bit of a product depends on it).
@@ -108,6 +113,7 @@ class PurificationConfig(SparseCodingSettings):
     learners: str
     low_rank: int
     record_every: int
+    frames: int
     dtype: str
     threads: int
 
@@ -118,11 +124,11 @@ class PurificationConfig(SparseCodingSettings):
         "norm": ("l2", "linf"), "learners": tuple(LEARNERS), "training_attack": ("fgm", "pgd")}
     ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ("training_samples", "adversarial_steps",
                                                "bracket_samples", "tail_samples", "learner_steps",
-                                               "low_rank")
+                                               "low_rank", "frames")
     POSITIVE: ClassVar[tuple[str, ...]] = ("init_scale", "learning_rate")
     LATER: ClassVar[Mapping[str, Any]] = {"bracket_samples": 0, "bracket_nodes": 1,
                                           "tail_samples": 0, "learner_steps": 0,
-                                          "learners": "all", "low_rank": 0}
+                                          "learners": "all", "low_rank": 0, "frames": 40}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,6 +136,7 @@ class PurificationConfig(SparseCodingSettings):
                      why="learners are attacked at multiples of it")
         require_int("low_rank", self.low_rank, low=0, high=self.d,
                     why="the update has d columns")
+        require_int("frames", self.frames, low=0, high=MOST_FRAMES, why="they fill 5 MB by then")
 
     @property
     def half_feature(self) -> float:

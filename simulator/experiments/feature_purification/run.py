@@ -21,6 +21,7 @@ from simulator.errors import Diverged
 from simulator.experiments.feature_purification.config import CONFIG, PurificationConfig
 from simulator.experiments.feature_purification.cost import cost, evaluation_steps
 from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
+from simulator.experiments.feature_purification.frames import Frames
 from simulator.experiments.feature_purification.low_rank import phase_of, train_low_rank
 from simulator.experiments.feature_purification.measured import Rows, attacked, perturbations
 from simulator.experiments.feature_purification.summary import TAILS, found_run, r99_certified
@@ -155,7 +156,7 @@ def _train(experiment: PurificationExperiment, phase: str, done: Mapping[str, Ar
     Returns
     -------
     dict
-        ``weights`` (m, d), ``bias``, and the columns of the history.
+        ``weights`` (m, d), ``bias``, and the columns of the history and of the frames.
     """
     config = experiment.config
     network = experiment.initial_network()
@@ -164,11 +165,13 @@ def _train(experiment: PurificationExperiment, phase: str, done: Mapping[str, Ar
         clean, first, last = done["clean"]["weights"], last, last + config.adversarial_steps
         network = experiment.network(clean.copy(), float(done["clean"]["bias"]))
     record, rows = Record(network, saved, first), Rows(experiment, initial, clean)
+    frames = Frames(experiment, saved)
     if saved is not None and hasattr(network, "bias"):
         network.bias = float(saved["bias"])
 
     def state() -> Arrays:
-        arrays = record.state() | {"bias": np.array(getattr(network, "bias", 0.0))}
+        arrays = (record.state() | frames.state()
+                  | {"bias": np.array(getattr(network, "bias", 0.0))})
         if not all(np.isfinite(row).all() for row in arrays["weights"]):
             raise Diverged(record.step, float("nan"))
         return arrays
@@ -177,10 +180,12 @@ def _train(experiment: PurificationExperiment, phase: str, done: Mapping[str, Ar
         record.step = step
         if step == last or step % config.record_every == 0:
             record.rows.append(rows.at(step, loss, network, step == last))
+        frames.at(step, network)
         tick(step - first, state)
 
     if saved is None and clean is None:
         record.rows.append(rows.at(0, math.log(2.0), network, False))
+        frames.at(0, network)
     train(network, experiment.batches, learning_rate=config.learning_rate, start=record.step,
           stop=last, weight_decay=config.weight_decay, seed=config.seed,
           schedule=experiment.schedule if clean is None else None,
@@ -188,7 +193,7 @@ def _train(experiment: PurificationExperiment, phase: str, done: Mapping[str, Ar
                                                          experiment.training_attack),
           after_step=after_step)
     return {"weights": network.weights.copy(), "bias": np.array(getattr(network, "bias", 0.0)),
-            **columns_of(record.rows)}
+            **columns_of(record.rows), **frames.state()}
 
 
 def _on_network(experiment: PurificationExperiment, phase: str, work: Work, steps: int,

@@ -36,7 +36,8 @@ The summary has
 The arrays are ``weights_clean``, ``weights_adversarial`` (m, d); ``bias``; ``radii`` and the curves
 ``curve_<phase>_<attack>``, ``curve_linear``; ``perturbation_<phase>`` (64, d), strongest
 perturbations at tau in dictionary coordinates; ``labels`` (64,), ``labeler`` (d,) and, unless it
-is the identity, ``dictionary`` (d, d). The history has the rows of
+is the identity, ``dictionary`` (d, d); the frames those of
+:mod:`simulator.experiments.feature_purification.frames`. The history has the rows of
 :class:`~simulator.experiments.feature_purification.measured.Rows`.
 """
 
@@ -47,6 +48,7 @@ import numpy as np
 
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.experiment import PHASES, PurificationExperiment
+from simulator.experiments.feature_purification.frames import frames_of
 from simulator.experiments.feature_purification.low_rank import phase_of
 from simulator.experiments.feature_purification.measured import SHOWN_PERTURBATIONS, linear_radii
 from simulator.experiments.records import from_text, rows_of
@@ -74,7 +76,8 @@ def found_run(experiment: PurificationExperiment, done: Mapping[str, Arrays]) ->
     """Return the run that its finished stages amount to."""
     history = [row for phase in PHASES for row in rows_of(done[phase])]
     return Run(experiment.config, _summary(experiment, done), history, _arrays(experiment, done),
-               experiment=experiment if experiment.has_replacements else None)
+               experiment=experiment if experiment.has_replacements else None,
+               frames=frames_of(experiment, done))
 
 
 def _summary(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> dict[str, Any]:
@@ -145,7 +148,8 @@ def tables(config: PurificationConfig, summary: Mapping[str, Any]) -> list[Table
     networks = {name: summary[name] for name in NETWORKS}
     shown = [by_network(f"p = P(z_j != 0) = {summary['p']:.4f}   tau = {summary['tau']:.4f}   "
                         f"linear r50 = {summary['linear_r50']:.4f}", networks, ROWS,
-                        dict.fromkeys(ON_TEST_SAMPLES, config.test_samples)),
+                        dict.fromkeys(ON_TEST_SAMPLES, config.test_samples),
+                        ("accuracy", "universal_accuracy", "attacked_accuracy"), tuple(TAILS)),
              _bracket(config, networks)]
     if "low_rank" in summary:
         shown.append(_low_rank(config, summary))
@@ -161,9 +165,12 @@ def _bracket(config: PurificationConfig, networks: Mapping[str, Mapping[str, Any
         why = ("a smoothed network has no certificate" if config.smoothing
                else "bracket_samples is 0")
         return Table(f"nothing certified: {why}", (), ())
-    rows = [(f"radius {ends[0]['radius']:.4f}" + " (tau)" * (ends[0]["radius"] == config.tau),
-             tuple(f"{end['certified']:.2f} - {end['attacked']:.2f}" for end in ends))
-            for ends in zip(*brackets)]
+    at = [f"radius {row['radius']:.4f}" + " (tau)" * (row["radius"] == config.tau)
+          for row in brackets[0]]
+    rows = [(label, tuple(f"{end['certified']:.2f} - {end['attacked']:.2f}" for end in ends))
+            for label, ends in zip(at, zip(*brackets))]
+    limits = {label: tuple((end["low"], end["high"]) for end in ends)
+              for label, ends in zip(at, zip(*brackets))}
     rows.append(("r50 of these samples", tuple(
         f"{numbers['r50_low']:.3f} - {numbers['r50_high']:.3f}" for numbers in networks.values())))
     if any(numbers["masking"] for numbers in networks.values()):
@@ -171,7 +178,7 @@ def _bracket(config: PurificationConfig, networks: Mapping[str, Mapping[str, Any
             ", ".join(numbers["masking"]).replace("_", " ") or "none"
             for numbers in networks.values())))
     return Table(f"certified to attacked accuracy on {brackets[0][0]['samples']} samples, against "
-                 f"ANY {config.norm} perturbation", tuple(networks), tuple(rows))
+                 f"ANY {config.norm} perturbation", tuple(networks), tuple(rows), limits=limits)
 
 
 def most_certified(clean: Mapping[str, Any], adversarial: Mapping[str, Any]) -> int | None:
