@@ -1,4 +1,4 @@
-"""``purify plot``: draw the figures of a finished run from its folder."""
+"""``purify plot``: draw the figures of a finished run from its folder, or its training as a GIF."""
 
 import argparse
 import sys
@@ -23,15 +23,17 @@ def parser() -> Parser:
                        help="run folder, as printed by purify simulate")
     built.add_argument("--out", metavar="DIR", type=Path,
                        help="folder for the figures (default: figures in the run folder)")
+    built.add_argument("--animate", action="store_true",
+                       help="write its training as training.gif, in place of the figures")
     return built
 
 
 def _plot(arguments: argparse.Namespace) -> int:
     ready()
     from simulator.experiments import stored
-    from theory import draw_run
-    run = stored(arguments.run)
-    drawn = draw_run(run, arguments.out or arguments.run / "figures")
+    from theory import animate, draw_run
+    run, folder = stored(arguments.run), arguments.out or arguments.run / "figures"
+    drawn = [animate(run, folder / "training.gif")] if arguments.animate else draw_run(run, folder)
     show("\n".join(map(str, drawn)))
     return OK
 

@@ -1,8 +1,8 @@
 """``purify simulate``: run one simulation, and show what came of it.
 
 The numbers go to stdout, progress and messages to stderr; everything is kept in a run folder,
-with figures. The same command again finds the run and shows its numbers; --resume goes on with
-one that was interrupted, and starts where there is none.
+with figures and a page to read (purify view). The same command again finds the run and shows its
+numbers; --resume goes on with one that was interrupted, and starts where there is none.
 """
 
 import argparse
@@ -41,7 +41,8 @@ def parser() -> Parser:
                        help="continue an unfinished run, or start one where there is none")
     built.add_argument("--dry-run", action="store_true",
                        help="print settings, memory, disk and time, and do nothing")
-    built.add_argument("--no-figures", action="store_true", help="leave the figures out")
+    built.add_argument("--no-figures", action="store_true",
+                       help="leave the figures and the page out")
     add_format_option(built, "the summary")
     return built
 
@@ -91,8 +92,8 @@ def _run(arguments: argparse.Namespace, config: "Config", folder: "RunFolder") -
     show(json_text(result.summary) if arguments.format == "json"
          else summary_text(config, result.summary))
     if there:
-        LOG.info("%s: was there already, nothing to run; purify plot draws its figures",
-                 folder.path)
+        LOG.info("%s: was there already, nothing to run; purify plot draws its figures, purify "
+                 "view opens its page", folder.path)
         return OK
     LOG.info("run folder: %s", folder.path)
     return OK if arguments.no_figures else _draw(result, folder)
@@ -101,8 +102,10 @@ def _run(arguments: argparse.Namespace, config: "Config", folder: "RunFolder") -
 def _draw(result: "Run", folder: "RunFolder") -> int:
     """Draw the figures; the run is complete, whatever Matplotlib or the place do."""
     try:
+        from scripts.view import write_run_page
         from theory import draw_run
         draw_run(result, folder.path / "figures")
+        LOG.info("page: %s (purify view %s opens it)", write_run_page(folder.path), folder.path)
     except KeyboardInterrupt:
         tell(f"purify simulate: interrupted while drawing; {folder.path} is complete, and purify "
              "plot draws its figures")

@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from theory.drawing.style import DrawingError
 
 __all__ = ["Assumption", "Claim", "DrawingError", "Finding", "Findings", "Measurement", "Run",
-           "Theorem", "claims", "confront", "draw_run", "figures", "load_claims", "paper_of"]
+           "Theorem", "animate", "claims", "confront", "draw_run", "figures", "load_claims",
+           "paper_of", "run_page"]
 
 _HOMES = {"DrawingError": "theory.drawing.style"} | dict.fromkeys(
     ("Assumption", "Claim", "Finding", "Findings", "Measurement", "Run", "Theorem"),
     "theory.claim")
-_NO_CLAIMS = {"assumptions", "figures", "plans", "quantities"}
+_NO_CLAIMS = {"assumptions", "captions", "figures", "film", "plans", "player", "quantities"}
 
 
 def __getattr__(name: str) -> Any:
@@ -167,6 +168,40 @@ def draw_run(run: "Run", folder: Path) -> list[Path]:
     """
     from theory.drawing.style import save_figures
     return save_figures(_drawings(run), folder)
+
+
+def run_page(run: "Run") -> str:
+    """Return the page of a run: one HTML file that needs no other; see :mod:`theory.pages.run`."""
+    from theory.pages.run import Film, run_page
+    captions, player = _of_paper(run, "captions"), _of_paper(run, "player")
+    body: Any = player.player(run) if player is not None else ""
+    conclude = getattr(captions, "conclusion", None)
+    return run_page(run, _drawings(run), captions=captions.CAPTIONS if captions else {},
+                    conclusion=conclude(run) if conclude is not None else "",
+                    film=Film(body, player.STYLE, player.SCRIPT) if player and body else None)
+
+
+def animate(run: "Run", path: Path) -> Path:
+    """Write the training of a run as a GIF and return its path.
+
+    Raises
+    ------
+    DrawingError
+        The run has no frames, or the file cannot be written.
+    """
+    from theory.drawing.style import DrawingError
+    film = _of_paper(run, "film")
+    if film is None:
+        raise DrawingError(f"runs of {experiments.paper(run.config.MODEL).name}: have no frames to "
+                           "animate")
+    written: Path = film.save_gif(run, path)
+    return written
+
+
+def _of_paper(run: "Run", part: str) -> ModuleType | None:
+    """A module of a run's paper that not every paper has."""
+    name = f"theory.{experiments.paper(run.config.MODEL).name}.{part}"
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None
 
 
 def _drawings(run: "Run") -> "dict[str, Callable[[], Figure]]":

@@ -5,7 +5,7 @@ their order (``tables`` in ``simulator/experiments/<paper>/summary.py``), a comm
 the terminal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 __all__ = ["SAMPLES", "Cell", "Table", "by_network"]
@@ -26,15 +26,22 @@ class Table(NamedTuple):
         Heads of the columns, without that of the labels.
     rows : tuple of (str, tuple)
         The label of each row, and a cell for each column; None was not measured.
+    shares : tuple of str
+        Labels of the rows whose cells are shares of samples, as many as stand under SAMPLES.
+    limits : mapping of str to tuple of (float, float) or None
+        95 % limits of the cells of a row, by its label; None where a cell has none.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    shares: tuple[str, ...] = ()
+    limits: Mapping[str, tuple[tuple[float, float] | None, ...]] = {}
 
 
 def by_network(title: str, networks: Mapping[str, Mapping[str, Any]],
-               labels: Mapping[str, str], samples: Mapping[str, int]) -> Table:
+               labels: Mapping[str, str], samples: Mapping[str, int],
+               shares: Collection[str] = (), limited: Collection[str] = ()) -> Table:
     """Return a table with a column for each network and a row for each quantity.
 
     The first column says on how many samples a row stands, so that numbers of different samples
@@ -50,10 +57,22 @@ def by_network(title: str, networks: Mapping[str, Mapping[str, Any]],
         left out.
     samples : mapping of str to int
         On how many samples each quantity was measured; those that need none are not in it.
+    shares : collection of str
+        Keys of those that are shares of these samples.
+    limited : collection of str
+        Keys of those whose 95 % limits are beside them, as ``key_low`` and ``key_high``.
     """
     shown: Sequence[str] = [key for key in labels
                             if any(key in numbers for numbers in networks.values())]
     rows = tuple((labels[key], (samples.get(key), *(numbers.get(key)
                                                     for numbers in networks.values())))
                  for key in shown)
-    return Table(title, (SAMPLES, *networks), rows)
+    limits = {labels[key]: (None, *(_limits(numbers, key) for numbers in networks.values()))
+              for key in shown if key in limited}
+    return Table(title, (SAMPLES, *networks), rows,
+                 tuple(labels[key] for key in shown if key in shares), limits)
+
+
+def _limits(numbers: Mapping[str, Any], key: str) -> tuple[float, float] | None:
+    ends = numbers.get(f"{key}_low"), numbers.get(f"{key}_high")
+    return None if None in ends else ends  # type: ignore[return-value]

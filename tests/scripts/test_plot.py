@@ -3,6 +3,7 @@
 import pytest
 
 from scripts import plot
+from simulator.runs.run import Run
 from theory.feature_purification import figures
 
 pytestmark = pytest.mark.usefixtures("brief_attacks")
@@ -36,6 +37,19 @@ def test_figures_can_be_drawn_elsewhere(folder, tmp_path, monkeypatch):
     assert found == {name: content for name, content in drawn(tmp_path / "before").items()
                      if name in ("history.pdf", "history.png")}
     assert not (folder / "figures").exists()
+
+
+def test_the_training_is_written_as_a_gif(folder, capsys):
+    assert plot.main([str(folder), "--animate"]) == 0
+    (path,) = capsys.readouterr().out.split()
+    assert path == str(folder / "figures" / "training.gif")
+    assert (folder / "figures" / "training.gif").read_bytes().startswith(b"GIF89a")
+
+
+def test_without_frames_there_is_nothing_to_animate(folder, capsys, monkeypatch):
+    monkeypatch.setattr(Run, "frames", {})
+    assert plot.main([str(folder), "--animate"]) == 2
+    assert "has no frames to animate" in one_line(capsys)
 
 
 def one_line(capsys):

@@ -111,7 +111,7 @@ def _inside(source: str, tag: str) -> str:
 
 def lead(value: object) -> Html:
     """Return the line under the title that says what is to be seen."""
-    return Html(f'<p class="lead">{text(value)}</p>')
+    return Html(f'<p class="lead">{text(value)}</p>' if value != "" else "")
 
 
 def paragraph(value: object, kind: str = "") -> Html:
@@ -176,8 +176,8 @@ def table(heads: Sequence[object], rows: Sequence[Sequence[object]], *, caption:
                                       in enumerate(zip(row, numeric))) + "</tr>" for row in rows)
     kind = ' class="sortable"' if sortable else ""
     return Html(f'<div class="wide" tabindex="0" role="region" aria-label="{text(caption)}">'
-                f"<table{kind}><caption>{text(caption)}</caption><thead><tr>{head}</tr></thead>\n"
-                f"<tbody>\n{body}\n</tbody></table></div>")
+                f"<table{kind}><caption><span>{text(caption)}</span></caption>"
+                f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>")
 
 
 def _sorted_by(value: object) -> float | None:

@@ -158,8 +158,8 @@ def tables(config: NTKConfig, summary: Mapping[str, Any]) -> list[Table]:
     first = {f"{mode} training": summary[mode] for mode in MODES}
     second = {f"{data}, {mode}": summary[key] for mode in MODES for data in DATA
               if (key := f"{data}_on_{mode}_kernel") in summary}
-    samples = (dict.fromkeys(("accuracy", "attacked_accuracy", "plain_attacked_accuracy"),
-                             config.test_samples)
+    shares = ("accuracy", "attacked_accuracy", "plain_attacked_accuracy")
+    samples = (dict.fromkeys(shares, config.test_samples)
                | dict.fromkeys(("effective_rank", "gate_rate"), config.probe_samples)
                | dict.fromkeys(("leading_eigenvector_cosine", "leading_eigenvector_features"),
                                config.spectrum_samples))
@@ -169,7 +169,7 @@ def tables(config: NTKConfig, summary: Mapping[str, Any]) -> list[Table]:
             "between", "within_clean", "within_adversarial")))
     return [by_network(f"p = {summary['p']:.4f}   tau = {summary['tau']:.4f}   linear classifier, "
                        f"attacked = {summary['linear_attacked_accuracy']:.4f}", first, ROWS,
-                       samples),
+                       samples, shares),
             kernels,
             by_network("trained on a kernel frozen early in phase 1 (data, kernel)", second, ROWS,
-                       samples)]
+                       samples, shares)]

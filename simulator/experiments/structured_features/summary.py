@@ -164,4 +164,4 @@ def tables(config: StructuredConfig, summary: Mapping[str, Any]) -> list[Table]:
     return [by_network(
         f"kappa = {summary['kappa']:.4g}   tau = {summary['tau']:.4g} a patch   certified: the "
         f"first {config.certified_samples} of {config.test_samples} samples", networks, ROWS,
-        samples)]
+        samples, (*ON_TEST_SAMPLES, "certified_accuracy"))]

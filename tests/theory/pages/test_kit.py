@@ -3,31 +3,13 @@
 import base64
 import math
 import re
-from html.parser import HTMLParser
 
 import pytest
 
 from theory.drawing.style import new_figure
 from theory.pages import kit
 
-VOID = {"meta", "img", "br", "link", "source", "input"}
-
-
-class Checker(HTMLParser):
-    """Collects what a page refers to, and sees tags that are not closed in order."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.addresses = [], []
-
-    def handle_starttag(self, tag, attributes):
-        self.addresses += [value for name, value in attributes
-                           if name in ("src", "href", "srcset")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
+from theory_pages import Checker
 
 
 def drawn():

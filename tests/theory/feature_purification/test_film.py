@@ -1,0 +1,110 @@
+"""The film of a run: the page's bytes are the frames, the GIF has them all."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import theory
+from simulator.experiments.feature_purification.run import simulate
+from theory.drawing.style import DrawingError, house_style
+from theory.feature_purification import film
+from theory.feature_purification.captions import CAPTIONS, conclusion
+from theory.feature_purification.figures import figures
+from theory.feature_purification.player import player
+from theory.pages.run import run_page
+
+from legible import faults
+from small import small_config
+
+
+@pytest.fixture(scope="module")
+def run(brief_attacks):
+    return simulate(small_config(frames=6))
+
+
+@pytest.fixture(scope="module")
+def without(brief_attacks):
+    return simulate(small_config(frames=0))
+
+
+@pytest.fixture(scope="module")
+def told(run):
+    """What the script is told, and the page around it."""
+    page = player(run)
+    return json.loads(re.search(r'id="frames">(.*?)</script>', page).group(1)), page
+
+
+def test_the_bytes_of_the_page_are_the_frames(run, told):
+    data, _ = told
+    F, limit = data["features"], film.colour_limit(run)
+    shades = np.frombuffer(base64.b64decode(data["map"]), np.uint8).reshape(-1, F, F)
+    rows = film.relative(run.frames["coefficients"])
+    assert shades.shape == rows.shape
+    np.testing.assert_array_equal(shades == 0, np.isnan(rows))
+    seen = (shades.astype(float) - 128) / 127 * limit
+    known = ~np.isnan(rows)
+    np.testing.assert_allclose(seen[known], np.clip(rows, -limit, limit)[known],
+                               atol=0.51 * limit / 127)
+    pushes = np.frombuffer(base64.b64decode(data["perturbations"]), np.int8)
+    true = run.frames["perturbations"].astype(float)
+    np.testing.assert_allclose(pushes.reshape(true.shape) / 127 * np.abs(true).max(), true,
+                               atol=0.51 * np.abs(true).max() / 127)
+    for attack in ("universal", "fgm"):
+        np.testing.assert_allclose(np.array(data[attack]) / data["samples"],
+                                   run.frames[f"accuracy_{attack}"])
+    assert data["steps"] == run.frames["step"].tolist()
+
+
+def test_the_band_is_the_exact_binomial_interval(told):
+    data, _ = told
+    low, high, n = data["low"], data["high"], data["samples"]
+    assert len(low) == len(high) == n + 1
+    assert low[0] == 0.0 and high[n] == 1.0
+    assert high[0] == pytest.approx(1 - 0.025 ** (1 / n), abs=1e-3)  # none of n: (1-p)^n = .025
+    assert all(a <= count / n <= b for count, (a, b) in enumerate(zip(low, high)))
+
+
+def test_without_javascript_start_and_end_stand_side_by_side(told):
+    _, page = told
+    assert 'id="player" class="player"' in page and "hidden>" in page
+    assert "<img" in re.search(r"<noscript>(.*?)</noscript>", page, re.S).group(1)
+
+
+def test_the_stops_are_the_ends_of_the_phases(run):
+    assert film.stop_names(run) == {0: "before training", list(run.frames["step"]).index(30):
+                                    "after clean training", len(run.frames["step"]) - 1:
+                                    "after adversarial training"}
+
+
+def test_the_figure_of_the_stops_can_be_read(run):
+    with house_style():
+        assert faults(film.stops_figure(run)) == []
+
+
+def test_the_gif_has_every_frame(run, tmp_path):
+    with Image.open(theory.animate(run, tmp_path / "training.gif")) as picture:
+        assert picture.n_frames == len(run.frames["step"])
+        first = np.array(picture.convert("RGB"))
+        picture.seek(picture.n_frames - 1)
+        assert (np.array(picture.convert("RGB")) != first).mean() > 0.02
+
+
+def test_a_run_without_frames_has_a_page_and_no_film(without, tmp_path):
+    assert player(without) == ""
+    with pytest.raises(DrawingError, match="has no frames to animate"):
+        theory.animate(without, tmp_path / "training.gif")
+    assert "Watch it train" not in run_page(without, {})
+
+
+def test_every_figure_has_a_caption(run):
+    assert set(CAPTIONS) == set(figures(run))
+
+
+def test_the_conclusion_has_the_numbers_of_the_table(run):
+    said = conclusion(run)
+    assert f"{100 * run.summary['clean']['attacked_accuracy']:.3g} %" in said
+    assert f"{run.summary['adversarial']['mixture_ratio']:.2g}" in said
