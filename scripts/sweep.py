@@ -1,7 +1,8 @@
 """``purify sweep``: many runs, and one table of them all.
 
 ``purify sweep merge DIR`` writes the table of runs that were done in pieces. The path of the
-table goes to stdout, progress and messages to stderr.
+table goes to stdout, progress and messages to stderr. A page beside it shows each quantity against
+what varies (purify view).
 """
 
 import argparse
@@ -12,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.command import DIVERGED, INTERRUPTED, OK, guarded, ready, show, tell
+from scripts.command import DIVERGED, INTERRUPTED, OK, explained, guarded, ready, show, tell
 from scripts.options import (Parser, add_config_options, add_out_option, add_workers_option, flat,
                              merged, read_file, require_memory)
 from scripts.progress import Stop, shown
@@ -60,6 +61,8 @@ def parser() -> Parser:
                        help="do piece I of N, from 0; afterwards purify sweep merge")
     where.add_argument("--dask", metavar="ADDRESS",
                        help="do the runs on a Dask scheduler, or local for one on this machine")
+    built.add_argument("--pages", action="store_true",
+                       help="also write the page of every run that has none, a few seconds each")
     built.add_argument("--dry-run", action="store_true",
                        help="list the runs with memory, disk and time, and do nothing")
     return built
@@ -133,6 +136,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     else:
         path, settled = write_summary(folder, plan)
         show(str(path))
+        _write_pages(folder, settled if arguments.pages else ())
     if stop():
         tell(f"purify sweep: interrupted; add --resume to continue {folder}")
         return INTERRUPTED
@@ -170,7 +174,22 @@ def _merge(arguments: argparse.Namespace) -> int:
     from simulator.sweeps.local import merge
     path, outcomes = merge(arguments.folder)
     show(str(path))
+    _write_pages(path.parent, ())
     return _closing(outcomes)
+
+
+def _write_pages(folder: Path, outcomes: "Sequence[Outcome]") -> None:
+    """Write the page of a sweep, after those of its runs; the tables stand, whatever happens."""
+    from scripts.view import PAGE, write_run_page, write_sweep_page
+    from simulator.runs.folder import RunFolder
+    try:
+        for outcome in outcomes:
+            run = RunFolder.of(folder.parent, outcome.config).path
+            if outcome.state == "done" and not (run / PAGE).is_file():
+                write_run_page(run)
+        LOG.info("page: %s (purify view %s opens it)", write_sweep_page(folder), folder)
+    except Exception as error:  # whatever Matplotlib or its settings do
+        LOG.warning("warning: no page: %s", explained(error)[1])
 
 
 def _closing(outcomes: "Sequence[Outcome]") -> int:

@@ -6,6 +6,7 @@ other run. Trouble of the node (a full disk, no memory) is not the run's fault: 
 and is tried again like any other that was interrupted.
 """
 
+import math
 import multiprocessing
 import os
 import signal
@@ -14,13 +15,16 @@ import tempfile
 import threading
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import scipy.special
 
 from simulator.errors import Busy, RunError, Unavailable
 from simulator.experiments import config_of, experiment_module, stored_config
@@ -33,6 +37,7 @@ from simulator.sweeps.plan import Plan, load_plan
 __all__ = ["Outcome", "here", "left_to_do", "merge", "processes", "record_failure", "run_one",
            "standing", "tally", "thread_environment", "worker_count", "write_summary"]
 
+LEVEL = 0.95  # of the intervals of means over seeds
 CHANGED = "finished, but its files have changed since"
 GUARD = "PURIFY_SWEEP_GUARD"  # environment of a worker: see _main_guard
 KILLED = "its process was killed, perhaps for lack of memory"
@@ -403,6 +408,10 @@ def write_summary(folder: Path, plan: Plan) -> tuple[Path, list[Outcome]]:
     the numbers of ``summary.json``, those of a phase with its name before them, those of a
     bracket with its number too. Every number that any run has is a column, empty where a run
     has none. Equal runs give equal bytes, wherever they were done.
+
+    Beside it ``summary_mean.csv``: a row for each combination of settings, ``seeds``, how many of
+    its runs are done, and the mean of every number over them, with the ends of its 95 % t-interval
+    as ``<number>_mean_low`` and ``<number>_mean_high`` where there are two seeds or more.
     """
     root = folder.parent
     outcomes = [standing(root, config) for config in plan.configs]
@@ -415,7 +424,38 @@ def write_summary(folder: Path, plan: Plan) -> tuple[Path, list[Outcome]]:
             for outcome, numbers in zip(outcomes, found)]
     path = folder / "summary.csv"
     write_atomic(path, table_bytes(rows))
+    settings = [name for name in plan.columns if name != "seed"]
+    write_atomic(folder / "summary_mean.csv", table_bytes(_means(settings, rows)))
     return path, outcomes
+
+
+def _means(settings: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Means over the seeds of the runs that are done, a row for each combination of settings."""
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["state"] == "done":
+            groups.setdefault(tuple(row[name] for name in settings), []).append(row)
+    return [dict(zip(settings, values)) | {"seeds": len(group)}
+            | _mean_numbers(group, {*settings, "seed", "run", "state", "error"})
+            for values, group in groups.items()]
+
+
+def _mean_numbers(group: Sequence[Mapping[str, Any]], others: Collection[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name in dict.fromkeys(name for row in group for name in row if name not in others):
+        values = np.array([value for row in group
+                           if isinstance(value := row.get(name), (int, float))
+                           and not isinstance(value, bool) and math.isfinite(value)], float)
+        if not len(values):
+            continue
+        found[name] = float(values.mean())
+        if len(values) > 1:
+            # scipy.stats takes a second to import
+            half = float(scipy.special.stdtrit(len(values) - 1, 0.5 + LEVEL / 2)
+                         * values.std(ddof=1) / math.sqrt(len(values)))
+            found |= {f"{name}_mean_low": found[name] - half,
+                      f"{name}_mean_high": found[name] + half}
+    return found
 
 
 def _numbers(folder: RunFolder) -> dict[str, float]:

@@ -5,6 +5,8 @@
         sweep-<plan hash>/
             plan.json             the settings of every run, in order
             summary.csv           one row per run, in the same order
+            summary_mean.csv      one row per combination of settings: means over seeds
+            report.html           the page of the sweep, where purify sweep or view wrote it
 
 A plan is plain data and fixes the order of everything, so that it does not matter where, in how
 many pieces and in which order its runs are done.

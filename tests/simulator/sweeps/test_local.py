@@ -8,7 +8,9 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from scripts import sweep as command
 from simulator.errors import RunError, Unavailable
@@ -363,3 +365,20 @@ def test_a_summary_that_cannot_be_written_is_one_line(serial, monkeypatch, capsy
     monkeypatch.setattr(sweep, "write_atomic", refuse)
     assert run_sweep(serial, "--workers", "1") == 2
     assert "summary.csv: cannot be written: No space left" in capsys.readouterr().err
+
+
+# --- means over seeds -------------------------------------------------------------------------
+
+
+def test_means_are_over_the_seeds_of_runs_that_are_done():
+    rows = [{"d": d, "seed": seed, "run": "x", "state": state, "error": "", "right": value}
+            for d, seed, state, value in ((20, 0, "done", 0.5), (20, 1, "done", 0.7),
+                                          (20, 2, "failed", 9.0), (40, 0, "done", 0.25))]
+    rows[0]["rare"], rows[3]["word"] = math.nan, "linf"
+    means = sweep._means(["d"], rows)
+    half = stats.t.ppf(0.975, 1) * np.std([0.5, 0.7], ddof=1) / math.sqrt(2)
+    assert [row["d"] for row in means] == [20, 40] and [row["seeds"] for row in means] == [2, 1]
+    assert means[0]["right"] == pytest.approx(0.6)
+    assert means[0]["right_mean_low"] == pytest.approx(0.6 - half)
+    assert means[0]["right_mean_high"] == pytest.approx(0.6 + half)
+    assert means[1] == {"d": 40, "seeds": 1, "right": 0.25}

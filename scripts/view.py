@@ -1,0 +1,148 @@
+"""``purify view``: open the page of a run, of a sweep or of verdicts in the browser.
+
+The page is a file that needs no other; it is written if it is not there yet. Where no browser can
+open a file, as on a machine without a screen, --serve shows the page on a free port of this
+machine's own address (127.0.0.1) until Ctrl-C; nobody else can reach it.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from scripts.command import OK, guarded, ready, show, tell
+from scripts.options import Parser
+
+__all__ = ["main", "page_of", "parser", "server_of", "write_run_page", "write_sweep_page"]
+
+LOG = logging.getLogger("purify")
+PAGE = "report.html"
+OWN_NAMES = ("127.0.0.1", "localhost")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Open the page; return 0, or 2 where there is none to open."""
+    return guarded("purify view", lambda: _view(parser().parse_args(argv)), own=argv is None)
+
+
+def parser() -> Parser:
+    """Return the parser of the command."""
+    built = Parser(prog="purify view", description=__doc__)
+    built.add_argument("place", metavar="FOLDER", type=Path,
+                       help="folder of a run, of a sweep or of purify verify")
+    built.add_argument("--rewrite", action="store_true", help="write the page anew")
+    how = built.add_mutually_exclusive_group()
+    how.add_argument("--no-open", action="store_true", help="only say where the page is")
+    how.add_argument("--serve", action="store_true",
+                     help="show it on 127.0.0.1 until Ctrl-C, and do not open it")
+    return built
+
+
+def _view(arguments: argparse.Namespace) -> int:
+    page = page_of(arguments.place, arguments.rewrite)
+    show(str(page))
+    if arguments.no_open or not arguments.serve and _opened(page):
+        return OK
+    if not arguments.serve and not sys.stderr.isatty():
+        LOG.info("no browser could open it here: copy the file, or add --serve")
+        return OK
+    with server_of(page) as server:
+        tell(f"http://127.0.0.1:{server.server_port}/{page.parent.name}/{page.name}  (Ctrl-C ends; "
+             f"from afar: ssh -L {server.server_port}:127.0.0.1:{server.server_port} ...)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return OK
+    return OK
+
+
+def page_of(place: Path, rewrite: bool = False) -> Path:
+    """Return the page of a folder, written now where it is missing.
+
+    Raises
+    ------
+    RunError
+        It is no folder of a finished run, of a sweep or of verdicts.
+    """
+    from simulator.errors import RunError
+    page = place.resolve() / PAGE
+    if (place / "config.json").is_file():
+        return page if page.is_file() and not rewrite else write_run_page(place)
+    if (place / "plan.json").is_file():
+        return page if page.is_file() and not rewrite else write_sweep_page(place)
+    if (place / "findings.json").is_file() and page.is_file():
+        return page
+    raise RunError(f"{place}: expected the folder of a run, a sweep or of purify verify, found "
+                   "no config.json, plan.json or findings.json with report.html in it")
+
+
+def write_run_page(place: Path) -> Path:
+    """Write the page of a finished run into its folder and return it."""
+    ready()
+    from simulator.experiments import stored
+    from simulator.runs.files import write_atomic
+    from theory import run_page
+    page = place.resolve() / PAGE
+    write_atomic(page, run_page(stored(place)).encode())
+    return page
+
+
+def write_sweep_page(place: Path) -> Path:
+    """Write the page of a sweep, and its tables, into its folder and return the page."""
+    ready()
+    from simulator.runs.files import write_atomic
+    from simulator.sweeps.local import write_summary
+    from simulator.sweeps.plan import load_plan
+    from theory.pages.sweep import sweep_page
+    folder, plan = load_plan(place)
+    write_summary(folder, plan)
+    page = folder.resolve() / PAGE
+    write_atomic(page, sweep_page(folder, plan).encode())
+    return page
+
+
+def _opened(page: Path) -> bool:
+    import webbrowser
+    try:
+        return webbrowser.open(page.as_uri())
+    except (webbrowser.Error, OSError):
+        return False
+
+
+def server_of(page: Path) -> ThreadingHTTPServer:
+    """Return a server, on a free port of the loopback address, of a page and those beside it.
+
+    It answers for pages alone, files called report.html in the folders beside that of the page (a
+    sweep's page links to those of its runs), and only to whoever calls it by its own name.
+    """
+    root = page.parent.parent
+    pages = {f"/{path.parent.name}/{PAGE}": path for path in (page, *root.glob(f"*/{PAGE}"))}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = (self.headers.get("Host") or "").rsplit(":", 1)[0]
+            path = _found(pages, self.path) if name in OWN_NAMES else None
+            if path is None:
+                self.send_error(404)
+                return
+            content = path.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Say nothing: the terminal is the user's."""
+
+    return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+
+def _found(pages: Mapping[str, Path], address: str) -> Path | None:
+    return pages.get(address.split("?")[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

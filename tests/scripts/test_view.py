@@ -1,0 +1,111 @@
+"""``purify view``: the page is found or written, opened, and served to this machine alone."""
+
+import http.client
+import threading
+import webbrowser
+
+import pytest
+
+import theory
+from scripts import view
+
+pytestmark = pytest.mark.usefixtures("brief_attacks")
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The addresses that a browser was asked to open."""
+    asked = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: asked.append(address) or True)
+    return asked
+
+
+def test_the_page_that_is_there_is_opened_as_a_file(folder, capsys, opened):
+    before = (folder / "report.html").read_bytes()  # purify simulate wrote it
+    assert view.main([str(folder)]) == 0
+    assert opened == [(folder / "report.html").resolve().as_uri()]
+    assert capsys.readouterr().out.strip() == str((folder / "report.html").resolve())
+    assert (folder / "report.html").read_bytes() == before
+
+
+def test_a_missing_page_is_written_and_an_old_one_written_anew(folder, opened, monkeypatch):
+    monkeypatch.setattr(theory, "run_page", lambda run: f"page of {run.config.name}")
+    (folder / "report.html").unlink()
+    assert view.main([str(folder), "--no-open"]) == 0
+    assert (folder / "report.html").read_text() == "page of smoke"
+    (folder / "report.html").write_text("old")
+    assert view.main([str(folder), "--no-open", "--rewrite"]) == 0
+    assert (folder / "report.html").read_text() == "page of smoke"
+    assert opened == []
+
+
+def test_verdicts_have_a_page_too(tmp_path, opened):
+    (tmp_path / "findings.json").write_text("{}")
+    (tmp_path / "report.html").write_text("")
+    assert view.main([str(tmp_path)]) == 0
+    assert len(opened) == 1
+
+
+@pytest.mark.parametrize("content", [(), ("findings.json",)])
+def test_a_folder_without_a_page_is_one_line(tmp_path, capsys, content):
+    for name in content:
+        (tmp_path / name).write_text("{}")
+    assert view.main([str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "expected the folder of a run" in error
+
+
+def test_an_unfinished_run_is_one_line(unfinished, capsys):
+    (unfinished / "report.html").unlink()
+    assert view.main([str(unfinished)]) == 2
+    assert "expected a finished run" in capsys.readouterr().err
+
+
+def test_where_nothing_opens_a_file_it_says_so_and_serves_nothing(folder, capsys, monkeypatch):
+    monkeypatch.setattr(webbrowser, "open", lambda address: False)
+    monkeypatch.setattr(view, "server_of", lambda page: pytest.fail("nobody asked for a server"))
+    assert view.main([str(folder)]) == 0
+    assert "--serve" in capsys.readouterr().err
+
+
+# --- the server -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The port of a server of one page, beside another and a file that is none of its business."""
+    for name, text in (("sweep", "of the sweep"), ("run", "of the run")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "report.html").write_text(text)
+    (tmp_path / "run" / "config.json").write_text("{}")
+    (tmp_path / "report.html").write_text("outside")
+    with view.server_of(tmp_path / "sweep" / "report.html") as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def asked(server, path, host="127.0.0.1"):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection.request("GET", path, headers={"Host": f"{host}:{server.server_port}"})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def test_it_answers_on_the_loopback_address_alone(served):
+    assert served.server_address[0] == "127.0.0.1"
+
+
+def test_it_gives_out_pages_and_nothing_else(served):
+    assert asked(served, "/sweep/report.html") == (200, "of the sweep")
+    assert asked(served, "/run/report.html") == (200, "of the run")
+    for path in ("/", "/run/", "/run/config.json", "/report.html", "/sweep/../report.html",
+                 "/sweep/%2e%2e/report.html", "//etc/passwd"):
+        assert asked(served, path)[0] == 404
+
+
+def test_it_does_not_answer_to_another_name(served):
+    assert asked(served, "/sweep/report.html", "somewhere.example")[0] == 404
+    assert asked(served, "/sweep/report.html", "localhost")[0] == 200
