@@ -255,7 +255,8 @@ def _section(finding: Finding) -> Html:
         kit.paragraph(with_mathml(claim.statement)) if claim.statement else "",
         _figure(finding), _notes(shown),
         kit.folded("Parts, assumptions, source", _parts(claim.id, finding.measurements),
-                   _notes(folded), kit.pairs(dict(_facts(finding))), _on_record(finding)), name=claim.id)
+                   _notes(folded), kit.pairs(dict(_facts(finding))), _on_record(finding)),
+        name=claim.id)
 
 
 def _first(words: str) -> str:
