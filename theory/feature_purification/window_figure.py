@@ -50,7 +50,8 @@ def window_figure(run: Run) -> "Figure":
         panel.set(xlabel=rf"${norm}$ radius of the perturbation", xlim=(low, high),
                   ylim=(-0.02, 1.03))
     whole.set_ylabel("accuracy")
-    whole.set_title(f"d = {run.config.d}, k = {run.config.k}", loc="left", pad=18)
+    whole.set_title(f"d = {run.config.d}, k = {run.config.k}; {run.config.test_samples} samples, of "
+                    f"which {len(run.arrays['certified_radii'])} certified", loc="left", pad=18)
     near.set_title("the window" if ends[0] < ends[1] else "no window", loc="left", pad=18)
     figure.legend(handles=_handles(run, ends), loc="outside lower center", ncols=3)
     return figure
@@ -88,7 +89,6 @@ def _learners(run: Run) -> dict[str, np.ndarray]:
 
 
 def _handles(run: Run, ends: tuple[float, float]) -> list[Any]:
-    samples, certified = run.config.test_samples, len(run.arrays["certified_radii"])
     handles = [line(f"{NAMES['clean']}, attacked", color=CLEAN, marker=MARKERS["clean"]),
                line(f"{NAMES['adversarial']}, attacked", color=ADVERSARIAL, linestyle="--",
                     marker=MARKERS["adversarial"]),
@@ -98,6 +98,5 @@ def _handles(run: Run, ends: tuple[float, float]) -> list[Any]:
     if ends[0] < ends[1]:
         handles.append(area(r"window: $r_{01}$ clean to $r_{99}$ certified", facecolor=WINDOW,
                             alpha=0.5))
-    handles.append(area(f"{SHARE_WORDS} ({samples} samples, {certified} certified)",
-                        color="black", alpha=BAND))
+    handles.append(area(SHARE_WORDS, color="black", alpha=BAND))
     return handles
