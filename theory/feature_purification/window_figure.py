@@ -50,8 +50,8 @@ def window_figure(run: Run) -> "Figure":
         panel.set(xlabel=rf"${norm}$ radius of the perturbation", xlim=(low, high),
                   ylim=(-0.02, 1.03))
     whole.set_ylabel("accuracy")
-    whole.set_title(f"d = {run.config.d}, k = {run.config.k}; {run.config.test_samples} samples, of "
-                    f"which {len(run.arrays['certified_radii'])} certified", loc="left", pad=18)
+    whole.set_title(f"d = {run.config.d}, k = {run.config.k}: {run.config.test_samples} samples, "
+                    f"certificates for {len(run.arrays['certified_radii'])}", loc="left", pad=18)
     near.set_title("the window" if ends[0] < ends[1] else "no window", loc="left", pad=18)
     figure.legend(handles=_handles(run, ends), loc="outside lower center", ncols=3)
     return figure
