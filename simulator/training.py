@@ -3,7 +3,9 @@
     W <- W - eta grad_W L(x + delta(x, y; W), y),    delta = 0 in clean training.
 
 Adversarial training starts from the clean network and keeps its bias, as in Allen-Zhu & Li
-(arXiv 2005.10190). Bias schedules are objects; the loop asks them before every step.
+(arXiv 2005.10190). Loo, Hasani, Amini & Rus (arXiv 2210.12030) take two updates a batch, one at the
+samples as they are, then one at perturbed ones (``clean_first``). Bias schedules are objects; the
+loop asks them before every step.
 """
 
 import math
@@ -29,7 +31,7 @@ BLOW_UP = 1e3  # a loss this many times the loss of a blind guess, log 2, will n
 def train(network: Network, data: DataModel | Batches, *, learning_rate: float,
           steps: int | None = None, start: int = 0, stop: int | None = None,
           weight_decay: float = 0.0, seed: int = 0, schedule: BiasSchedule | None = None,
-          adversary: Adversary | None = None,
+          adversary: Adversary | None = None, clean_first: bool = False,
           after_step: Callable[[int, float], None] | None = None, batch_size: int = 1000,
           threads: int | None = None, progress: bool = False) -> None:
     """Train ``network`` in place over ``steps`` steps, or over ``start <= step < stop``.
@@ -55,6 +57,9 @@ def train(network: Network, data: DataModel | Batches, *, learning_rate: float,
     adversary : Adversary or None
         Adversarial training against its only attack, whose result is projected onto its ball.
         The attack draws from streams of ``seed``, not of the adversary's own.
+    clean_first : bool
+        Two updates a step: one at the samples themselves, then one at the perturbed ones, which the
+        attack finds after the first. The loss is that of the second.
     after_step : callable or None
         Called with (steps done, loss) after each step: recording, checkpoints, progress.
     batch_size : int
@@ -68,7 +73,8 @@ def train(network: Network, data: DataModel | Batches, *, learning_rate: float,
     Raises
     ------
     TypeError, ValueError
-        Something that is no network, data, adversary or schedule; a number out of range.
+        Something that is no network, data, adversary or schedule; a number out of range; a clean
+        update before one that nobody perturbs.
     Diverged
         The loss of a step was NaN, infinite or absurdly large.
     """
@@ -81,18 +87,21 @@ def train(network: Network, data: DataModel | Batches, *, learning_rate: float,
     if adversary is not None:
         require_adversary(adversary)
         attack, ball = adversary.attack, adversary.ball
+    elif clean_first:
+        raise ValueError("clean_first: expected an adversary for the second update, got none")
     with _threads(threads), held(network), drawn_ahead(batches, last) as batch_of:
         for step in _shown(range(first, last), progress):
             beat()
             _set_bias(network, schedule, step)
             batch = batch_of(step)
-            X = batch.X
+            X, noise = batch.X, stream(seed, Role.SMOOTHING_NOISE, step)
+            if clean_first:
+                network.gradient_step(X, batch.y, learning_rate, weight_decay, noise)
             if adversary is not None:
                 result = attack.perturb(network, X, batch.y, ball,
                                         stream(seed, Role.TRAINING_ATTACK, step))
                 X = X + ball.project(result.delta)
-            loss = network.gradient_step(X, batch.y, learning_rate, weight_decay,
-                                         stream(seed, Role.SMOOTHING_NOISE, step))
+            loss = network.gradient_step(X, batch.y, learning_rate, weight_decay, noise)
             if not abs(loss) < BLOW_UP * math.log(2.0):  # written so that NaN stops it too
                 raise Diverged(step, loss)
             if after_step is not None:
