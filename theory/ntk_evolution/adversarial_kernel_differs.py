@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from theory.claim import Claim, Finding, Run, at_least
 from theory.drawing.picture import Curve, Panel, Picture
-from theory.evidence import (Evidence, at_every_size, confronted, series_over_sizes, size_names,
-                             values_of)
+from theory.evidence import Evidence, at_every_size, series_over_sizes, size_names, values_of
 from theory.ntk_evolution.assumptions import HARDENED, LEARNED, SOURCE
+from theory.ntk_evolution.mixed import confronted_twice
 from theory.ntk_evolution.plans import KERNELS
 from theory.ntk_evolution.quantities import Groups, last_record
 
@@ -34,7 +34,7 @@ RUNS = KERNELS
 
 def confront(runs: Sequence[Run]) -> Finding:
     """Confront C2 with runs."""
-    return confronted(CLAIM, runs, _measure)
+    return confronted_twice(CLAIM, runs, _measure)
 
 
 def _measure(groups: Groups) -> Evidence:

@@ -8,132 +8,168 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.experiments.ntk_evolution.experiment import DYNAMICS
+from simulator.experiments.ntk_evolution.summary import first_phase
 from simulator.features import participation_ratio
 from theory.claim import Run
 from theory.drawing.shares import SHARE_WORDS, share_band, share_bars
-from theory.drawing.style import (COLOURS, COLUMN, LINEAR, MARKERS, PAGE, bar, every, line,
+from theory.drawing.style import (COLOURS, COLUMN, LINEAR, MARKERS, OTHER, PAGE, bar, every, line,
                                   new_figure, one_panel)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["distances_figure", "eigenvectors_figure", "figures", "frozen_figure", "frozen_panel",
-           "movement_figure", "rank_panel", "spectrum_figure", "spectrum_panel"]
+__all__ = ["distances_figure", "dynamics_panel", "eigenvectors_figure", "figures", "frozen_figure",
+           "frozen_panel", "movement_figure", "rank_panel", "seen_figure", "spectrum_figure",
+           "spectrum_panel", "transfer_figure"]
 
 MODES = ("clean", "adversarial")
-TRAINING = {mode: f"{mode} training" for mode in MODES}
-DATA_STYLES: dict[str, Any] = {"benign": "-", "adversarial": "--", "masked": ":"}
-DATA_WORDS = {"benign": "benign phase 2", "adversarial": "adversarial phase 2",
-              "masked": "adversarial against plain gates"}
+TRAINING = {mode: f"{mode} training" for mode in (*MODES, "mixed")} | {
+    "flip": "flip: clean, then adversarial"}
+LOOKS = COLOURS | {"mixed": OTHER, "flip": "#CC79A7"}
+MARKS = MARKERS | {"mixed": "D", "flip": "^"}
+SECOND = ("benign", "adversarial", "mixed", "masked")  # phase 2, at most three of them are shown
+SEEN = ("the labels", "the features", r"$M w^\star$")
 PANEL = (COLUMN, 2.7)  # inches
 
 
 def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
     """Return the functions that draw the run, by the name of the figure."""
-    return {"movement": movement_figure, "distances": distances_figure, "frozen": frozen_figure,
-            "spectrum": spectrum_figure, "eigenvectors": eigenvectors_figure}
+    drawn: dict[str, Callable[[Run], Figure]] = {
+        "movement": movement_figure, "distances": distances_figure, "frozen": frozen_figure,
+        "spectrum": spectrum_figure, "eigenvectors": eigenvectors_figure}
+    if "seen_start" in run.arrays:
+        drawn["seen"] = seen_figure
+    if run.summary.get("transfer"):
+        drawn["transfer"] = transfer_figure
+    return drawn
 
 
 def movement_figure(run: Run) -> "Figure":
-    """Distance of the kernel from its start, and its velocity, over both kinds of training."""
-    figure, axes = new_figure(1, 2, size=(PAGE, 3.0))
-    left, right = axes[0]
-    for mode in MODES:
-        for number, width in ((1, 1.3), (2, 0.5)):  # the second is an independent run
-            steps = _column(run, mode, "step", number)
-            look: dict[str, Any] = {"color": COLOURS[mode], "linewidth": width,
-                                    "marker": MARKERS[mode] if number == 1 else None,
-                                    "markevery": every(len(steps))}
-            left.plot(steps, _column(run, mode, "distance_from_start", number), **look)
-            right.plot(steps[1:], _column(run, mode, "velocity", number)[1:], **look)
-    ends = (0, run.config.steps)
-    left.set(xlabel="phase-1 step", ylabel="distance from the start $S(K_0, K_t)$", xlim=ends,
-             ylim=(0, None))
-    right.set(xlabel="phase-1 step", ylabel="velocity $S(K_t, K_{t+dt})/dt$", yscale="log",
-              xlim=ends)
-    handles = [line(TRAINING[mode] + words, color=COLOURS[mode], linewidth=width,
-                    marker=None if words else MARKERS[mode])
-               for mode in MODES for words, width in (("", 1.3), (", independent run", 0.5))]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    """Distance of the kernel from its start and to its end, and its velocity, over phase 1."""
+    names = {"distance_from_start": "distance from the start $S(K_0, K_t)$",
+             "distance_to_last": "distance to the end $S(K_t, K_T)$",
+             "velocity": "velocity $S(K_t, K_{t+dt})/dt$"}
+    shown = [name for name in names if name in run.history.rows()[0]]
+    figure, axes = new_figure(1, len(shown), size=(PAGE, 3.2))
+    widths = {1: 1.3, 2: 0.5}  # the second is an independent run
+    for panel, name in zip(axes[0], shown):
+        for mode, number in first_phase(run.config):
+            steps, values = (_column(run, mode, each, number) for each in ("step", name))
+            told = slice(1, None) if name == "velocity" else slice(
+                -1) if name == "distance_to_last" else slice(None)
+            panel.plot(steps[told], values[told], color=LOOKS[mode], linewidth=widths[number],
+                       marker=MARKS[mode] if number == 1 else None, markevery=every(len(steps)))
+        panel.set(xlabel="phase-1 step", ylabel=names[name], xlim=(0, run.config.steps))
+        if name == "distance_from_start":
+            panel.set_ylim(bottom=0)
+        else:
+            panel.set_yscale("log")
+    handles = [line(TRAINING[mode] if number == 1 else f"{mode}, independent run",
+                    color=LOOKS[mode], linewidth=widths[number],
+                    marker=MARKS[mode] if number == 1 else None)
+               for mode, number in first_phase(run.config)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
 
 def distances_figure(run: Run) -> "Figure":
-    """Distance between every two frozen kernels of the four runs of phase 1."""
+    """Distance between every two frozen kernels of the runs of phase 1."""
     moved, times = run.arrays["distances"], run.arrays["times"]
     runs, count = moved.shape[:2]
-    names = [f"{mode}, run {number}" for number in (1, 2) for mode in MODES]
     figure, panels = new_figure(size=(PAGE, 5.2))
     axes = panels[0, 0]
     image = axes.imshow(moved.reshape(runs * count, runs * count), cmap="viridis", vmin=0.0,
                         interpolation="none")
-    every = -(-count // 4)  # labels beside each other, not over each other
-    labels = [f"{step}" if place % every == 0 else "" for place, step in enumerate(times)] * runs
+    step = -(-runs * count // 20)  # labels beside each other, not over each other
+    labels = [f"{time}" if place % step == 0 and place + step <= count else ""
+              for place, time in enumerate(times)] * runs
     places = np.arange(runs * count)
     axes.set_xticks(places, labels, rotation=90)
     axes.set_yticks(places, labels)
     axes.set(xlabel="phase-1 step of the kernel", ylabel="phase-1 step of the kernel")
     middles = np.arange(runs) * count + (count - 1) / 2
-    for middle, name, mode in zip(middles, names, MODES * 2):
-        axes.text(middle, -0.8, name, ha="center", va="bottom", color=COLOURS[mode])
+    for middle, (mode, number) in zip(middles, first_phase(run.config)):
+        name = f"{mode},\nrun {number}"
+        axes.text(middle, -0.8, name, ha="center", va="bottom", color=LOOKS[mode])
         axes.text(runs * count - 0.2, middle, name, ha="left", va="center", rotation=270,
-                  color=COLOURS[mode])
+                  color=LOOKS[mode])
     for edge in np.arange(1, runs) * count - 0.5:
         axes.axhline(edge, color="white", linewidth=1.0)
         axes.axvline(edge, color="white", linewidth=1.0)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.07)
-    bar.set_label("kernel distance $S$")
-    bar.outline.set_visible(False)
+    scale = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.09)
+    scale.set_label("kernel distance $S$")
+    scale.outline.set_visible(False)
     return figure
 
 
 def frozen_figure(run: Run) -> "Figure":
-    """Attacked accuracy after phase 2 against the phase-1 time of the frozen kernel."""
-    figure, axes = new_figure(1, 2, sharey=True, size=(PAGE, 3.2))
-    for panel, centred in zip(axes[0], (True, False)):
-        frozen_panel(run, centred, panel)
-    axes[0, 1].set_ylabel("")
-    handles = [line(f"kernel of {TRAINING[mode]}", color=COLOURS[mode], marker=MARKERS[mode])
-               for mode in MODES]
-    handles += [line(DATA_WORDS[data], color="black", linestyle=dash)
-                for data, dash in DATA_STYLES.items()]
+    """Attacked accuracy after phase 2: over the time of the kernel, and by what was trained."""
+    known = {row["data"] for row in run.summary["frozen"]}
+    shown = [data for data in SECOND if data in known][:3]
+    figure, axes = new_figure(2, len(shown), sharey=True, size=(PAGE, 5.2))
+    for (upper, lower), data in zip(axes.T, shown):
+        frozen_panel(run, data, upper)
+        dynamics_panel(run, data, lower)
+    for panel in axes[:, 1:].ravel():
+        panel.set_ylabel("")
+    handles = [line(f"checkpoint of {TRAINING[mode]}", color=LOOKS[mode], marker=MARKS[mode])
+               for mode in run.config.modes]
     handles += [line(words, color=colour, linewidth=0.8, linestyle=dash)
                 for words, colour, dash in _levels().values()]
     handles.append(bar(SHARE_WORDS))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 
-def frozen_panel(run: Run, centred: bool = True, ax: "Axes | None" = None) -> "Figure":
-    """Attacked accuracy after phase 2, of the kernel alone or with the network at its step.
+def frozen_panel(run: Run, data: str = "benign", ax: "Axes | None" = None) -> "Figure":
+    """Attacked accuracy after phase 2 on centred kernels, against their phase-1 time.
 
     Bars, and bands of the levels, are exact 95 % limits; bars stand beside each other.
     """
     figure, axes = one_panel(ax, PANEL)
     samples, apart = run.config.test_samples, 0.008 * run.config.steps
-    for mode in MODES:
-        for number, (data, dash) in enumerate(DATA_STYLES.items()):
-            rows = [row for row in run.summary["frozen"] if row["mode"] == mode
-                    and row["data"] == data and bool(row["centred"]) == centred]
-            times = np.array([row["time"] for row in rows]) + apart * (
-                2 * number - 2 + MODES.index(mode))
-            shares = [row["attacked_accuracy"] for row in rows]
-            axes.plot(times, shares, dash, color=COLOURS[mode], marker=MARKERS[mode])
-            share_bars(axes, times, shares, samples, COLOURS[mode], zorder=1)
+    for number, mode in enumerate(run.config.modes):
+        rows = [row for row in run.summary["frozen"] if row["mode"] == mode
+                and row["data"] == data and row["dynamics"] == "centred"]
+        times = np.array([row["time"] for row in rows]) + apart * number
+        shares = [row["attacked_accuracy"] for row in rows]
+        axes.plot(times, shares, color=LOOKS[mode], marker=MARKS[mode])
+        share_bars(axes, times, shares, samples, LOOKS[mode], zorder=1)
+    _draw_levels(run, axes)
+    axes.set(xlabel="phase-1 step of the frozen kernel", ylim=(-0.02, 1.02),
+             ylabel=r"attacked accuracy at $\tau$", title=f"{data} phase 2, centred")
+    return figure
+
+
+def dynamics_panel(run: Run, data: str = "benign", ax: "Axes | None" = None) -> "Figure":
+    """Attacked accuracy after phase 2 from one checkpoint, linearised and in full."""
+    figure, axes = one_panel(ax, PANEL)
+    time = run.config.regular_times[1]
+    for number, mode in enumerate(run.config.modes):
+        rows = {row["dynamics"]: row["attacked_accuracy"] for row in run.summary["frozen"]
+                if (row["mode"], row["data"], row["time"]) == (mode, data, time)}
+        shift = 0.12 * (number - 0.5 * (len(run.config.modes) - 1))
+        places, shares = [DYNAMICS.index(each) + shift for each in rows], list(rows.values())
+        axes.plot(places, shares, color=LOOKS[mode], marker=MARKS[mode], linestyle="none")
+        share_bars(axes, places, shares, run.config.test_samples, LOOKS[mode], zorder=1)
+    _draw_levels(run, axes)
+    axes.set_xticks(range(len(DYNAMICS)), DYNAMICS)
+    axes.set(xlabel="what phase 2 trains", ylim=(-0.02, 1.02), xlim=(-0.5, len(DYNAMICS) - 0.5),
+             ylabel=r"attacked accuracy at $\tau$", title=f"{data} phase 2, from step {time}")
+    return figure
+
+
+def _draw_levels(run: Run, axes: "Axes") -> None:
     heights = {"linear": run.summary["linear_attacked_accuracy"]} | {
         mode: run.summary[mode]["attacked_accuracy"] for mode in MODES}
     for name, (_, colour, dash) in _levels().items():
         axes.axhline(heights[name], color=colour, linewidth=0.8, linestyle=dash, zorder=0)
-        share_band(axes, (0.0, 1.0), (heights[name],) * 2, samples, colour, alpha=0.08, zorder=0,
-                   transform=axes.get_yaxis_transform())
-    axes.set(xlabel="phase-1 step of the frozen kernel", ylim=(-0.02, 1.02),
-             ylabel=r"attacked accuracy at $\tau$ after phase 2",
-             title="centred: the kernel alone" if centred
-             else "uncentred: with the network at that step")
-    return figure
+        share_band(axes, (0.0, 1.0), (heights[name],) * 2, run.config.test_samples, colour,
+                   alpha=0.08, zorder=0, transform=axes.get_yaxis_transform())
 
 
 def _levels() -> dict[str, tuple[str, str, Any]]:
@@ -142,6 +178,54 @@ def _levels() -> dict[str, tuple[str, str, Any]]:
             "adversarial": ("the adversarial network itself", COLOURS["adversarial"],
                             (0, (6, 1.5, 1, 1.5))),
             "linear": ("linear classifier", LINEAR, (0, (1, 1)))}
+
+
+def transfer_figure(run: Run) -> "Figure":
+    """Accuracy of every network under the adversarial examples made on every other one."""
+    rows = run.summary["transfer"]
+    sources = list(dict.fromkeys(row["source"] for row in rows))
+    targets = list(dict.fromkeys(row["target"] for row in rows))
+    table = np.array([row["accuracy"] for row in rows]).reshape(len(sources), len(targets))
+    figure, panels = new_figure(size=(PAGE, 0.28 * len(sources) + 1.9))
+    axes = panels[0, 0]
+    image = axes.imshow(table, cmap="viridis", vmin=0.0, vmax=1.0, aspect="auto",
+                        interpolation="none")
+    for (row, column), share in np.ndenumerate(table):
+        axes.text(column, row, f"{share:.2f}", ha="center", va="center",
+                  color="white" if share < 0.6 else "black")
+    axes.set_xticks(range(len(targets)), targets, rotation=40, ha="right",
+                    rotation_mode="anchor")
+    axes.set_yticks(range(len(sources)), sources)
+    axes.set(xlabel="shown to", ylabel="examples made on")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    scale = figure.colorbar(image, ax=axes, pad=0.02)
+    scale.set_label("accuracy")
+    scale.outline.set_visible(False)
+    return figure
+
+
+def seen_figure(run: Run) -> "Figure":
+    """What the leading eigenvectors of the kernels see: labels, features, the direction M w*."""
+    figure, axes = new_figure(1, len(SEEN), sharey=True, size=(PAGE, 3.0))
+    kernels = {"start": ("at the start", LINEAR, "v")} | {
+        mode: (f"after {TRAINING[mode]}", LOOKS[mode], MARKS[mode]) for mode in run.config.modes}
+    for place, (panel, words) in enumerate(zip(axes[0], SEEN)):
+        for name, (_, colour, marker) in kernels.items():
+            share = run.arrays[f"seen_{name}"][place]
+            marks = np.unique(np.geomspace(1, len(share), 7).astype(int)) - 1
+            panel.plot(np.arange(1, len(share) + 1), share, color=colour, marker=marker,
+                       markevery=list(marks))
+        index = np.arange(1, len(share) + 1)
+        panel.plot(index, index / run.config.spectrum_samples, color="0.6", linewidth=0.8,
+                   linestyle=":")
+        panel.set(xscale="log", xlabel="first eigenvectors", ylim=(0.0, 1.02), title=words)
+    axes[0, 0].set_ylabel("share in their span")
+    handles = [line(words, color=colour, marker=marker)
+               for words, colour, marker in kernels.values()]
+    handles.append(line("directions drawn at random", color="0.6", linewidth=0.8, linestyle=":"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
 
 
 def spectrum_figure(run: Run) -> "Figure":
@@ -157,7 +241,8 @@ def spectrum_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
     figure, axes = one_panel(ax, PANEL)
     for name, colour, marker, words in (
             ("start", LINEAR, "", "at the start"),
-            *((mode, COLOURS[mode], MARKERS[mode], f"after {TRAINING[mode]}") for mode in MODES)):
+            *((mode, LOOKS[mode], MARKS[mode], f"after {TRAINING[mode]}")
+              for mode in run.config.modes)):
         values = run.arrays[f"spectrum_{name}"]
         marks = np.unique(np.geomspace(1, len(values), 10).astype(int)) - 1
         axes.plot(np.arange(1, len(values) + 1), values, color=colour, label=words, marker=marker,
@@ -172,35 +257,37 @@ def spectrum_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
 def rank_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
     """Effective rank of the kernel over phase 1, by two measures; thin: an independent run."""
     figure, axes = one_panel(ax, PANEL)
-    for mode in MODES:
+    for mode in run.config.modes:
         steps = _column(run, mode, "step")
-        look: dict[str, Any] = {"color": COLOURS[mode], "marker": MARKERS[mode],
+        look: dict[str, Any] = {"color": LOOKS[mode], "marker": MARKS[mode],
                                 "markevery": every(len(steps))}
         axes.plot(steps, _column(run, mode, "effective_rank"), **look)
         axes.plot(steps, _column(run, mode, "participation"), "--", **look)
         for name, dash in (("effective_rank", "-"), ("participation", "--")):
             axes.plot(_column(run, mode, "step", 2), _column(run, mode, name, 2), dash,
-                      color=COLOURS[mode], linewidth=0.5)
+                      color=LOOKS[mode], linewidth=0.5)
     axes.set(xlabel="phase-1 step", xlim=(0, run.config.steps), ylim=(0, None),
              ylabel=f"effective rank (of {run.config.probe_samples})")
-    axes.legend(handles=[*(line(TRAINING[mode], color=COLOURS[mode], marker=MARKERS[mode])
-                           for mode in MODES),
+    axes.legend(handles=[*(line(mode, color=LOOKS[mode], marker=MARKS[mode])
+                           for mode in run.config.modes),
                          line("entropy", color="black"),
-                         line("participation ratio", color="black", linestyle="--"),
+                         line("participation", color="black", linestyle="--"),
                          line("independent run", color="black", linewidth=0.5)],
-                loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+                loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return figure
 
 
 def eigenvectors_figure(run: Run) -> "Figure":
-    """The leading eigenvectors of both final kernels, as directions among the features."""
-    vectors = {mode: run.arrays[f"eigenvectors_{mode}"] for mode in MODES}
+    """The leading eigenvectors of the final kernels, as directions among the features."""
+    shown = [mode for mode in run.config.modes if mode != "flip"]  # which ends as adversarial
+    vectors = {mode: run.arrays[f"eigenvectors_{mode}"] for mode in shown}
     count = len(vectors[MODES[0]])
-    figure, axes = new_figure(count, 2, sharex=True, sharey=True, size=(PAGE, 1.0 * count + 0.8))
+    figure, axes = new_figure(count, len(shown), sharex=True, sharey=True,
+                              size=(PAGE, 1.15 * count + 0.8))
     limit = 1.1 * max(np.abs(found).max() for found in vectors.values())
-    for column, mode in enumerate(MODES):
+    for column, mode in enumerate(shown):
         for row, vector in enumerate(vectors[mode]):
-            _features(axes[row, column], vector, COLOURS[mode],
+            _features(axes[row, column], vector, LOOKS[mode],
                       f"after {TRAINING[mode]}\n" if row == 0 else "")
             axes[row, 0].set_ylabel(f"$v_{row + 1}$", rotation=0, labelpad=10)
     axes[0, 0].set(xlim=(-1, run.config.d), ylim=(-limit, limit))
@@ -214,7 +301,7 @@ def _features(axes: "Axes", vector: np.ndarray, colour: str, heading: str) -> No
     axes.axhline(0.0, color="black", linewidth=0.5)
     spread = float(participation_ratio(vector[None])[0])
     dense = abs(float(vector.sum())) / np.sqrt(len(vector))
-    axes.set_title(f"{heading}over {spread:.0f} features; cosine with $w^\\star$ {dense:.2f}",
+    axes.set_title(f"{heading}over {spread:.0f} features,\ncosine with $w^\\star$ {dense:.2f}",
                    loc="right", pad=2)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from theory.claim import Claim, Finding, Run, at_least
 from theory.drawing.picture import Curve, Panel, Picture, Series
-from theory.evidence import Evidence, at_every_size, confronted, values_of
+from theory.evidence import Evidence, at_every_size, values_of
 from theory.ntk_evolution.assumptions import HARDENED, INTERMEDIATE, LEARNED, SOURCE
+from theory.ntk_evolution.mixed import confronted_twice
 from theory.ntk_evolution.plans import KERNELS
 from theory.ntk_evolution.quantities import Groups, attacked, frozen, networks_themselves, when
 
@@ -50,7 +51,7 @@ COMPARED = (("adversarial kernel, benign training", "adversarial", "benign", "ad
 
 def confront(runs: Sequence[Run]) -> Finding:
     """Confront C4 with runs."""
-    return confronted(CLAIM, runs, _measure)
+    return confronted_twice(CLAIM, runs, _measure)
 
 
 def _measure(groups: Groups) -> Evidence:
@@ -61,10 +62,13 @@ def _measure(groups: Groups) -> Evidence:
                              - attacked(run, place, *lower))
             parts.append(at_every_size(f"{name}, {when(place)}", gain, CLAIM,
                                        decisive=decisive, threshold=name))
-    whole = values_of(groups, lambda run: attacked(run, 1, "clean", "adversarial", centred=False)
-                      - attacked(run, 1, "clean", "benign", centred=False))
-    parts.append(at_every_size("adversarial less benign training on the clean kernel, "
-                               f"{when(1)}, uncentred", whole, (0.0, np.inf), decisive=False))
+    for dynamics in ("uncentred", "full"):
+        whole = values_of(groups, lambda run: attacked(
+            run, 1, "clean", "adversarial", dynamics=dynamics) - attacked(
+                run, 1, "clean", "benign", dynamics=dynamics))
+        parts.append(at_every_size("adversarial less benign training from the clean checkpoint, "
+                                   f"{when(1)}, {dynamics}", whole, (0.0, np.inf),
+                                   decisive=False))
     hidden = values_of(groups, lambda run: attacked(
         run, 1, "clean", "masked", "plain_attacked_accuracy")
         - attacked(run, 1, "clean", "masked"))
@@ -79,11 +83,10 @@ def _picture(groups: Groups) -> Picture:
     """The three trainings over the time of the kernel, and the two differences that decide."""
     size = next(iter(groups))
     group = groups[size]
-    times = group[0].config.freeze_times
+    times = group[0].config.regular_times
 
     def over_times(mode: str, data: str) -> np.ndarray:
-        return np.array([[frozen(run, mode, time, data, True) for time in times]
-                         for run in group])
+        return np.array([[frozen(run, mode, time, data) for time in times] for run in group])
 
     x = np.array(times, float)
     return Picture(

@@ -6,8 +6,9 @@ Benign training on the frozen kernels of both trainings, attacked.
 from collections.abc import Sequence
 
 from theory.claim import Claim, Finding, Run, Threshold, at_most
-from theory.evidence import Evidence, confronted
+from theory.evidence import Evidence
 from theory.ntk_evolution.assumptions import HARDENED, INTERMEDIATE, LEARNED, SOURCE
+from theory.ntk_evolution.mixed import confronted_twice
 from theory.ntk_evolution.plans import KERNELS
 from theory.ntk_evolution.quantities import Groups, over_time, share_of
 
@@ -17,8 +18,8 @@ CLAIM = Claim(
     id="C3", title="its kernel is robust by itself",
     statement="Benign training on the frozen kernel of an adversarially trained network gives a "
               "robust classifier; on the frozen kernel of a cleanly trained one it does not.",
-    source=f"{SOURCE}. The accuracies, and the phase-1 times (the first two kernels frozen after "
-           "the start), are readings.",
+    source=f"{SOURCE}. The accuracies, and the phase-1 times (the first two regular checkpoints "
+           "after the start), are readings.",
     assumptions=(LEARNED, HARDENED, INTERMEDIATE),
     quantity="accuracy and attacked accuracy at tau of the centred linearised network after "
              "benign phase-2 training",
@@ -35,7 +36,7 @@ RUNS = KERNELS
 
 def confront(runs: Sequence[Run]) -> Finding:
     """Confront C3 with runs."""
-    return confronted(CLAIM, runs, _measure)
+    return confronted_twice(CLAIM, runs, _measure)
 
 
 def _measure(groups: Groups) -> Evidence:
@@ -45,6 +46,6 @@ def _measure(groups: Groups) -> Evidence:
                   for mode in ("adversarial", "clean")]
         parts.append(share_of(groups, place, "adversarial", "benign", CLAIM, decisive,
                               name="accuracy"))
-    parts += [share_of(groups, 1, mode, "benign", CLAIM, False, centred=False)
-              for mode in ("adversarial", "clean")]
+    parts += [share_of(groups, 1, mode, "benign", CLAIM, False, dynamics)
+              for dynamics in ("uncentred", "full") for mode in ("adversarial", "clean")]
     return Evidence(parts, over_time(groups, "benign", "Benign phase-2 training"), [])

@@ -10,7 +10,7 @@ __all__ = ["KERNELS"]
 _QUICK: dict[str, Any] = {"dtype": "float32"}
 
 KERNELS = {
-    "smoke": (Family("smoke", changes=_QUICK, seeds=3),),
+    "smoke": (Family("smoke", changes=_QUICK | {"transfer_samples": 60}, seeds=3),),
     "desk": (Family("desk", changes=_QUICK),),
     "paper": (Family("desk", sizes((100, 3), (200, 4)),
                      _QUICK | {"freeze_every": 50, "test_samples": 2000}),)}

@@ -4,7 +4,7 @@ The products are counted; how many an evaluation takes was read off a run of the
 """
 
 from simulator.experiments.ntk_evolution.config import NTKConfig
-from simulator.experiments.ntk_evolution.summary import frozen_trainings
+from simulator.experiments.ntk_evolution.summary import first_phase, frozen_trainings, passing
 from simulator.ntk.empirical import ntk_bytes
 from simulator.runs.cost import PROCESS_BYTES, Cost
 
@@ -34,21 +34,24 @@ def cost(config: NTKConfig) -> Cost:
     product = 2.0 * config.batch_size * config.m * config.d
     pgd = config.training_pgd_steps if config.training_attack == "pgd" else 1
     frozen = len(frozen_trainings(config))
-    pairs = frozen // 3  # kernels, uncentred and centred
+    runs = len(first_phase(config)) / 2  # in pairs of a clean and an attacked one
+    triples = frozen / 3  # of benign, adversarial and masked data
     training = product * (
-        2 * config.steps * (PHASE_ONE_PRODUCTS + PHASE_ONE_ASCENT * pgd)
-        + pairs * config.frozen_steps * (PHASE_TWO_PRODUCTS + PHASE_TWO_ASCENT * pgd))
+        runs * config.steps * (PHASE_ONE_PRODUCTS + PHASE_ONE_ASCENT * pgd)
+        + triples * config.frozen_steps * (PHASE_TWO_PRODUCTS + PHASE_TWO_ASCENT * pgd))
     evaluation = 2.0 * config.test_samples * config.m * config.d * frozen * EVALUATION_PRODUCTS
     return Cost(_memory(config), training, evaluation, (config.batch_size, config.m, config.d),
-                4 * config.steps + frozen * config.frozen_steps)
+                round(2 * runs) * config.steps + frozen * config.frozen_steps)
 
 
 def _memory(config: NTKConfig) -> float:
     item, times = (4 if config.dtype == "float32" else 8), len(config.freeze_times)
     weights = float(config.m) * config.d
     rows = float(max(config.batch_size, min(config.test_samples, config.evaluation_chunk)))
-    kernels = 2 * times + 1
-    return (PROCESS_BYTES + weights * item * (4 * times + WORKING_WEIGHTS)
+    kernels, kept = 2 * times + 1, len(first_phase(config)) * times + len(passing(config))
+    records = config.steps // config.record_every + times
+    return (PROCESS_BYTES + weights * item * (kept + WORKING_WEIGHTS)
+            + 12.0 * records * config.probe_samples**2  # in float32, with two checkpoints' copies
             + rows * item * (config.m * ALIVE_ACTIVATIONS + config.d * ALIVE_SAMPLES)
             + ntk_bytes(config.probe_samples, config.d, config.m)
             + 8.0 * config.probe_samples**2 * (2 * kernels + WORKING_KERNELS)

@@ -5,7 +5,8 @@ Allen-Zhu & Li (arXiv 2005.10190).
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +15,7 @@ from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import FGM, PGD
 from simulator.attacks.suites import standard_attacks
 from simulator.attacks.through import ThroughSmoothedGates
-from simulator.attacks.worst_case import worst_case
+from simulator.attacks.worst_case import strongest_case, worst_case
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
@@ -27,11 +28,13 @@ from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.ntk.empirical import empirical_ntk
 from simulator.protocols import Attack, Batch, DataModel, Network
 from simulator.randomness import Role, stream
+from simulator.training import train
 
-__all__ = ["DATA", "MODES", "NTKExperiment"]
+__all__ = ["DATA", "DYNAMICS", "NTKExperiment", "SHORT_DATA"]
 
-MODES = ("clean", "adversarial")  # kinds of training in phase 1
-DATA = ("benign", "adversarial", "masked")  # and in phase 2
+SHORT_DATA = ("benign", "adversarial", "masked")  # kinds of training in phase 2
+DATA = (*SHORT_DATA, "mixed", "flip")
+DYNAMICS = ("uncentred", "centred", "full")  # what phase 2 trains
 TRAINING_WIDTHS = (0.5,)  # of smoothed gates, in units of the bias
 EVALUATION_WIDTHS = (0.25, 0.5, 1.0)
 
@@ -75,10 +78,10 @@ class NTKExperiment:
                                 stream(self.config.seed, Role.CALIBRATION), self.dtype)
 
     @cached_property
-    def spectrum_inputs(self) -> np.ndarray:
-        """The inputs of the kernels whose spectra are taken, shape (n, d)."""
+    def spectrum_batch(self) -> Batch:
+        """The samples of the kernels whose spectra are taken."""
         return self.data.sample(self.config.spectrum_samples,
-                                stream(self.config.seed, Role.CALIBRATION, 1), self.dtype).X
+                                stream(self.config.seed, Role.CALIBRATION, 1), self.dtype)
 
     @cached_property
     def test_set(self) -> Batch:
@@ -87,25 +90,30 @@ class NTKExperiment:
                                 stream(self.config.seed, Role.EVALUATION_DATA), self.dtype)
 
     @cached_property
-    def attacks(self) -> dict[str, Attack]:
-        """The attacks whose worst case is "attacked accuracy"; the last one is for frozen gates."""
+    def adversary(self) -> Adversary:
+        """Who attacks in the evaluation; frozen gates are looked through where all else fails."""
         direction = self.data.dense_direction
+        attacks = {name: replace(attack, until_broken=True) if isinstance(attack, PGD) else attack
+                   for name, attack in standard_attacks(direction).items()}
         pgd = PGD(20, ("zero", "universal"), direction=direction)
-        return standard_attacks(direction) | {
-            "smoothed": ThroughSmoothedGates(pgd, EVALUATION_WIDTHS)}
+        return self._adversary(attacks, {"smoothed": ThroughSmoothedGates(pgd, EVALUATION_WIDTHS)})
 
     @cached_property
-    def adversary(self) -> Adversary:
-        """Who attacks in the evaluation."""
-        return self._adversary(self.attacks)
+    def examples(self) -> Adversary:
+        """Who makes the examples that are passed on: it follows the gradient of its network alone.
+
+        The universal direction, which breaks any dense network, is not among its attacks.
+        """
+        return self._adversary({"pgd": ThroughSmoothedGates(PGD(20), (0.0, *EVALUATION_WIDTHS))})
 
     @cached_property
     def quick_adversary(self) -> Adversary:
         """Who attacks along the training: FGM alone."""
         return self._adversary({"fgm": FGM()})
 
-    def _adversary(self, attacks: dict[str, Attack]) -> Adversary:
-        return Adversary(self.ball, attacks, seed=self.config.seed,
+    def _adversary(self, attacks: dict[str, Attack],
+                   strong: dict[str, Attack] | None = None) -> Adversary:
+        return Adversary(self.ball, attacks, strong=strong, seed=self.config.seed,
                          chunk=self.config.evaluation_chunk)
 
     def seed_of(self, run: int) -> int:
@@ -144,20 +152,45 @@ class NTKExperiment:
         """What a network is made of; see :func:`simulator.features.decompose`."""
         return decompose(network.weights, self.data.dictionary, self.data.signs)
 
-    def linearized(self, weights: np.ndarray, centred: bool) -> LinearizedReLU:
-        """The network of phase 2 before its training: on the frozen kernel of given weights."""
-        return LinearizedReLU(self.network(weights), centred)
+    def second_network(self, weights: np.ndarray,
+                       dynamics: str) -> LinearizedReLU | SymmetricReLU:
+        """The network of phase 2 before its training, from given weights; see :data:`DYNAMICS`."""
+        network = self.network(np.array(weights))
+        return network if dynamics == "full" else LinearizedReLU(network, dynamics == "centred")
 
-    def training_adversary(self, mode: str) -> Adversary | None:
-        """Who attacks in phase 1; see :data:`MODES`."""
-        return Adversary(self.ball, {"training": self.attack}) if mode == "adversarial" else None
+    def train(self, network: Network, kind: str, *, first: int, stop: int, flip_step: int,
+              seed: int, batches: FreshBatches, learning_rate: float, weight_decay: float,
+              after_step: Callable[[int, float], None]) -> None:
+        """Do a training of either phase, from the step ``first`` of its numbers on.
 
-    def frozen_adversary(self, data: str) -> Adversary | None:
-        """Who attacks in phase 2; see :data:`DATA`."""
-        attacks: dict[str, Attack] = {
-            "masked": self.attack,
-            "adversarial": ThroughSmoothedGates(self.attack, TRAINING_WIDTHS)}
-        return Adversary(self.ball, {data: attacks[data]}) if data in attacks else None
+        Parameters
+        ----------
+        network : Network
+            Trained in place.
+        kind : str
+            One of :data:`~simulator.experiments.ntk_evolution.config.MODES` or :data:`DATA`.
+        first, stop : int
+        flip_step : int
+            The step at which a flip turns adversarial.
+        seed, batches, learning_rate, weight_decay, after_step
+            As of :func:`simulator.training.train`.
+        """
+        adversary = self.training_adversary(network, kind)
+        parts = ((flip_step, None), (stop, adversary)) if kind == "flip" else ((stop, adversary),)
+        for end, attacked in parts:
+            if first < end:
+                train(network, batches, learning_rate=learning_rate, start=first, stop=end,
+                      weight_decay=weight_decay, seed=seed, adversary=attacked,
+                      clean_first=kind == "mixed", after_step=after_step)
+                first = end
+
+    def training_adversary(self, network: Network, kind: str) -> Adversary | None:
+        """Who attacks in a training; frozen gates are looked through unless it is "masked"."""
+        if kind in ("clean", "benign"):
+            return None
+        smoothed = isinstance(network, LinearizedReLU) and kind != "masked"
+        return Adversary(self.ball, {kind: ThroughSmoothedGates(self.attack, TRAINING_WIDTHS)
+                                     if smoothed else self.attack})
 
     def kernel(self, weights: np.ndarray) -> np.ndarray:
         """The empirical NTK of such a network on the probe samples."""
@@ -165,9 +198,29 @@ class NTKExperiment:
 
     def evaluate(self, network: Network) -> dict[str, float]:
         """Return accuracy, attacked accuracy, and the latter with plain PGD alone."""
-        worst = worst_case(network, self.test_set, self.adversary)
+        worst = strongest_case(network, self.test_set, self.adversary)
         return {"accuracy": worst.accuracy("clean"), "attacked_accuracy": worst.accuracy(),
                 "plain_attacked_accuracy": worst.accuracy("pgd")}
+
+    def passed_on(self, networks: Mapping[str, Network]) -> np.ndarray:
+        """Return which samples stay right under the examples of another network.
+
+        Parameters
+        ----------
+        networks : mapping of str to Network
+
+        Returns
+        -------
+        ndarray of bool, shape (networks + 2, networks, transfer_samples)
+            Under the examples made on each network, then under random perturbations of length
+            tau, then under none.
+        """
+        few = self.test_set[:self.config.transfer_samples]
+        shifts = [worst_case(network, few, self.examples).delta for network in networks.values()]
+        rng = stream(self.config.seed, Role.EVALUATION_ATTACK, 1)
+        shifts += [self.ball.draw(rng, few.X.shape, few.X.dtype), np.zeros_like(few.X)]
+        return np.array([[network.margins(few.X + shift, few.y) > 0.0
+                          for network in networks.values()] for shift in shifts])
 
     def linear_attacked_accuracy(self) -> float:
         """Exact attacked accuracy of the linear classifier ``sign <w*, x>`` at tau."""

@@ -13,10 +13,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "training_pgd_steps": 10, "record_every": 10, "freeze_every": 100, "frozen_steps": 200,
         "frozen_learning_rate": "0.5*d/100", "frozen_weight_decay": 1e-3, "probe_samples": 300,
         "spectrum_samples": 1500, "test_samples": 500, "evaluation_chunk": 500,
-        "dtype": "float64", "threads": 1},
+        "dtype": "float64", "threads": 1, "protocol": "published", "early_freezes": 3,
+        "transfer_samples": 300},
 }
-# The same in seconds, to see that everything works; too small to show the robust kernel.
+# The same in seconds, to see that everything works: fewer trainings, too small to show the robust
+# kernel.
 PRESETS["smoke"] = PRESETS["desk"] | {
     "name": "ntk-smoke", "d": 40, "k": 2, "batch_size": 200, "steps": 200, "freeze_every": 100,
     "frozen_steps": 60, "probe_samples": 100, "spectrum_samples": 300, "test_samples": 100,
-    "evaluation_chunk": 100}
+    "evaluation_chunk": 100, "protocol": "short", "early_freezes": 0, "transfer_samples": 0}

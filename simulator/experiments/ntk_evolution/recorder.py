@@ -31,10 +31,13 @@ class KernelRecord(Record):
     network : SymmetricReLU
     frozen : list of ndarray, shape (m, d)
         The weights at the freeze times so far.
+    kernels : list of ndarray, shape (n, n)
+        The kernels recorded, in float32: the last one is known in the end only.
     """
 
     network: SymmetricReLU
     frozen: list[np.ndarray]
+    kernels: list[np.ndarray]
 
     def __init__(self, experiment: NTKExperiment, network: SymmetricReLU,
                  saved: Mapping[str, np.ndarray] | None) -> None:
@@ -42,16 +45,23 @@ class KernelRecord(Record):
         probe = experiment.probe
         self._pure, self._linear = pure_kernel(probe.X, probe.codes), linear_kernel(probe.X)
         self._first = self._last = experiment.kernel(network.weights)
-        self.frozen = [network.weights.copy()]
+        self.frozen, self.kernels = [network.weights.copy()], []
         super().__init__(network, saved)
         if saved is None:
             self.record(0, math.log(2.0))
         else:
             self._last, self.frozen = saved["last_kernel"], list(saved["frozen"])
+            self.kernels = list(saved["kernels"])
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what a checkpoint needs."""
-        return super().state() | {"last_kernel": self._last, "frozen": np.array(self.frozen)}
+        return super().state() | {"last_kernel": self._last, "frozen": np.array(self.frozen),
+                                  "kernels": np.array(self.kernels)}
+
+    def finished_rows(self) -> list[dict[str, float]]:
+        """Return the rows with the distance of each kernel to the last one."""
+        return [row | {"distance_to_last": distance(kernel, self.kernels[-1])}
+                for row, kernel in zip(self.rows, self.kernels)]
 
     def record(self, step: int, loss: float) -> None:
         """Append a row; its velocity is that of the interval that ends here."""
@@ -72,3 +82,4 @@ class KernelRecord(Record):
             "distance_to_linear": distance(kernel, self._linear),
             "gate_rate": float(network.gates(probe.X).mean(dtype=np.float64))})
         self._last = kernel
+        self.kernels.append(kernel.astype(np.float32))

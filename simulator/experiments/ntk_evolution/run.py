@@ -1,14 +1,24 @@
 """One run about the tangent kernel: two phases of training, the second on a frozen kernel.
 
-Phase 1 trains the symmetric network from one initialisation, on clean samples ("clean") and on
-adversarial ones ("adversarial"), and records how its kernel on fixed probe samples moves. A second
-pair of runs, from another initialisation and on other samples, says how far apart two runs of the
-same kind are. Phase 2 freezes the kernel of a checkpoint and trains the linearised network on it,
-uncentred or centred, on three kinds of data:
+Phase 1 trains the symmetric network from one initialisation and records how its kernel on fixed
+probe samples moves:
+
+    clean       on clean samples
+    adversarial on adversarial ones
+    mixed       two updates a batch, one at the clean samples, then one at adversarial ones
+    flip        on clean samples, from half time on on adversarial ones
+
+A second run of each kind (but the flip), from another initialisation and on other samples, says how
+far apart two runs of a kind are. Phase 2 freezes the kernel of a checkpoint and trains the
+linearised network on it, uncentred or centred; "full" goes on with the network itself. Its data are
 
     benign      clean samples
     adversarial the attack sees the linearised network through smoothed gates as well
     masked      the attack sees its true gates only, which it can hide behind
+    mixed, flip as in phase 1, the attack through smoothed gates
+
+With the protocol "short" there are clean and adversarial trainings and linearised networks only.
+Adversarial examples are then passed on between networks and kernels: who shares features with whom?
 
 The experiments of Loo, Hasani, Amini & Rus (arXiv 2210.12030), on the data and the network of
 Allen-Zhu & Li (arXiv 2005.10190). What a run leaves is told in
@@ -23,22 +33,24 @@ import numpy as np
 
 from simulator.experiments.ntk_evolution.config import CONFIG, NTKConfig
 from simulator.experiments.ntk_evolution.cost import cost
-from simulator.experiments.ntk_evolution.experiment import MODES, NTKExperiment
+from simulator.experiments.ntk_evolution.experiment import NTKExperiment
 from simulator.experiments.ntk_evolution.recorder import KernelRecord
-from simulator.experiments.ntk_evolution.summary import (RUNS, Frozen, PhaseOne, finished_run,
-                                                         frozen_trainings)
+from simulator.experiments.ntk_evolution.summary import (LINEAR, Frozen, PhaseOne, finished_run,
+                                                         first_phase, frozen_trainings, passing)
 from simulator.experiments.records import Record, columns_of
+from simulator.networks.linear import LinearClassifier
 from simulator.ntk.empirical import empirical_ntk
-from simulator.ntk.measures import distances, eigenvectors_on_features, spectrum
+from simulator.ntk.measures import (distances, eigenvectors_on_features, seen_by_eigenvectors,
+                                    spectrum)
 from simulator.protocols import Network
 from simulator.runs.folder import RunFolder
 from simulator.runs.run import Run, write_run
 from simulator.runs.stages import Arrays, Progress, Stage, Tick, run_stages, silent
-from simulator.training import train
 
 __all__ = ["CONFIG", "check", "cost", "simulate"]
 
 SHOWN_EIGENVECTORS = 4
+SEEN = 200  # leading eigenvectors whose span is asked what it holds
 
 
 def check(config: NTKConfig) -> None:
@@ -80,15 +92,17 @@ def simulate(config: NTKConfig, folder: RunFolder | None = None,
 def _stages(experiment: NTKExperiment) -> list[Stage]:
     config = experiment.config
     stages = [Stage(run.stage, config.steps, partial(_phase_one, experiment, run))
-              for run in RUNS]
+              for run in first_phase(config)]
     stages += [Stage(f"attacking {mode}", 1, partial(_attack, experiment, mode))
-               for mode in MODES]
+               for mode in config.modes]
     stages += [Stage(f"spectrum {name}", 1, partial(_spectrum, experiment, name))
-               for name in ("start", *MODES)]
+               for name in ("start", *config.modes)]
     stages.append(Stage("distances", 1, partial(_distances, experiment)))
-    return stages + [Stage(frozen.stage, config.frozen_steps + 1,
-                           partial(_phase_two, experiment, frozen))
-                     for frozen in frozen_trainings(config)]
+    stages += [Stage(frozen.stage, config.frozen_steps + 1,
+                     partial(_phase_two, experiment, frozen))
+               for frozen in frozen_trainings(config)]
+    return stages + ([Stage("transfer", 1, partial(_transfer, experiment))]
+                     if config.transfer_samples else [])
 
 
 def _phase_one(experiment: NTKExperiment, run: PhaseOne, done: Mapping[str, Arrays],
@@ -100,22 +114,22 @@ def _phase_one(experiment: NTKExperiment, run: PhaseOne, done: Mapping[str, Arra
     dict
         ``weights`` (times, m, d) at the freeze times, and the columns of the history.
     """
-    config = experiment.config
+    config, times = experiment.config, experiment.config.freeze_times
     record = KernelRecord(experiment, experiment.initial_network(run.number), saved)
 
     def after_step(step: int, loss: float) -> None:
         record.step = step
-        if step % config.record_every == 0:
+        if step % config.record_every == 0 or step in times:
             record.record(step, loss)
-        if step % config.freeze_every == 0:
+        if step in times:
             record.frozen.append(record.network.weights.copy())
         tick(step, record.state)
 
-    train(record.network, experiment.batches(run.number), learning_rate=config.learning_rate,
-          start=record.step, stop=config.steps, weight_decay=config.weight_decay,
-          seed=experiment.seed_of(run.number), adversary=experiment.training_adversary(run.mode),
-          after_step=after_step)
-    return {"weights": np.array(record.frozen)} | columns_of(record.rows)
+    experiment.train(record.network, run.mode, first=record.step, stop=config.steps,
+                     flip_step=config.flip_step, seed=experiment.seed_of(run.number),
+                     batches=experiment.batches(run.number), learning_rate=config.learning_rate,
+                     weight_decay=config.weight_decay, after_step=after_step)
+    return {"weights": np.array(record.frozen)} | columns_of(record.finished_rows())
 
 
 def _attack(experiment: NTKExperiment, mode: str, done: Mapping[str, Arrays],
@@ -126,43 +140,76 @@ def _attack(experiment: NTKExperiment, mode: str, done: Mapping[str, Arrays],
 
 def _spectrum(experiment: NTKExperiment, name: str, done: Mapping[str, Arrays],
               saved: Arrays | None, tick: Tick) -> Arrays:
-    """Return the spectrum of a kernel and its leading eigenvectors among the features."""
-    weights = done[MODES[0]]["weights"][0] if name == "start" else done[name]["weights"][-1]
-    X = experiment.spectrum_inputs
-    kernel = empirical_ntk(experiment.network(weights), X)
-    return {f"spectrum_{name}": spectrum(kernel),
-            f"eigenvectors_{name}": eigenvectors_on_features(kernel, X, None,
-                                                             SHOWN_EIGENVECTORS)}
+    """Return the spectrum of a kernel, its leading eigenvectors among the features, what they see.
+
+    As published alone: ``seen`` (3, eigenvectors), for labels, features, M w*.
+    """
+    config, batch = experiment.config, experiment.spectrum_batch
+    weights = done[config.modes[0]]["weights"][0] if name == "start" else done[name]["weights"][-1]
+    kernel = empirical_ntk(experiment.network(weights), batch.X)
+    found = {f"spectrum_{name}": spectrum(kernel),
+             f"eigenvectors_{name}": eigenvectors_on_features(kernel, batch.X, None,
+                                                              SHOWN_EIGENVECTORS)}
+    if config.protocol == "short" or batch.codes is None:
+        return found
+    targets = (batch.y[:, None], batch.codes.toarray(),
+               (batch.X @ experiment.data.dense_direction)[:, None])
+    return found | {f"seen_{name}": np.array([seen_by_eigenvectors(kernel, each, SEEN)
+                                              for each in targets])}
 
 
 def _distances(experiment: NTKExperiment, done: Mapping[str, Arrays], saved: Arrays | None,
                tick: Tick) -> Arrays:
     """Return the distances of all frozen kernels, shape (runs, times, runs, times)."""
-    kernels = [experiment.kernel(weights) for run in RUNS for weights in done[run.stage]["weights"]]
-    shape = len(RUNS), len(experiment.config.freeze_times)
+    runs = first_phase(experiment.config)
+    kernels = [experiment.kernel(weights) for run in runs for weights in done[run.stage]["weights"]]
+    shape = len(runs), len(experiment.config.freeze_times)
     return {"distances": distances(kernels).reshape(*shape, *shape)}
 
 
 def _phase_two(experiment: NTKExperiment, frozen: Frozen, done: Mapping[str, Arrays],
                saved: Arrays | None, tick: Tick) -> Arrays:
-    """Train on the frozen kernel of a checkpoint; return the accuracies by name.
+    """Train from a checkpoint; return the accuracies by name, and weights that are passed on.
 
     Its batches are those of the run after phase 1 has seen its own.
     """
     config = experiment.config
     place = config.freeze_times.index(frozen.time)
-    record = Record(experiment.linearized(done[frozen.mode]["weights"][place], frozen.centred),
-                    saved, config.steps)
+    network = experiment.second_network(done[frozen.mode]["weights"][place], frozen.dynamics)
+    record = Record(network, saved, config.steps)
 
     def after_step(step: int, loss: float) -> None:
         record.step = step
         tick(step - config.steps, record.state)
 
-    train(record.network, experiment.batches(), learning_rate=config.frozen_learning_rate,
-          start=record.step, stop=config.steps + config.frozen_steps,
-          weight_decay=config.frozen_weight_decay, seed=config.seed,
-          adversary=experiment.frozen_adversary(frozen.data), after_step=after_step)
-    return _evaluated(experiment, record.network)
+    full = frozen.dynamics == "full"
+    experiment.train(
+        record.network, frozen.data, first=record.step, stop=config.steps + config.frozen_steps,
+        flip_step=config.steps + config.frozen_steps // 2, seed=config.seed,
+        batches=experiment.batches(),
+        learning_rate=config.learning_rate if full else config.frozen_learning_rate,
+        weight_decay=config.weight_decay if full else config.frozen_weight_decay,
+        after_step=after_step)
+    kept = {"weights": record.network.weights} if frozen in passing(config).values() else {}
+    return _evaluated(experiment, record.network) | kept
+
+
+def _transfer(experiment: NTKExperiment, done: Mapping[str, Arrays], saved: Arrays | None,
+              tick: Tick) -> Arrays:
+    """Return which samples stay right under whose examples; see ``NTKExperiment.passed_on``."""
+    config, networks = experiment.config, dict[str, Network]()
+    for name, entry in passing(config).items():
+        if isinstance(entry, Frozen):
+            place = config.freeze_times.index(entry.time)
+            second = experiment.second_network(done[entry.mode]["weights"][place], entry.dynamics)
+            second.weights[:] = done[entry.stage]["weights"]
+            networks[name] = second
+        elif entry == LINEAR:
+            direction = experiment.data.dense_direction.astype(experiment.dtype)
+            networks[name] = LinearClassifier(direction)
+        else:
+            networks[name] = experiment.network(done[entry]["weights"][-1])
+    return {"right": experiment.passed_on(networks)}
 
 
 def _evaluated(experiment: NTKExperiment, network: Network) -> Arrays:

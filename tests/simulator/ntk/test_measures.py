@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from simulator.data.sparse_coding import SparseCoding, random_dictionary
 from simulator.ntk.measures import (alignment, centred_alignment, distance, distances,
-                                    effective_rank, eigenvectors_on_features, spectrum, velocities)
+                                    effective_rank, eigenvectors_on_features, seen_by_eigenvectors,
+                                    spectrum, velocities)
 
 
 def psd(n, rank, seed):
@@ -93,3 +94,21 @@ def test_bad_input_is_told():
         velocities([np.eye(2), np.eye(2)], [1, 2, 3])
     with pytest.raises(ValueError, match="labels -1 and"):
         alignment(np.eye(2), np.array([0.0, 1.0]))
+
+
+def test_eigenvectors_see_what_lies_in_their_span():
+    rng = np.random.default_rng(0)
+    V = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+    K = (V * np.arange(8.0, 0.0, -1.0)) @ V.T
+    mixed = 3.0 * V[:, 0] + 4.0 * V[:, 2]
+    assert seen_by_eigenvectors(K, mixed[:, None], 4) == pytest.approx([0.36, 0.36, 1.0, 1.0])
+    several = np.column_stack([mixed, V[:, 7], np.zeros(8)])  # what vanishes is left out
+    assert seen_by_eigenvectors(K, several, 20) == pytest.approx(
+        [0.18, 0.18, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0])
+    assert np.isnan(seen_by_eigenvectors(K, np.zeros((8, 1)), 3)).all()
+
+
+def test_eigenvectors_drawn_at_random_see_their_share():
+    rng = np.random.default_rng(1)
+    seen = seen_by_eigenvectors(psd(60, 60, 2), rng.standard_normal((60, 400)), 60)
+    assert seen == pytest.approx(np.arange(1, 61) / 60.0, abs=0.03)  # a mean of 400

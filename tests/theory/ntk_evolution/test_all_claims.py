@@ -8,19 +8,19 @@ from theory.drawing.claims import draw
 from theory.drawing.style import house_style
 
 from legible import faults
-from planted.ntk_evolution import accuracy_run
+from planted.ntk_evolution import transfer_run
 
 CLAIMS = claims("ntk_evolution")
 
 
 @pytest.fixture(scope="module")
 def pictures():
-    findings = confront_all([accuracy_run(seed) for seed in range(4)], CLAIMS)
+    findings = confront_all([transfer_run(seed) for seed in range(4)], CLAIMS)
     return {finding.id: finding.data for finding in findings}
 
 
 def test_every_figure_can_be_read(pictures):
-    assert set(pictures) == {"C1", "C2", "C3", "C4"}
+    assert set(pictures) == {"C1", "C2", "C3", "C4", "C5"}
     with house_style():
         assert {name: faults(draw(picture)) for name, picture in pictures.items()} == dict.fromkeys(
             pictures, [])
@@ -37,5 +37,5 @@ def test_what_decides_c4_is_in_its_figure(pictures):
 
 
 def test_what_decides_c1_is_in_its_figure(pictures):
-    _, share, lazy = pictures["C1"].panels
+    _, share, lazy, _ = pictures["C1"].panels
     assert list(share.theory[0].y) == [0.5, 0.5] and list(lazy.theory[0].y) == [0.1, 0.1]

@@ -7,18 +7,18 @@ import pytest
 
 from simulator.experiments import config_of, experiment_module, preset
 from theory import claims
-from theory.claim import HOLDS, OUTSIDE, confront_all
+from theory.claim import HOLDS, OUTSIDE, Run, confront_all
 from theory.ntk_evolution import (adversarial_kernel_differs, fixed_kernel_trained_robust,
                                   its_kernel_is_robust)
-from theory.ntk_evolution.quantities import frozen, lazy_velocity, path_share, velocities
+from theory.ntk_evolution.quantities import frozen, lazy_velocity, path_share, settled, velocities
 
-from planted.ntk_evolution import EVERY, STEPS, accuracy_run
+from planted.ntk_evolution import EVERY, STEPS, accuracy_run, transfer_run
 
 CLAIMS = claims("ntk_evolution")
 
 
 def test_all_claims_hold_together_on_what_they_say():
-    findings = confront_all([accuracy_run(seed) for seed in range(8)], CLAIMS)
+    findings = confront_all([transfer_run(seed) for seed in range(8)], CLAIMS)
     assert [finding.verdict for finding in findings] == [HOLDS] * len(CLAIMS)
 
 
@@ -38,10 +38,20 @@ def test_the_velocity_is_that_of_the_first_run():
     assert path_share(run, "clean") == pytest.approx(np.sum(early) / np.sum(speed))
 
 
+def test_a_kernel_has_settled_when_it_comes_no_further_away_again():
+    run = accuracy_run(0, speed={"clean": lambda t: 1.0})  # a straight way at one speed
+    assert settled(run, "clean", 0.1) == pytest.approx(0.9, abs=0.03)
+    rows = run.history.rows()
+    for row in rows:
+        if row["step"] == 390.0:
+            row["distance_to_last"] = 1.0  # back once more
+    assert settled(Run(run.config, run.summary, rows, {}), "clean", 0.1) == 1.0
+
+
 def test_a_missing_training_is_not_a_number():
     run = accuracy_run(0)
-    assert frozen(run, "clean", 100, "benign", True) == pytest.approx(0.1, abs=0.05)
-    assert math.isnan(frozen(run, "clean", 123, "benign", True))
+    assert frozen(run, "clean", 100, "benign") == pytest.approx(0.1, abs=0.05)
+    assert math.isnan(frozen(run, "clean", 123, "benign"))
 
 
 @pytest.mark.slow
