@@ -92,10 +92,15 @@ class Dynamics:
         """K of the dense network, shape (n, n)."""
         return self._dense[1]
 
-    def gap(self, mask: np.ndarray, scale: float = 1.0, bias: float | None = None) -> Gap:
-        """Return how far the masked network is from the dense one; ``bias`` replaces b."""
+    def gap(self, mask: np.ndarray, scale: float = 1.0, bias: float | None = None,
+            weights: np.ndarray | None = None) -> Gap:
+        """Return how far the masked network is from the dense one.
+
+        ``bias`` and ``weights`` (m, d) take the place of b and W in the masked one.
+        """
         bias = self.bias if bias is None else bias
-        f, K = self.outputs_and_kernel(require_mask(mask, self.weights.shape), scale, bias)
+        f, K = self.outputs_and_kernel(require_mask(mask, self.weights.shape), scale, bias,
+                                       weights)
         n = len(self.X)
         f_error, K_error = np.linalg.norm(f - self.outputs), np.linalg.norm(K - self.target)
         return Gap(float(f_error**2 / n), float((K_error / n) ** 2),
@@ -127,19 +132,20 @@ class Dynamics:
                   G)
         return G
 
-    def outputs_and_kernel(self, mask: np.ndarray, scale: float,
-                           bias: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return f (n,) and K (n, n) of the masked network."""
-        passes, forward = self._pass(mask, scale, bias)
+    def outputs_and_kernel(self, mask: np.ndarray, scale: float, bias: float,
+                           weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return f (n,) and K (n, n) of the masked network; ``weights`` in the place of W."""
+        passes, forward = self._pass(mask, scale, bias, weights)
         K = np.zeros((len(self.X),) * 2)
         _kernel(passes.columns, passes.rows, forward.starts, forward.samples, self.X, K)
         return forward.f, scale**2 * K
 
-    def _pass(self, mask: np.ndarray, scale: float,
-              bias: float) -> tuple[MaskedPasses, MaskedForward]:
+    def _pass(self, mask: np.ndarray, scale: float, bias: float,
+              weights: np.ndarray | None = None) -> tuple[MaskedPasses, MaskedForward]:
         beat()
         passes = MaskedPasses(mask)
-        return passes, passes.forward(self.weights, bias, scale * self.X)
+        W = self.weights if weights is None else weights
+        return passes, passes.forward(W, bias, scale * self.X)
 
 
 @kernel

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from references import ntk
+
 
 def pre_activation(w, mask, x, scale):
     return scale * math.fsum(float(a) * float(c) for a, keep, c in zip(w, mask, x) if keep)
@@ -85,3 +87,19 @@ def euler_flow(K, f, y, time, steps):
         r = np.array([-label / (1.0 + math.exp(label * value)) for label, value in zip(y, f)])
         f = f - time / steps * (K @ r) / len(y)
     return f
+
+
+def smoothed_objective(W, mask, b, width, X, f, K, scale, gamma, output_weight):
+    """J of a masked network whose gates rise over a band; the dense network keeps f and K."""
+    n = len(X)
+    U = [[pre_activation(w, row, x, scale) for w, row in zip(W, mask)] for x in X]
+    outputs = [math.fsum(ntk.output(u, b, width) for u in line) for line in U]
+    value = output_weight / n * math.fsum((one - wanted) ** 2 for one, wanted in zip(outputs, f))
+    for p in range(n):
+        for q in range(n):
+            entry = scale**2 * math.fsum(
+                ntk.gate(U[p][i], b, width) * ntk.gate(U[q][i], b, width)
+                * math.fsum(X[p][j] * X[q][j] for j in range(len(X[p])) if mask[i][j])
+                for i in range(len(W)))
+            value += (gamma / n) ** 2 * (entry - K[p][q]) ** 2
+    return value

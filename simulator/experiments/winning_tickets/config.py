@@ -10,12 +10,13 @@ from simulator.experiments.settings import SparseCodingSettings
 if TYPE_CHECKING:
     from simulator.experiments.winning_tickets.experiment import TicketExperiment
 
-__all__ = ["CONFIG", "MASKS", "OTHERS", "RULES", "TICKETS", "TicketConfig"]
+__all__ = ["CONFIG", "MASKS", "OTHERS", "RULES", "TICKETS", "TRAINED", "TicketConfig"]
 
 # dynamics-preserving: outputs and kernel, one of them, both with swaps, both with whole neurons
 TICKETS = ("ticket", "output-ticket", "kernel-ticket", "swapped-ticket", "neuron-ticket")
 OTHERS = ("random", "neurons", "magnitude", "snip", "saliency", "lottery")
-MASKS = (*TICKETS, *OTHERS)
+MASKS = (*TICKETS, *OTHERS)  # over fixed weights
+TRAINED = "weights-and-mask"  # the ticket whose surviving weights are trained too
 RULES = {"none": ("none",), "weights": ("weights",), "outputs": ("outputs",),
          "better": ("weights", "outputs")}
 
@@ -34,8 +35,8 @@ class TicketConfig(SparseCodingSettings):
     keep_percents : str
         Percentages of weights to keep, "50-20-10".
     rescaling : "none", "weights", "outputs" or "better"
-        See :class:`simulator.tickets.masks.Rescaling`; "better" gives every mask the one of the
-        two with the smaller objective.
+        See :class:`simulator.tickets.masks.Rescaling`; "better" gives every mask the one of
+        "weights" and "outputs" with the smaller objective.
     gamma : float
         Factor of the kernel's part of the objective.
     search_samples, search_steps : int
@@ -59,6 +60,11 @@ class TicketConfig(SparseCodingSettings):
     dtype : "float64" or "float32"
         Of the training; kernels are always float64.
     threads : int
+    transfer_steps : int
+        Steps in which the ticket :data:`TRAINED` finds its weights and its mask, before any label
+        is seen (:func:`simulator.tickets.trained.trained_ticket`); 0 leaves it out.
+    transfer_rate : float
+        Of these steps, in standard deviations of the weights.
     """
 
     init_scale: float
@@ -82,12 +88,15 @@ class TicketConfig(SparseCodingSettings):
     record_every: int
     dtype: str
     threads: int
+    transfer_steps: int
+    transfer_rate: float
 
     MODEL: ClassVar[str] = "tickets"
     CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {"rescaling": tuple(RULES)}
-    ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ("search_steps", "swaps")
-    POSITIVE: ClassVar[tuple[str, ...]] = ("init_scale", "learning_rate", "tau")
-    LATER: ClassVar[Mapping[str, Any]] = {"evaluation_chunk": 1000}
+    ZERO_ALLOWED: ClassVar[tuple[str, ...]] = ("search_steps", "swaps", "transfer_steps")
+    POSITIVE: ClassVar[tuple[str, ...]] = ("init_scale", "learning_rate", "tau", "transfer_rate")
+    LATER: ClassVar[Mapping[str, Any]] = {"evaluation_chunk": 1000, "transfer_steps": 0,
+                                          "transfer_rate": 0.3}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,6 +114,11 @@ class TicketConfig(SparseCodingSettings):
             raise ValueError("keep_percents: expected whole numbers from 1 to 99 joined by -, "
                              f"as in 50-20-10, got {self.keep_percents}")
         return tuple(int(word) for word in words)
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """The names of the masks of a run."""
+        return (*MASKS, TRAINED) if self.transfer_steps else MASKS
 
     @property
     def size(self) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """What a ticket run costs: its trainings, counted, and the searches, as if they were products."""
 
-from simulator.experiments.winning_tickets.config import MASKS, TicketConfig
+from simulator.experiments.winning_tickets.config import RULES, TicketConfig
 from simulator.runs.cost import PROCESS_BYTES, Cost
 
 __all__ = ["cost"]
@@ -18,8 +18,9 @@ def cost(config: TicketConfig) -> Cost:
     """Estimate a run: its trainings, and the searches, whose work is that of their kernels."""
     weights = float(config.m) * config.d
     item = 4 if config.dtype == "float32" else 8
-    trainings = 2 * (1 + len(MASKS) * len(config.percents))
-    searches = SEARCHES * len(config.percents) * config.search_steps
+    trainings = 2 * (1 + len(config.masks) * len(config.percents))
+    searches = len(RULES[config.rescaling]) * len(config.percents) * (
+        SEARCHES * config.search_steps + config.transfer_steps)
     memory = (PROCESS_BYTES + 8.0 * weights * (WORKING_WEIGHTS + len(config.percents))
               + float(config.batch_size) * config.m * (item + ALIVE_ACTIVATIONS)
               + 8.0 * config.search_steps * config.search_samples**2)

@@ -18,7 +18,7 @@ from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
 from simulator.experiments.parts import require_kind, require_parts
-from simulator.experiments.winning_tickets.config import MASKS, RULES, TicketConfig
+from simulator.experiments.winning_tickets.config import MASKS, RULES, TRAINED, TicketConfig
 from simulator.networks.masked import MaskedReLU
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.ntk.frozen_flow import FrozenFlow, frozen_flow
@@ -29,8 +29,9 @@ from simulator.tickets.masks import (Rescaling, lottery_mask, magnitude_mask, ne
                                      random_mask, rescaling, saliency_mask, snip_mask)
 from simulator.tickets.search import straight_through
 from simulator.tickets.swaps import greedy_swaps, propose_swaps
+from simulator.tickets.trained import trained_ticket
 
-__all__ = ["FLOW_TIMES", "SEARCHES", "Search", "TicketExperiment"]
+__all__ = ["FLOW_TIMES", "Found", "SEARCHES", "Search", "TicketExperiment"]
 
 SWAP_ROUNDS = 5
 FLOW_TIMES = 41
@@ -57,6 +58,22 @@ class Search(NamedTuple):
 SEARCHES = {"ticket": Search(), "output-ticket": Search(kernel=0.0),
             "kernel-ticket": Search(outputs=0.0), "swapped-ticket": Search(swapped=True),
             "neuron-ticket": Search(whole_neurons=True)}
+
+
+class Found(NamedTuple):
+    """A masked network at its start.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, shape (m, d)
+    rule : Rescaling
+    weights : ndarray, shape (m, d), or None
+        Those it begins with; None: those of the dense initialisation.
+    """
+
+    mask: np.ndarray
+    rule: Rescaling
+    weights: np.ndarray | None = None
 
 
 class TicketExperiment:
@@ -142,43 +159,55 @@ class TicketExperiment:
         return Adversary(self.ball, {"common": Borrowed(self.attack, dense)})
 
     @property
-    def everything(self) -> tuple[np.ndarray, Rescaling]:
-        """The mask and the rescaling of the dense network."""
-        return np.ones(self.initial.shape, bool), Rescaling(1.0, self.bias)
+    def everything(self) -> Found:
+        """The dense network."""
+        return Found(np.ones(self.initial.shape, bool), Rescaling(1.0, self.bias))
 
-    def network(self, mask: np.ndarray, rule: Rescaling) -> MaskedReLU:
-        """A masked network at initialisation."""
-        return MaskedReLU(self.initial.astype(self.config.dtype), mask, rule.bias, rule.scale)
+    def network(self, mask: np.ndarray, rule: Rescaling,
+                weights: np.ndarray | None = None) -> MaskedReLU:
+        """A masked network at its start; ``weights`` in the place of the initialisation."""
+        W = self.initial if weights is None else weights
+        return MaskedReLU(W.astype(self.config.dtype), mask, rule.bias, rule.scale)
 
     def network_of(self, phase: str, arrays: Mapping[str, np.ndarray]) -> MaskedReLU:
         """Raise ValueError: a ticket run keeps no weights."""
         raise ValueError(f"{phase}: expected a run that stores its weights, got a ticket run: it "
                          "stores masks' numbers alone (experiment.network(mask, rule) makes one)")
 
-    def objective(self, mask: np.ndarray, rule: Rescaling) -> float:
+    def objective(self, mask: np.ndarray, rule: Rescaling,
+                  weights: np.ndarray | None = None) -> float:
         """J of a mask at the validation samples."""
-        gap = self.validation.gap(mask, rule.scale, rule.bias)
+        gap = self.validation.gap(mask, rule.scale, rule.bias, weights)
         return gap.outputs + self.config.gamma**2 * gap.kernel
 
-    def find(self, name: str, keep: float, trained: np.ndarray) -> tuple[np.ndarray, Rescaling]:
-        """Return the mask of a name and what it is rescaled by.
+    def find(self, name: str, keep: float, trained: np.ndarray) -> Found:
+        """Return the mask of a name and what it is rescaled by; see :meth:`candidates`."""
+        found = self.candidates(name, keep, trained)
+        return found[self.best_rule(found)]
+
+    def best_rule(self, found: Mapping[str, Found]) -> str:
+        """Return the rule with the smallest objective."""
+        return min(found, key=lambda rule: self.objective(*found[rule]) if len(found) > 1 else 0.0)
+
+    def candidates(self, name: str, keep: float, trained: np.ndarray) -> dict[str, Found]:
+        """Return the masks of a name by the rules that rescale them.
 
         Parameters
         ----------
         name : str
-            One of :data:`~simulator.experiments.winning_tickets.config.MASKS`.
+            One of :attr:`TicketConfig.masks`.
         keep : float
         trained : ndarray, shape (m, d)
             The dense weights after training; the lottery alone looks at them.
         """
-        rules = [rescaling(rule, keep, self.bias)
-                 for rule in RULES[self.config.rescaling]]
+        rules = {word: rescaling(word, keep, self.bias) for word in RULES[self.config.rescaling]}
+        if name == TRAINED:
+            return {word: self._trained(keep, rule) for word, rule in rules.items()}
         if name in SEARCHES:
-            found = [(self._ticket(name, keep, rule), rule) for rule in rules]
-        else:
-            mask = self.other_masks(trained)[name](keep)
-            found = [(mask, rule) for rule in rules]
-        return min(found, key=lambda pair: self.objective(*pair)) if len(found) > 1 else found[0]
+            return {word: Found(self._ticket(name, keep, rule), rule)
+                    for word, rule in rules.items()}
+        mask = self.other_masks(trained)[name](keep)
+        return {word: Found(mask, rule) for word, rule in rules.items()}
 
     def other_masks(self, trained: np.ndarray) -> dict[str, Callable[[float], np.ndarray]]:
         """Return how each mask that no search finds is made, given the share to keep."""
@@ -190,7 +219,8 @@ class TicketExperiment:
                 "saliency": lambda keep: saliency_mask(self._examples(0), keep),
                 "lottery": lambda keep: lottery_mask(trained, keep)}
 
-    def flow(self, mask: np.ndarray, rule: Rescaling) -> FrozenFlow:
+    def flow(self, mask: np.ndarray, rule: Rescaling,
+             weights: np.ndarray | None = None) -> FrozenFlow:
         """Return distance and bound of the frozen flows of a mask and of the dense network.
 
         Over as long a time as the training, learning rate times steps.
@@ -202,7 +232,7 @@ class TicketExperiment:
         """
         config = self.config
         dynamics, y = self._dynamics(config.flow_samples, Role.KERNEL_SAMPLES, 2)
-        f, K = dynamics.outputs_and_kernel(mask, rule.scale, rule.bias)
+        f, K = dynamics.outputs_and_kernel(mask, rule.scale, rule.bias, weights)
         times = np.linspace(0.0, config.learning_rate * config.steps, FLOW_TIMES)
         return frozen_flow(K, dynamics.target, f, dynamics.outputs, y, times)
 
@@ -218,6 +248,14 @@ class TicketExperiment:
                 mask, _ = greedy_swaps(self._examples(config.search_steps + turn), mask, swaps,
                                        rule.scale, rule.bias, config.gamma)
         return mask
+
+    def _trained(self, keep: float, rule: Rescaling) -> Found:
+        """The ticket whose weights are trained; its examples are those of the other searches."""
+        config, seen = self.config, max(self.config.search_steps, 1)
+        weights, mask = trained_ticket(
+            lambda step: self._examples(step % seen), self.initial, keep, rule.scale, rule.bias,
+            config.transfer_steps, config.gamma, config.transfer_rate)
+        return Found(mask, rule, weights)
 
     def _draw(self, name: str) -> np.random.Generator:
         """The random stream of a mask."""

@@ -1,11 +1,11 @@
 """One run about tickets: a dense network, masks at its initialisation, and the training of each.
 
 Masks are found at the initialisation of a dense symmetric ReLU network
-(:data:`~simulator.experiments.winning_tickets.config.MASKS`), rescaled, and trained like the
-dense network, on the same samples, twice: on adversarial examples of the dense initialisation,
-the same for all ("common"), which is where equal kernels promise equal dynamics; and each against
-its own attacks ("own"), which is adversarial training. Measured at held-out adversarial examples
-of the dense initialisation:
+(:attr:`~simulator.experiments.winning_tickets.config.TicketConfig.masks`; one of them comes with
+weights of its own), rescaled, and trained like the dense network, on the same samples, twice: on
+adversarial examples of the dense initialisation, the same for all ("common"), which is where equal
+kernels promise equal dynamics; and each against its own attacks ("own"), which is adversarial
+training. Measured at held-out adversarial examples of the dense initialisation:
 
     kernel error       ||K_mask - K||_F / ||K||_F at initialisation
     trajectory error   ||F_mask - F|| / ||F||, F the outputs at all recorded steps together
@@ -26,17 +26,17 @@ import numpy as np
 
 from simulator.attacks.worst_case import worst_case
 from simulator.errors import NotInvertible
-from simulator.experiments.records import Record, columns_of, unheard
+from simulator.experiments.records import Record, as_text, columns_of, unheard
 from simulator.experiments.winning_tickets.config import CONFIG, TicketConfig
 from simulator.experiments.winning_tickets.cost import cost
-from simulator.experiments.winning_tickets.experiment import FLOW_TIMES, TicketExperiment
+from simulator.experiments.winning_tickets.experiment import FLOW_TIMES, Found, TicketExperiment
 from simulator.experiments.winning_tickets.summary import (DENSE, Masked, finished_run,
                                                            masked_networks)
 from simulator.networks.masked import MaskedReLU
 from simulator.runs.folder import RunFolder
 from simulator.runs.run import Run, write_run
 from simulator.runs.stages import Arrays, Progress, Stage, Tick, run_stages, silent
-from simulator.tickets.dynamics import Dynamics
+from simulator.tickets.dynamics import Dynamics, Gap
 from simulator.tickets.masks import Rescaling
 from simulator.training import train
 
@@ -107,17 +107,29 @@ def find_mask(experiment: TicketExperiment, masked: Masked, done: Mapping[str, A
         ``output_error``; ``flow`` (2, times), distance and bound, and ``flow_error``, NaN where
         the mask's kernel has no inverse.
     """
-    mask, rule = experiment.find(masked.name, masked.keep, done[DENSE.own]["weights"])
-    gap = experiment.held_out.gap(mask, rule.scale, rule.bias)
-    measured = {"objective": experiment.objective(mask, rule),
+    candidates = experiment.candidates(masked.name, masked.keep, done[DENSE.own]["weights"])
+    chosen = experiment.best_rule(candidates)
+    found, gap = candidates[chosen], _gap(experiment, candidates[chosen])
+    measured = {"objective": experiment.objective(*found),
                 "kernel_error": gap.relative_kernel, "output_error": gap.relative_outputs}
     try:
-        flow = experiment.flow(mask, rule)
+        flow = experiment.flow(*found)
         lines, measured["flow_error"] = np.array([flow.distance, flow.bound]), flow.relative_error
     except NotInvertible:
         lines, measured["flow_error"] = np.full((2, FLOW_TIMES), np.nan), np.nan
-    return {"mask": np.packbits(mask), "rescaling": np.array([rule.scale, rule.bias]),
-            "flow": lines, **{name: np.array(value) for name, value in measured.items()}}
+    own = {} if found.weights is None else {"weights": found.weights}
+    if len(candidates) > 1:
+        own["by_rule"] = as_text({"chosen": chosen} | {
+            rule: {"kernel_error": gap.relative_kernel, "output_error": gap.relative_outputs,
+                   "objective": experiment.objective(*one)}
+            for rule, one in candidates.items() for gap in [_gap(experiment, one)]})
+    return {"mask": np.packbits(found.mask),
+            "rescaling": np.array([found.rule.scale, found.rule.bias]), "flow": lines, **own,
+            **{name: np.array(value) for name, value in measured.items()}}
+
+
+def _gap(experiment: TicketExperiment, found: Found) -> Gap:
+    return experiment.held_out.gap(found.mask, found.rule.scale, found.rule.bias, found.weights)
 
 
 def _follow(experiment: TicketExperiment, masked: Masked, done: Mapping[str, Arrays],
@@ -192,7 +204,8 @@ def _network(experiment: TicketExperiment, masked: Masked,
         return experiment.network(*experiment.everything)
     found, shape = done[masked.found], experiment.initial.shape
     mask = np.unpackbits(found["mask"], count=shape[0] * shape[1]).astype(bool).reshape(shape)
-    return experiment.network(mask, Rescaling(*map(float, found["rescaling"])))
+    return experiment.network(mask, Rescaling(*map(float, found["rescaling"])),
+                              found.get("weights"))
 
 
 def _kernel_moves(experiment: TicketExperiment, done: Mapping[str, Arrays],

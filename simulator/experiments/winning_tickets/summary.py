@@ -1,12 +1,12 @@
 """What a ticket run leaves, and how it is shown.
 
-Summary, for each mask of :data:`~simulator.experiments.winning_tickets.config.MASKS` and each
-kept percentage, as in ``summary["ticket"]["20"]["kernel_error"]``:
+Summary, for each mask of :attr:`~simulator.experiments.winning_tickets.config.TicketConfig.masks`
+and each kept percentage, as in ``summary["ticket"]["20"]["kernel_error"]``:
 
 ==================== ============================================================================
 kernel_distance      1 - cosine of the dense kernel before and after adversarial training
 kernel_change        the same as relative distance
-best_ticket          the ticket with the smallest objective, by percentage
+best_ticket          the ticket over fixed weights with the smallest objective, by percentage
 dense                accuracy, attacked_accuracy of the dense network
 kernel_error         relative, at initialisation
 output_error         relative, at initialisation
@@ -18,6 +18,9 @@ objective            J at validation samples
 flow_error           of the frozen flow; None where the mask's kernel has no inverse
 bound_used           share of the flow's bound that its distance has used at the end, or None; None
                      too where the bound is 0
+by_rule              where masks have their better rule: kernel_error, output_error and objective
+                     by rule, "weights" and "outputs", with ``chosen`` the rule that all other
+                     numbers are of
 ==================== ============================================================================
 
 History: mask, keep, step, the relative errors common_error and own_error of the outputs at each
@@ -36,8 +39,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simulator.experiments.records import rows_of
-from simulator.experiments.winning_tickets.config import MASKS, TICKETS, TicketConfig
+from simulator.experiments.records import from_text, rows_of
+from simulator.experiments.winning_tickets.config import RULES, TICKETS, TicketConfig
 from simulator.experiments.winning_tickets.experiment import TicketExperiment
 from simulator.runs.run import Run
 from simulator.runs.stages import Arrays
@@ -85,7 +88,7 @@ DENSE = Masked("dense", 100)
 
 def masked_networks(config: TicketConfig) -> list[Masked]:
     """Return all networks of a run but the dense one."""
-    return [Masked(name, percent) for percent in config.percents for name in MASKS]
+    return [Masked(name, percent) for percent in config.percents for name in config.masks]
 
 
 def finished_run(experiment: TicketExperiment, done: Mapping[str, Arrays]) -> Run:
@@ -94,11 +97,11 @@ def finished_run(experiment: TicketExperiment, done: Mapping[str, Arrays]) -> Ru
     summary: dict[str, Any] = {"kernel_distance": float(moves["distance"]),
                                "kernel_change": float(moves["change"]), "best_ticket": {},
                                "dense": _accuracies(done[DENSE.own]),
-                               **{name: {} for name in MASKS}}
+                               **{name: {} for name in config.masks}}
     arrays: Arrays = {"steps": _recorded(config)}
     history: list[dict[str, Any]] = []
     for percent in config.percents:
-        networks = [Masked(name, percent) for name in MASKS]
+        networks = [Masked(name, percent) for name in config.masks]
         for masked in networks:
             summary[masked.name][str(percent)] = _numbers(masked, done)
             history += _rows(config, masked, done)
@@ -115,7 +118,7 @@ def _accuracies(trained: Arrays) -> dict[str, float]:
     return {name: float(trained[name]) for name in ("accuracy", "attacked_accuracy")}
 
 
-def _numbers(masked: Masked, done: Mapping[str, Arrays]) -> dict[str, float | None]:
+def _numbers(masked: Masked, done: Mapping[str, Arrays]) -> dict[str, Any]:
     found = done[masked.found]
     distance, bound = found["flow"][:, -1]
     numbers = {name: float(found[name])
@@ -126,7 +129,9 @@ def _numbers(masked: Masked, done: Mapping[str, Arrays]) -> dict[str, float | No
                                                _outputs(masked.own, done)),
                 "bound_used": float(distance / bound) if bound else math.nan,
                 **_accuracies(done[masked.own])}
-    return {name: _measured(numbers[name]) for name in ROWS if name in numbers}
+    rules = from_text(found["by_rule"]) if "by_rule" in found else None
+    return ({name: _measured(numbers[name]) for name in ROWS if name in numbers}
+            | ({"by_rule": rules} if rules else {}))
 
 
 def _measured(value: Any) -> Any:
@@ -210,5 +215,19 @@ def tables(config: TicketConfig, summary: Mapping[str, Any]) -> list[Table]:
                   f"samples); best ticket: {summary['best_ticket'][percent]}",
                   tuple(ROWS[name] for name in SHOWN),
                   (dense, *((mask, tuple(summary[mask][percent].get(name) for name in SHOWN))
-                            for mask in MASKS)))
-            for percent in map(str, config.percents)]
+                            for mask in config.masks)))
+            for percent in map(str, config.percents)] + _rules_table(config, summary)
+
+
+def _rules_table(config: TicketConfig, summary: Mapping[str, Any]) -> list[Table]:
+    """The kernel error of each mask under both rules, and the one that it has."""
+    if config.rescaling != "better":
+        return []
+    rules = RULES["better"]
+    heads = tuple(f"{rule}, {percent} %" for percent in config.percents for rule in rules)
+    rows = [(mask, [summary[mask][str(percent)].get("by_rule", {}) for percent in config.percents])
+            for mask in config.masks]
+    return [Table("kernel error at the start under both rules of rescaling",
+                  heads, tuple((mask, tuple(entry.get(rule, {}).get("kernel_error")
+                                            for entry in entries for rule in rules))
+                               for mask, entries in rows))]

@@ -6,8 +6,9 @@ import pytest
 from simulator.errors import NotInvertible
 from simulator.experiments import preset
 from simulator.experiments.records import unheard
-from simulator.experiments.winning_tickets.config import MASKS, OTHERS, TICKETS, TicketConfig
-from simulator.experiments.winning_tickets.experiment import SEARCHES, TicketExperiment
+from simulator.experiments.winning_tickets.config import (MASKS, OTHERS, TICKETS, TRAINED,
+                                                          TicketConfig)
+from simulator.experiments.winning_tickets.experiment import SEARCHES, Found, TicketExperiment
 from simulator.experiments.winning_tickets.run import (check, cost, find_mask, simulate,
                                                        train_network)
 from simulator.experiments.winning_tickets.summary import Masked, current
@@ -90,10 +91,37 @@ def test_common_examples_are_those_of_the_dense_initialisation():
 def test_better_gives_each_mask_the_rule_with_the_smaller_objective():
     trials = TicketExperiment(small(rescaling="better"))
     for name in OTHERS:
-        mask, rule = trials.find(name, 0.5, trials.initial)
+        mask, rule, _ = trials.find(name, 0.5, trials.initial)
         values = [trials.objective(mask, rescaling(word, 0.5, trials.config.bias))
                   for word in ("weights", "outputs")]
         assert trials.objective(mask, rule) == min(values)
+
+
+def test_both_rules_are_shown_with_the_one_that_each_mask_has():
+    run = simulate(small(rescaling="better", transfer_steps=3, keep_percents="50"))
+    for name in run.config.masks:
+        rules = run.summary[name]["50"]["by_rule"]
+        chosen = rules[rules["chosen"]]
+        assert chosen["objective"] == min(rules[word]["objective"]
+                                          for word in ("weights", "outputs"))
+        for quantity in ("kernel_error", "output_error", "objective"):
+            assert run.summary[name]["50"][quantity] == chosen[quantity]
+
+
+def test_the_ticket_with_trained_weights_starts_from_them_and_counts_for_no_other(result):
+    run = simulate(small(transfer_steps=120))
+    assert run.config.masks == (*MASKS, TRAINED)
+    for name in MASKS:
+        assert run.summary[name] == result.summary[name]
+    assert run.summary["best_ticket"] == result.summary["best_ticket"]
+    numbers = run.summary[TRAINED]["50"]
+    first, = (row for row in run.history.rows()
+              if (row["mask"], row["keep"], row["step"]) == (TRAINED, 0.5, 0))
+    assert first["common_error"] == pytest.approx(numbers["output_error"], rel=1e-4)
+    trials = TicketExperiment(small(transfer_steps=120))
+    found = trials.find(TRAINED, 0.5, trials.initial)
+    alone = trials.objective(found.mask, found.rule)
+    assert trials.objective(*found) == numbers["objective"] < alone
 
 
 def test_a_kernel_without_inverse_has_no_bound_and_no_crash():
@@ -103,7 +131,8 @@ def test_a_kernel_without_inverse_has_no_bound_and_no_crash():
     with pytest.raises(NotInvertible):
         trials.flow(nothing, rescaling("none", 0.5, trials.config.bias))
     done = {"dense 100 %": {"weights": trials.initial}}
-    trials.find = lambda *arguments: (nothing, rescaling("none", 0.5, trials.config.bias))
+    trials.candidates = lambda *arguments: {
+        "none": Found(nothing, rescaling("none", 0.5, trials.config.bias))}
     found = find_mask(trials, Masked("random", 50), done, None, unheard)
     assert np.isnan(found["flow"]).all() and np.isnan(found["flow_error"])
 
