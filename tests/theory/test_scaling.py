@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from theory.scaling import (TooFew, fit_exponent, fit_exponents, holm, outside_probability,
-                            share_interval, t_interval, vary_separately)
+from theory.scaling import (TooFew, equivalence_power, fit_exponent, fit_exponents, holm,
+                            outside_probability, share_interval, t_interval, vary_separately)
 
 SIZES = np.array([1.0, 2.0, 4.0, 8.0])
 
@@ -174,3 +174,13 @@ def test_exponents_of_what_has_no_logarithm_are_refused():
         fit_exponents({"k": k, "d": d}, np.zeros((3, 6)))
     with pytest.raises(ValueError, match="expected shape"):
         fit_exponents({"k": k, "d": d}, np.ones((3, 5)))
+
+
+def test_the_power_of_an_equivalence_test_is_that_of_drawn_seeds():
+    rng = np.random.default_rng(0)
+    for spread, seeds, margin in ((0.02, 8, 0.03), (0.03, 8, 0.03), (0.05, 4, 0.03)):
+        draws = rng.normal(0.0, spread, (4000, seeds))
+        held = [outside_probability(each, (-margin, margin)) <= 0.025 for each in draws]
+        assert equivalence_power(spread, seeds, margin) == pytest.approx(
+            np.mean(held), abs=4.0 * 0.5 / math.sqrt(4000))  # four standard errors of a share
+    assert equivalence_power(0.0, 8, 0.03) == 1.0

@@ -13,7 +13,6 @@ from theory.claim import Run
 from theory.drawing.shares import BAND, SHARE_WORDS, share_band
 from theory.drawing.style import (ADVERSARIAL, CLEAN, COLOURS, COLUMN, GUIDE, LINEAR, MARKERS,
                                   NAMES, PAGE, area, bar, every, line, new_figure, one_panel)
-from theory.feature_purification.window_figure import has_window, window_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,10 +30,8 @@ MOST_SHOWN = 150  # features in the coefficient figure; more cannot be told apar
 
 def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
     """Return the functions that draw the run, by the name of the figure."""
-    first: dict[str, Callable[[Run], Figure]] = (
-        {"window": window_figure} if has_window(run) else {})
-    return first | {"accuracy": accuracy_figure, "coefficients": coefficients_figure,
-                    "history": history_figure, "perturbation": perturbation_figure}
+    return {"accuracy": accuracy_figure, "coefficients": coefficients_figure,
+            "history": history_figure, "perturbation": perturbation_figure}
 
 
 def accuracy_figure(run: Run) -> "Figure":

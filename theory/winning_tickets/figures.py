@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.experiments.winning_tickets.config import MASKS, TICKETS
+from simulator.experiments.winning_tickets.config import MASKS, OTHERS, TICKETS, TRAINED
 from theory.claim import Run
 from theory.drawing.shares import SHARE_WORDS, share_band, share_bars
 from theory.drawing.style import (COLUMN, PAGE, area, bar, every, line, new_figure, one_panel,
@@ -26,18 +26,20 @@ __all__ = ["accuracy_figure", "accuracy_panel", "errors_figure", "errors_panel",
 BLUE = "#0072B2"
 # Okabe & Ito, told apart by every eye: all tickets are blue
 COLOURS = {"random": "#009E73", "neurons": "#666666", "magnitude": "#D55E00", "snip": "#CC79A7",
-           "saliency": "#E69F00", "lottery": "#56B4E9"} | dict.fromkeys(TICKETS, BLUE)
+           "saliency": "#E69F00", "lottery": "#56B4E9", TRAINED: "#000000"} | dict.fromkeys(
+               TICKETS, BLUE)
 # ... and in grey: a mark each for masks over the share kept, a dash each where shares are panels
 MARKS = {"neuron-ticket": "D", "random": "o", "neurons": "^", "magnitude": "v", "snip": "P",
-         "saliency": "X", "lottery": "*", "ticket": "s"}
+         "saliency": "X", "lottery": "*", "ticket": "s", TRAINED: "h"}
 DASHES: dict[str, Any] = {"ticket": "-", "kernel-ticket": (0, (6, 1.5)), "random": (0, (1, 1)),
                           "magnitude": (0, (4, 1, 1, 1)), "snip": (0, (3, 2)),
-                          "saliency": (0, (4, 1, 1, 1, 1, 1)), "lottery": (0, (2, 3))}
+                          "saliency": (0, (4, 1, 1, 1, 1, 1)), "lottery": (0, (2, 3)),
+                          TRAINED: (0, (1, 2))}
 SINGLE = tuple(name for name in TICKETS if name != "neuron-ticket")  # they choose single weights
-LINES = ("neuron-ticket", *(name for name in MASKS if name not in TICKETS))
+LINES = ("neuron-ticket", *OTHERS, TRAINED)
 MARKERS = ("o", "s", "^", "D", "v", "P")  # of the shares kept
 FLOWS = ("ticket", "random", "magnitude")
-WHERE = ("ticket", "kernel-ticket", "random", "magnitude", "snip", "saliency", "lottery")
+WHERE = ("ticket", "kernel-ticket", "random", "magnitude", "snip", "saliency", "lottery", TRAINED)
 ERRORS = {"kernel_error": "kernel error at initialisation",
           "trajectory_error": "trajectory error, common examples",
           "own_trajectory_error": "trajectory error, own attacks"}
@@ -58,9 +60,13 @@ def errors_figure(run: Run) -> "Figure":
     handles = [line("the ticket", color=BLUE, linewidth=1.8, marker=MARKS["ticket"]),
                area("tickets of single weights", color=BLUE, alpha=0.25)]
     handles += [line(name, color=COLOURS[name], linestyle=_dash(name), marker=MARKS[name])
-                for name in LINES]
+                for name in _known(run, LINES)]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
+
+
+def _known(run: Run, names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if name in run.config.masks]
 
 
 def errors_panel(run: Run, quantity: str = "kernel_error", ax: "Axes | None" = None) -> "Figure":
@@ -75,7 +81,7 @@ def errors_panel(run: Run, quantity: str = "kernel_error", ax: "Axes | None" = N
                        for name in SINGLE])
     axes.fill_between(kept, family.min(axis=0), family.max(axis=0), color=BLUE, alpha=0.25,
                       linewidth=0)
-    for name in LINES:
+    for name in _known(run, LINES):
         axes.plot(kept, [value(run, name, quantity, percent) for percent in kept], _dash(name),
                   color=COLOURS[name], marker=MARKS[name])
     axes.plot(kept, [value(run, best_ticket(run, percent), quantity, percent) for percent in kept],
@@ -109,10 +115,10 @@ def accuracy_panel(run: Run, quantity: str = "attacked_accuracy",
                    ax: "Axes | None" = None) -> "Figure":
     """An accuracy of every mask, a mark for each share kept, with its exact limits."""
     figure, axes = one_panel(ax, (PAGE, 2.6))
-    kept, samples = percents([run]), run.config.test_samples
+    kept, samples, names = percents([run]), run.config.test_samples, run.config.masks
     for number, percent in enumerate(kept):
         shift = 0.16 * (number - 0.5 * (len(kept) - 1))
-        for place, name in enumerate(MASKS):
+        for place, name in enumerate(names):
             share = value(run, name, quantity, percent)
             axes.plot(place + shift, share, MARKERS[number], color=COLOURS[name], markersize=4,
                       markeredgewidth=0)
@@ -121,11 +127,11 @@ def accuracy_panel(run: Run, quantity: str = "attacked_accuracy",
     axes.axhline(dense, color="black", linewidth=0.8, zorder=1)
     share_band(axes, (0.0, 1.0), (dense, dense), samples, "black", zorder=0,
                transform=axes.get_yaxis_transform())
-    for place in np.arange(1, len(MASKS)) - 0.5:
+    for place in np.arange(1, len(names)) - 0.5:
         axes.axvline(place, color="0.92", linewidth=0.6, zorder=0)
-    axes.set_xticks(range(len(MASKS)), MASKS, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.tick_params(axis="x", length=0)
-    axes.set(ylabel=ACCURACIES[quantity], ylim=(-0.02, 1.04), xlim=(-0.5, len(MASKS) - 0.5))
+    axes.set(ylabel=ACCURACIES[quantity], ylim=(-0.02, 1.04), xlim=(-0.5, len(names) - 0.5))
     return figure
 
 
@@ -136,26 +142,26 @@ def where_figure(run: Run) -> "Figure":
     the share over the neurons. Below: what a neuron keeps, the
     median and the range of 90 % of the neurons.
     """
-    shown = percents([run])[:3]
+    shown, names = percents([run])[:3], run.config.masks
     figure, axes = new_figure(2, len(shown), sharey="row", size=(PAGE, 5.2),
                               height_ratios=(1.0, 1.1))
     for (upper, lower), percent in zip(axes.T, shown):
         ranks, neurons = (np.asarray(run.arrays[f"per_{what}_{percent}"], float)
                           for what in ("rank", "neuron"))
-        for name in WHERE:
-            rank, shares = np.arange(1, run.config.d + 1), ranks[MASKS.index(name)]
+        for name in _known(run, WHERE):
+            rank, shares = np.arange(1, run.config.d + 1), ranks[names.index(name)]
             upper.plot(rank, shares, linestyle=DASHES[name], color=COLOURS[name], label=name)
             share_band(upper, rank, shares, run.config.m, COLOURS[name])
         upper.set(title=f"{percent} % kept", xlabel="rank of the coefficient",
                   ylim=(-0.02, 1.02))
-        for place, (name, kept) in enumerate(zip(MASKS, neurons / run.config.d)):
+        for place, (name, kept) in enumerate(zip(names, neurons / run.config.d)):
             low, middle, high = np.quantile(kept, (0.05, 0.5, 0.95))
             lower.hlines(place, low, high, color=COLOURS[name], linewidth=2.2, alpha=0.5)
             lower.plot(middle, place, "o", color=COLOURS[name], markersize=3.5)
         lower.axvline(percent / 100.0, color="0.75", linewidth=0.6, zorder=0)
         lower.set(xlabel="share kept of a neuron", xlim=(-0.02, 1.02))
     axes[0, 0].set_ylabel("share kept")
-    axes[1, 0].set_yticks(range(len(MASKS)), MASKS)
+    axes[1, 0].set_yticks(range(len(names)), names)
     axes[1, 0].invert_yaxis()
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, handlelength=2.6)

@@ -1,24 +1,24 @@
 """What the claims of Shi et al. (arXiv 2202.06488) measure, and the picture they share.
 
-They compare masks under one rescaling rule, "weights"
-(:class:`simulator.tickets.masks.Rescaling`). It is not the best for all: whole neurons drawn at
-random and rescaled by their outputs follow the dense network more closely than a ticket of single
-weights does (``purify simulate --paper winning_tickets --preset better``).
+Masks are compared by paired tests over seeds, corrected for their number by Holm's rule.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from theory.claim import Run, Size
+from simulator.experiments.winning_tickets.config import TRAINED
+from theory.claim import Measurement, Run, Size
 from theory.drawing.picture import Panel, Picture, Series
+from theory.scaling import holm, outside_probability, t_interval
 
-__all__ = ["ERRORS", "SHOWN", "always", "best_ticket", "kept_axis", "percents", "picture_of",
-           "value"]
+__all__ = ["ERRORS", "SHOWN", "always", "best_ticket", "compared", "kept_axis", "least_clear",
+           "percents", "picture_of", "value"]
 
-ERRORS = {"kernel_error": "kernel error", "trajectory_error": "trajectory error"}
+ERRORS = {"kernel_error": "kernel error", "trajectory_error": "trajectory error",
+          "own_trajectory_error": "trajectory error on own attacks"}
 
 
 def best_ticket(run: Run, percent: int) -> str:
@@ -43,9 +43,45 @@ def always(name: str) -> Callable[[Run, int], str]:
     return lambda run, percent: name
 
 
+def compared(found: Mapping[Any, np.ndarray]) -> dict[Any, float]:
+    """Return p-values, after Holm, of "not positive" for paired differences, a value a seed.
+
+    A difference with a number missing has 1.
+    """
+    alone = [outside_probability(values, (0.0, math.inf)) if np.isfinite(values).all() else 1.0
+             for values in found.values()]
+    return dict(zip(found, holm(alone)))
+
+
+def least_clear(name: str, found: Mapping[Any, np.ndarray], p_values: Mapping[Any, float],
+                say: Callable[[Any], str], threshold: str) -> Measurement:
+    """Measure the comparison that speaks least for all of them being positive.
+
+    Parameters
+    ----------
+    name : str
+        Of what is compared.
+    found : mapping to ndarray, shape (seeds,)
+    p_values : mapping to float
+        Of :func:`compared`.
+    say : callable
+        Words of a comparison.
+    threshold : str
+        Its name among those of the claim.
+    """
+    key = max(found, key=lambda each: (p_values[each], -float(found[each].mean())))
+    name = f"{name}, {say(key)}, closest"
+    if not np.isfinite(found[key]).all():
+        return Measurement(name, *(math.nan,) * 3, (0.0, math.inf), 1.0, threshold=threshold)
+    interval = t_interval(found[key])
+    return Measurement(name, interval.mean, interval.low, interval.high, (0.0, math.inf),
+                       p_values[key], threshold=threshold)
+
+
 # label, choice of the mask and role of what the figures of the claims show
 SHOWN = (("ticket", best_ticket, "adversarial"), ("random", always("random"), "other"),
-         ("magnitude", always("magnitude"), "clean"), ("lottery", always("lottery"), "linear"))
+         ("magnitude", always("magnitude"), "clean"), ("lottery", always("lottery"), "linear"),
+         (TRAINED, always(TRAINED), "case 2"))
 
 
 def kept_axis(kept: Sequence[int]) -> dict[str, Any]:
@@ -65,7 +101,8 @@ def picture_of(chosen: Sequence[tuple[Size, Sequence[Run], str, str]], caption: 
             return np.array([[value(run, mask(run, percent), quantity, percent)
                               for percent in kept] for run in group])
 
-        series = [Series(name, x, values(mask), role, joined=True) for name, mask, role in SHOWN]
+        series = [Series(name, x, values(mask), role, joined=True) for name, mask, role in SHOWN
+                  if name in ("ticket", *group[0].config.masks)]
         if dense:
             series.append(Series("dense", x, values(always("dense")), "linear", joined=True,
                                  dash="--"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.experiments import config_of, experiment_module, preset
-from simulator.experiments.winning_tickets.config import MASKS
+from simulator.experiments.winning_tickets.config import MASKS, TRAINED
 from theory import draw_run, winning_tickets
 from theory.drawing.style import house_style, new_figure
 from theory.scaling import binomial_limits
@@ -19,10 +19,10 @@ NAMES = ("errors", "accuracy", "where", "flow")
 
 @pytest.fixture(scope="module")
 def run():
-    return experiment_module("tickets").simulate(config_of(preset("smoke", "tickets") | {
-        "d": 12, "k": 2, "m": 30, "keep_percents": "50-20-10", "search_steps": 2,
-        "swaps": 5, "steps": 2, "record_every": 1,
-        "batch_size": 30, "kernel_samples": 12, "flow_samples": 4, "test_samples": 20}))
+    return experiment_module("tickets").simulate(config_of(preset("desk", "tickets") | {
+        "d": 12, "k": 2, "m": 30, "keep_percents": "50-20-10", "search_steps": 2, "swaps": 5,
+        "transfer_steps": 3, "steps": 2, "record_every": 1, "batch_size": 30, "kernel_samples": 12,
+        "flow_samples": 4, "test_samples": 20}))
 
 
 def test_a_figure_is_written(run, tmp_path, monkeypatch):
@@ -63,11 +63,11 @@ def test_every_line_and_area_of_the_errors_is_in_the_legend(run):
 
 def test_each_mask_has_a_place_of_its_own(run):
     axes = accuracy_panel(run).axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == list(MASKS)
+    names = [*MASKS, TRAINED]
+    assert [label.get_text() for label in axes.get_xticklabels()] == names
     marks = [drawn for drawn in axes.get_lines() if drawn.get_marker() in ("o", "s", "^")]
-    assert len(marks) == 3 * len(MASKS)
-    assert [label.get_text() for label in where_figure(run).axes[3].get_yticklabels()] == list(
-        MASKS)
+    assert len(marks) == 3 * len(names)
+    assert [label.get_text() for label in where_figure(run).axes[3].get_yticklabels()] == names
 
 
 def test_the_bound_is_in_the_legend(run):
@@ -85,7 +85,7 @@ def test_every_accuracy_has_its_limits(run):
     axes = accuracy_panel(run).axes[0]
     bars = [bar.get_segments()[0][:, 1] for bar in axes.collections
             if hasattr(bar, "get_segments")]
-    assert len(bars) == len(MASKS) * len(percents([run]))
+    assert len(bars) == len(run.config.masks) * len(percents([run]))
     share = value(run, "random", "attacked_accuracy", percents([run])[0])
     expected = np.array(binomial_limits(share, run.config.test_samples))
     assert any(np.allclose(bar, expected) for bar in bars)

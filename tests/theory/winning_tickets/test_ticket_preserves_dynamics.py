@@ -33,9 +33,9 @@ def test_d1_fails_where_the_difference_is_within_the_noise_of_few_seeds():
 def test_d1_asks_for_one_per_cent_after_holm():
     finding = ticket_preserves_dynamics.confront(
         [planted_run(seed, ticket=0.93) for seed in range(4)])
-    last = finding.measurements[-1]
-    alone = max(part.p_value for part in finding.measurements)
-    assert last.name == "largest p of 24 comparisons, after Holm" and alone == last.measured
+    decisive = [part for part in finding.measurements if part.decisive]
+    last, alone = decisive[-1], max(part.p_value for part in decisive)
+    assert last.name == "largest p of 36 comparisons, after Holm" and alone == last.measured
     assert finding.verdict == (HOLDS if last.measured <= 0.01 else FAILS) == FAILS
 
 
@@ -46,6 +46,17 @@ def test_d1_does_not_speak_about_feature_learning_but_tells_what_happens_there()
     finding = ticket_preserves_dynamics.confront([*runs_of(), *feature])
     assert finding.verdict == HOLDS
     assert caveat(finding, "outside, feature (40, 200) at 50 %") and caveat(finding, "of lottery")
+
+
+def test_d1_names_the_masks_that_it_does_not_beat():
+    finding = ticket_preserves_dynamics.confront(runs_of(others={"neurons": 0.6}))
+    assert finding.verdict == FAILS
+    assert caveat(finding, "neurons at 50 % by the kernel error (-")
+    assert not caveat(finding, "random at 50 % by the kernel error")
+
+
+def test_d1_says_nothing_where_one_rule_rescales_all():
+    assert ticket_preserves_dynamics.confront(runs_of(rescaling="weights")).verdict == OUTSIDE
 
 
 def test_a_number_that_is_missing_fails_d1():
@@ -60,6 +71,7 @@ def test_d1_holds_for_masks_that_keep_all_that_matters_and_not_for_the_exchanged
         numbers = run.summary["ticket"]["20"]
         assert numbers["kernel_error"] < 1e-12
         assert numbers["trajectory_error"] < 1e-5  # of float32
+        assert numbers["own_trajectory_error"] < 1e-5
     finding = ticket_preserves_dynamics.confront(runs)
     assert finding.verdict == HOLDS, finding.caveats
     exchanged = measured_runs(ticket=10, other=20)
