@@ -5,16 +5,16 @@ from theory.claim import Run
 __all__ = ["CAPTIONS", "conclusion"]
 
 CAPTIONS = {
-    "accuracy": "Adversarial training moves the fall of the curves to larger radii. On the left, "
-                "what attacks leave of the accuracy, an upper bound of what is robust; on the "
-                "right it lies between proof and attack.",
-    "coefficients": "Clean training leaves a tint over all features, the dense mixture; "
-                    "adversarial training removes it and keeps the black diagonal, the features "
-                    "themselves.",
-    "history": "The mixture gathers within the first steps of clean training and goes with "
-               "adversarial training; the neurons become pure.",
-    "perturbation": "Before, a small push along every feature at once is enough. After, the attack "
-                    "has to change the few features that the sample really has.",
+    "accuracy": "Look at the radius at which the curves fall, before and after adversarial "
+                "training. On the left, what attacks leave of the accuracy, an upper bound of what "
+                "is robust; on the right it lies between proof and attack.",
+    "coefficients": "Look at the tint beside the black diagonal: it is the dense mixture of every "
+                    "neuron, and the diagonal its own feature. Adversarial training is to remove "
+                    "the one and keep the other.",
+    "history": "See the mixture gather in clean training and go in adversarial training, and the "
+               "purity rise with it.",
+    "perturbation": "See over how many features the perturbation is spread: a little of all of "
+                    "them, or much of the few that the sample really has.",
 }
 
 

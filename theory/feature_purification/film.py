@@ -11,6 +11,7 @@ import numpy as np
 
 from theory.claim import Run
 from theory.drawing.style import COLOURS, GUIDE, NAMES, PAGE, DrawingError, house_style, new_figure
+from theory.scaling import binomial_limits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,7 +101,9 @@ def save_gif(run: Run, path: Path) -> Path:
             film.show(frame)
             canvas.draw()
             figure.set_layout_engine("none")  # the panels stay where the first picture put them
-            pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(64))
+            picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+            # an octree keeps the few dark red cells, which a median cut makes grey
+            pictures.append(picture.quantize(255, Image.Quantize.FASTOCTREE))
     stops = stop_names(run)
     buffer = io.BytesIO()
     pictures[0].save(buffer, format="GIF", save_all=True, append_images=pictures[1:], loop=0,
@@ -121,7 +124,8 @@ class _Film:
         self.run, self.frames = run, run.frames
         self.map, self.push, self.accuracy = panels
         self.limit = colour_limit(run)
-        self.reach = float(np.abs(np.asarray(self.frames["perturbations"], float)).max()) or 1.0
+        pushes = np.asarray(self.frames["perturbations"][:, 0], float)
+        self.ends = 1.05 * min(0.0, float(pushes.min())), 1.05 * float(pushes.max()) or 1.0
         self.moving: list[Any] = []
         self._axes()
 
@@ -131,7 +135,7 @@ class _Film:
         self.map.spines[:].set_visible(False)
         self.map.tick_params(length=0)
         self.push.set(xlabel="feature $j$", xlim=(-1, d), ylabel="perturbation",
-                      ylim=(-1.05 * self.reach, 1.05 * self.reach))
+                      ylim=self.ends)
         self.push.axhline(0.0, color="black", linewidth=0.5)
         radii = self.frames["radii"]
         self.accuracy.axvline(float(self.frames["tau"]), **GUIDE)
@@ -157,9 +161,14 @@ class _Film:
                            color="black" if step == 0 else colour)
         push = self.push.vlines(np.arange(d), 0.0, frames["perturbations"][frame, 0].astype(float),
                                 color=colour, linewidth=1.0)
-        curves = [self.accuracy.plot(frames["radii"], frames[f"accuracy_{attack}"][frame], dash,
-                                     color=colour)[0] for attack, dash in DASHES.items()]
-        self.moving = [image, diagonal, push, *curves]
+        self.moving = [image, diagonal, push]
+        for attack, dash in DASHES.items():
+            share = frames[f"accuracy_{attack}"][frame]
+            limits = binomial_limits(share, int(frames["samples"]))
+            self.moving += [
+                *self.accuracy.plot(frames["radii"], share, dash, color=colour),
+                self.accuracy.fill_between(frames["radii"], *limits, color=colour, alpha=0.13,
+                                           linewidth=0)]
 
 
 def _when(step: int, is_clean: bool) -> str:

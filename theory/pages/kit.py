@@ -44,6 +44,7 @@ __all__ = ["Html", "figure", "folded", "image", "joined", "lead", "number", "pag
 
 HERE = Path(__file__).parent
 SHOWN_DPI = 100  # CSS pixels an inch of a figure takes: letters of 8 points are 11 pixels high
+PHONE = 366  # CSS pixels that a page has across on a phone; what is wider moves in its box
 SHARPNESS = 1.75  # pixels of a PNG for one of them
 POLICY = ("default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
           "script-src 'unsafe-inline'")
@@ -225,7 +226,9 @@ def figure(drawn: "Figure", *, alt: str, caption: str, narrow: "Figure | None" =
         small = _shown_size(narrow)
         source = (f'<source media="(max-width: 45rem)" srcset="{image(narrow, form)}" '
                   f'width="{small[0]}" height="{small[1]}">')
-    return Html(f'<figure><div class="wide" tabindex="0" role="region" aria-label="{text(alt)}">'
+    moves = ' class="moves"' if narrow is None and width > PHONE else ""
+    return Html(f'<figure{moves}><div class="wide" tabindex="0" role="region" '
+                f'aria-label="{text(alt)}">'
                 f'<picture class="print">{source}<img alt="{text(alt)}" width="{width}" '
                 f'height="{height}" src="{image(drawn, form)}"></picture></div>'
                 f"<figcaption>{text(caption)}</figcaption></figure>")

@@ -58,8 +58,7 @@ def run_page(run: Run, drawings: "Mapping[str, Callable[[], Figure]]", *,
     entry = paper(run.config.MODEL)
     tables = summary_module(run.config.MODEL).tables(run.config, run.summary)
     return kit.page(
-        f"{entry.name.replace('_', ' ').capitalize()}: run {run.config.name}-"
-        f"{config_hash(run.config)}",
+        f"{_title(entry)}: run {run.config.name}-{config_hash(run.config)}",
         kit.lead(conclusion), kit.paragraph(_what(run, entry), "note"),
         film.body if film is not None else "",
         kit.section("Numbers", *map(_table, tables), kit.paragraph(
@@ -72,6 +71,10 @@ def run_page(run: Run, drawings: "Mapping[str, Callable[[], Figure]]", *,
                     kit.folded("How to cite", _citation(entry), is_open=True)),
         style=film.style if film is not None else "",
         script=film.script if film is not None else "")
+
+
+def _title(entry: Paper) -> str:
+    return entry.name.replace("_", " ").capitalize().replace("Ntk", "NTK")
 
 
 def _what(run: Run, entry: Paper) -> Html:
@@ -151,6 +154,6 @@ def _citation(entry: Paper) -> Html:
     return kit.joined((
         kit.paragraph("Cite the paper whose statements you use, and this software by the "
                       "CITATION.cff of the project."),
-        Html("<pre tabindex=\"0\">" + kit.text(
+        Html("<pre>" + kit.text(
             f"{entry.authors}. {entry.title}. arXiv:{entry.arxiv}.\n"
             f"Feature purification, simulated. Version {__version__}.") + "</pre>")))

@@ -9,6 +9,6 @@ CAPTIONS = {
                 "attack alone says nothing: the lowest one counts.",
     "perturbation": "Where the strongest perturbation puts its length: along v, the network relies "
                     "on the non-robust feature.",
-    "transition": "The non-robust feature wins more often the weaker the robust one is; the line "
-                  "is a fit of where that turns.",
+    "transition": "How often the non-robust feature wins against how strong it is (kappa); the "
+                  "line is a fit of where that turns.",
 }

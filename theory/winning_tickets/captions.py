@@ -8,6 +8,5 @@ CAPTIONS = {
     "accuracy": "Whether a masked network learns what the dense one learns: the line is the dense "
                 "network, each mark a mask.",
     "where": "Which weights a mask keeps: large or small ones, in few neurons or in all.",
-    "flow": "The distance of the frozen flows stays below its bound; see how much room there is "
-            "between the two.",
+    "flow": "See how far the distance of the frozen flows stays below its bound.",
 }
