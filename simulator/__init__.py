@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.attacks.adversary import Adversary as Adversary
+    from simulator.attacks.directions import EraseAndWrite as EraseAndWrite
     from simulator.attacks.directions import Universal as Universal
     from simulator.attacks.gradient import FGM as FGM
     from simulator.attacks.gradient import PGD as PGD
     from simulator.attacks.gradient import AdaptivePGD as AdaptivePGD
     from simulator.attacks.gradient_masking import gradient_masking as gradient_masking
+    from simulator.attacks.paired import PairedPatchSearch as PairedPatchSearch
     from simulator.attacks.patches import PatchSearch as PatchSearch
     from simulator.attacks.search import FeatureGreedy as FeatureGreedy
     from simulator.attacks.search import RandomSearch as RandomSearch
@@ -68,8 +70,8 @@ __all__ = [
     "SymmetricReLU", "SmoothedReLUCNN", "LinearizedReLU", "MaskedReLU", "LinearClassifier",
     "Polynomial", "SymmetricCubic", "LowRankUpdate",
     "L2Ball", "LinfBall", "PatchL2Ball", "Adversary", "FGM", "PGD", "AdaptivePGD", "Universal",
-    "RandomSearch", "FeatureGreedy", "PatchSearch", "standard_attacks", "sharp_attacks",
-    "strong_attacks", "worst_case",
+    "RandomSearch", "FeatureGreedy", "EraseAndWrite", "PatchSearch", "PairedPatchSearch",
+    "standard_attacks", "sharp_attacks", "strong_attacks", "worst_case",
     "train", "LinearThenConstant", "TrackingNorm", "Diverged",
     "decompose", "feature_metrics", "purification", "flip_mechanism",
     "accuracy", "accuracy_curves", "critical_radius", "certify", "bracket", "gradient_masking",
@@ -86,8 +88,9 @@ _PLACES = {
     "networks.linear": "LinearClassifier", "networks.polynomials": "Polynomial SymmetricCubic",
     "networks.low_rank": "LowRankUpdate",
     "balls": "L2Ball LinfBall PatchL2Ball", "attacks.adversary": "Adversary",
-    "attacks.gradient": "FGM PGD AdaptivePGD", "attacks.directions": "Universal",
+    "attacks.gradient": "FGM PGD AdaptivePGD", "attacks.directions": "Universal EraseAndWrite",
     "attacks.search": "RandomSearch FeatureGreedy", "attacks.patches": "PatchSearch",
+    "attacks.paired": "PairedPatchSearch",
     "attacks.suites": "sharp_attacks standard_attacks strong_attacks",
     "attacks.worst_case": "worst_case",
     "attacks.gradient_masking": "gradient_masking",

@@ -15,7 +15,7 @@ import numpy as np
 
 from simulator.attacks.described import described
 from simulator.attacks.gradient import descend
-from simulator.attacks.through import require_reads_patches
+from simulator.attacks.through import require_reads_patches, span_in
 from simulator.checks import require_array, require_int
 from simulator.heartbeat import beat
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN, require_classes
@@ -31,8 +31,8 @@ class PatchSearch:
 
     Candidates: each feature, sum and difference of two, forwards and backwards; every neuron of
     the wrong class, and against every neuron of the right one. Each is projected onto the span
-    of the weights and taken at full length. Then projected gradient descent from the best of
-    them and from random starts.
+    of the weights (in an l_inf ball: left as it is) and taken at full length. Then projected
+    gradient descent from the best of them and from random starts.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class PatchSearch:
                 rng: Rng) -> Perturbation:
         """Return the perturbation of the most dangerous wrong class."""
         rng = require_generator("rng", rng)
-        basis, inside = require_reads_patches(network).in_span()
+        basis, inside = span_in(require_reads_patches(network), ball)
         X = require_array("X", X, (None, None, basis.shape[1]), dtype=basis.dtype) @ basis.T
         own = require_classes("y", y, len(X), inside.classes)
         features = np.empty((0, X.shape[2])) if self.features is None else require_array(

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.attacks.worst_case import BestFound
+from simulator.balls import LinfBall
 from simulator.checks import require_real
 from simulator.networks.linearized import LinearizedReLU
-from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
+from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN, Span
 from simulator.protocols import Attack, Ball, Network, Perturbation
 from simulator.randomness import Rng, require_generator
 
-__all__ = ["Borrowed", "InSpan", "ThroughSmoothedGates", "require_reads_patches"]
+__all__ = ["Borrowed", "InSpan", "ThroughSmoothedGates", "require_reads_patches", "span_in"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class InSpan:
     ----------
     attack : Attack
         Sees an equal network with at most K m coordinates a patch. What it finds is the same;
-        random points are uniform on the sphere within the span, where alone they matter.
+        random points are uniform on the sphere within the span, where alone they matter. In an
+        l_inf ball it sees the network as it is.
     """
 
     attack: Attack
@@ -76,7 +78,7 @@ class InSpan:
     def perturb(self, network: Network, X: np.ndarray, y: np.ndarray, ball: Ball,
                 rng: Rng) -> Perturbation:
         """Return what the attack finds, in the coordinates of X."""
-        basis, inside = require_reads_patches(network).in_span()
+        basis, inside = span_in(require_reads_patches(network), ball)
         result = self.attack.perturb(inside, X @ basis.T, y, ball,
                                      require_generator("rng", rng))
         return Perturbation(result.delta @ basis, result.zero_gradients)
@@ -99,6 +101,21 @@ class Borrowed:
                 rng: Rng) -> Perturbation:
         """Return the perturbation of the source; ``network`` is not used."""
         return self.attack.perturb(self.source, X, y, ball, require_generator("rng", rng))
+
+
+def span_in(network: SmoothedReLUCNN, ball: Ball) -> Span:
+    """Return the network in the span of its weights; in its own coordinates for an l_inf ball.
+
+    Parameters
+    ----------
+    network : SmoothedReLUCNN
+    ball : Ball
+        One of l2 looks the same in every orthonormal system, a cube in its own only.
+    """
+    if isinstance(ball, LinfBall):
+        d = network.weights.shape[2]
+        return Span(np.eye(d, dtype=network.weights.dtype), network)
+    return network.in_span()
 
 
 def require_reads_patches(network: Network) -> SmoothedReLUCNN:

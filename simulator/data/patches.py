@@ -44,7 +44,11 @@ class PatchData:
         ``sigma_n sqrt(d)``, about the length of a patch's noise.
     features : ndarray, shape (2 K, d), or None
         u_0 .. u_{K-1} and then v_0 .. v_{K-1}, orthonormal rows. None: the first 2 K unit
-        vectors. (Gaussian starts, gradient descent and l2 balls do not know the basis.)
+        vectors. (Gaussian starts, gradient descent and l2 balls do not know the basis; an l_inf
+        ball does.)
+    balanced : bool
+        Every draw has the classes in equal numbers, up to one, in random order. Otherwise each
+        label is drawn by itself.
 
     Raises
     ------
@@ -59,6 +63,7 @@ class PatchData:
     jitter: float = 0.0
     noise: float = 0.5
     features: np.ndarray | None = None
+    balanced: bool = False
 
     def __post_init__(self) -> None:
         require_int("classes", self.classes, low=2, why="one class needs no classifier")
@@ -104,6 +109,19 @@ class PatchData:
     def _all_features(self) -> np.ndarray:
         return np.eye(2 * self.classes, self.d) if self.features is None else self.features
 
+    def robust_only(self, X: np.ndarray) -> np.ndarray:
+        """Return the robust patches of samples alone, (n, J_R, d): X of the distribution D_R.
+
+        A network that reads it right has learned u; what it has learned of v shows in
+        :meth:`nonrobust_only`, D_NR. (The paper's notion of what is learned; that the other
+        patches are left out, not emptied, is a reading: empty patches add nothing to outputs.)
+        """
+        return X[:, :len(self.alpha)]
+
+    def nonrobust_only(self, X: np.ndarray) -> np.ndarray:
+        """Return the non-robust patches alone, shape (n, J_NR, d): X of the distribution D_NR."""
+        return X[:, len(self.alpha):]
+
     def kappa(self, q: float) -> float:
         """Return ``sum beta^q / sum alpha^q``: above 1, v grows faster than u from a small start.
 
@@ -137,7 +155,8 @@ class PatchData:
         """
         require_int("n", n, low=0)
         rng = require_generator("rng", rng)
-        y = rng.integers(0, self.classes, n)
+        y = (rng.permutation(np.arange(n) % self.classes) if self.balanced
+             else rng.integers(0, self.classes, n))
         strengths = np.tile(np.concatenate([self.alpha, self.beta]), (n, 1))
         if self.jitter:
             strengths *= rng.uniform(1.0 - self.jitter, 1.0 + self.jitter, strengths.shape)

@@ -7,6 +7,7 @@ import pytest
 
 from simulator.attacks.directions import FixedDirections, Universal
 from simulator.attacks.gradient import FGM, PGD, AdaptivePGD
+from simulator.attacks.paired import PairedPatchSearch
 from simulator.attacks.patches import PatchSearch
 from simulator.attacks.search import FeatureGreedy, RandomSearch
 from simulator.attacks.through import ThroughSmoothedGates
@@ -87,10 +88,12 @@ def test_an_attack_keeps_the_contract(attack, ball):
 
 @pytest.mark.parametrize("attack", [
     FGM(), FixedDirections(CNN.weights[:, 0]),
-    PatchSearch(np.concatenate([np.eye(2, D), np.eye(2, D, 2)]), steps=2)],
+    PatchSearch(np.concatenate([np.eye(2, D), np.eye(2, D, 2)]), steps=2),
+    PairedPatchSearch(np.eye(4, D), steps=2)],
     ids=lambda attack: type(attack).__name__)
-def test_an_attack_on_patches_keeps_the_contract(attack):
-    check_attack(attack, CNN, Batch(PATCHES, CLASSES), PatchL2Ball(0.4))
+@pytest.mark.parametrize("ball", [PatchL2Ball(0.4), LinfBall(0.2)], ids=["l2", "linf"])
+def test_an_attack_on_patches_keeps_the_contract(attack, ball):
+    check_attack(attack, CNN, Batch(PATCHES, CLASSES), ball)
 
 
 @pytest.mark.parametrize("data", [

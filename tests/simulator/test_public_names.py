@@ -1,4 +1,4 @@
-"""The front door: 48 names, found when they are used, and nothing heavy before."""
+"""The front door: 50 names, found when they are used, and nothing heavy before."""
 
 import ast
 import subprocess
@@ -13,8 +13,8 @@ import simulator as sim
 ROOT = Path(sim.__file__).parents[1]
 
 
-def test_there_are_48_names_and_each_is_what_it_says():
-    assert len(sim.__all__) == 48
+def test_there_are_50_names_and_each_is_what_it_says():
+    assert len(sim.__all__) == 50
     assert set(sim.__all__) == set(sim._WHERE)
     for name in sim.__all__:
         value = getattr(sim, name)
@@ -71,6 +71,7 @@ def _shown():
         sim.Adversary(ball, sim.strong_attacks(W[0])), attack,
         sim.PGD(20), sim.AdaptivePGD(20), sim.Universal(W[0]), sim.RandomSearch(20),
         sim.FeatureGreedy(np.eye(200)), sim.PatchSearch(np.eye(200)),
+        sim.PairedPatchSearch(np.eye(200)), sim.EraseAndWrite(W[:3], np.ones(40)),
         sim.LinearThenConstant(0.1, 0.0, 0.2), sim.TrackingNorm(1.0),
         sim.Diverged(3, np.nan)]
 

@@ -1,6 +1,6 @@
 """Figures of a patch run: what was learned, what withstands what, and how it is attacked.
 
-All are made for the width of a page, but for ``transition``: for that of a column.
+All are made for the width of a page; ``transition`` and ``spectrum`` for that of a column.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["accuracy_figure", "correlation_figure", "figures", "perturbation_figure",
-           "transition_figure"]
+           "spectrum_figure", "transition_figure"]
 
 ROBUST, NONROBUST, AGAINST, REST = ADVERSARIAL, CLEAN, OTHER, LINEAR
 ORANGE, SKY = "#E69F00", "#56B4E9"
@@ -28,10 +28,11 @@ SHADES = {"standard": CLEAN, "one_step": ORANGE, "pgd": SKY, "multi_start": ADVE
 HATCHES = {"standard": "", "one_step": "////", "pgd": "....", "multi_start": "xxxx"}
 NAMES = {"standard": "standard", "one_step": "one ascent step", "pgd": "PGD",
          "multi_start": "multi-start PGD"}
-ATTACKS = {"accuracy": "none", "one_step_attack": "one ascent\nstep",
-           "full_length_step": "one step,\nfull length", "pgd": "PGD",
+ATTACKS = {"accuracy": "none", "one_step_attack": "ascent\nstep",
+           "full_length_step": "full\nstep", "pgd": "PGD",
            "along_v": "swap $v$", "along_u": "swap $u$", "mixed_features": "mixed\nfeatures",
-           "patch_by_patch": "patch by\npatch", "attacked_accuracy": "strongest",
+           "patch_by_patch": "patch by\npatch", "erase_and_write": "erase $v_y$,\nwrite $v_t$",
+           "attacked_accuracy": "strongest",
            "certified_accuracy": "ANY\n(certified)"}
 LEARNED = (("u", ROBUST, "-", r"robust: $\max_r \langle w_{y,r}, u_y\rangle$"),
            ("v", NONROBUST, "--", r"non-robust: $\max_r \langle w_{y,r}, v_y\rangle$"),
@@ -45,6 +46,8 @@ def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
     """Return the functions that draw the run, by the name of the figure."""
     if run.config.races:
         return {"transition": transition_figure}
+    if run.config.spectrum_points:
+        return {"spectrum": spectrum_figure}
     return {"correlations": correlation_figure, "accuracy": accuracy_figure,
             "perturbation": perturbation_figure}
 
@@ -208,5 +211,19 @@ def transition_figure(run: Run, ax: "Axes | None" = None) -> "Figure":
              if kappa[0] <= tick * 1.001 and tick <= kappa[-1] * 1.001]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
     axes.set_xticks([], minor=True)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+def spectrum_figure(run: Run, ax: "Axes | None" = None) -> "Figure":
+    """What one-step training learns of u and v at every radius."""
+    figure, axes = one_panel(ax, (COLUMN, 3.0))
+    ratio = run.history["epsilon"] / run.config.beta
+    for (key, colour, dash, label), mark in zip(LEARNED[:2], "os"):
+        axes.plot(ratio, run.history[key], dash, marker=mark, color=colour, markersize=4,
+                  label=label)
+    axes.axvline(1.0, **GUIDE)
+    axes.set(xlabel=r"$\epsilon / \beta$", ylabel="correlation, mean over classes")
+    axes.set_ylim(bottom=0.0)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure

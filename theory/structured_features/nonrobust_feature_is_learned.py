@@ -13,7 +13,7 @@ from theory.structured_features.assumptions import DENSE, QUIET, SOURCE, SUPERLI
 from theory.structured_features.plans import NETWORKS
 from theory.structured_features.quantities import (Groups, accuracy_panel, at_the_start,
                                                    correlation_panel, exponent_in_d, geometric_mean,
-                                                   level, number_of, over, samples_of,
+                                                   in_norm, level, number_of, over, samples_of,
                                                    share_along_v, trained)
 
 __all__ = ["CLAIM", "RUNS", "confront"]
@@ -33,12 +33,15 @@ CLAIM = Claim(
              "start; accuracies; share of the strongest perturbation, in squared length, that "
              "lies along features v",
     law="ratio at least 10, growth of u at most 3, clean accuracy at least .99, accuracy under "
-        "PGD and along v at most .01, share along v at least .5, at every size",
+        "PGD and along v at most .01, share along v at least .5 (in l_inf balls, which have room "
+        "for every direction at once, instead accuracy under -beta v_y + eps v_t at most .01), at "
+        "every size",
     expected=10.0,
     thresholds={"<w, v> over <w, u>": at_least(RATIO), "growth of <w, u>": at_most(GROWTH, 0.0),
                 "clean accuracy": Threshold(0.99, 1.0), "accuracy under PGD": at_most(0.01, 0.0),
-                "accuracy along v": at_most(0.01, 0.0), "share along v": at_least(ALONG)},
-    fixed="2026-11-21")
+                "accuracy along v": at_most(0.01, 0.0), "share along v": at_least(ALONG),
+                "accuracy under -beta v_y + eps v_t": at_most(0.01, 0.0)},
+    fixed="2026-11-27")
 RUNS = NETWORKS
 TRAINING = "standard"
 
@@ -55,6 +58,7 @@ def _measure(groups: Groups) -> Evidence:
     accuracy = {name: values_of(groups, number_of(TRAINING, name))
                 for name in ("accuracy", "pgd", "along_v", "along_u")}
     along = values_of(groups, lambda run: share_along_v(run, TRAINING))
+    balls, cubes = in_norm(groups, "l2"), in_norm(groups, "linf")
     ratio, samples = over(v, u), samples_of(groups)
     parts = [
         at_every_size("<w, v> over <w, u>", ratio, CLAIM, logarithms=True),
@@ -62,7 +66,11 @@ def _measure(groups: Groups) -> Evidence:
         at_every_size("clean accuracy", accuracy["accuracy"], CLAIM, samples),
         at_every_size("accuracy under PGD", accuracy["pgd"], CLAIM, samples),
         at_every_size("accuracy along v", accuracy["along_v"], CLAIM, samples),
-        at_every_size("share along v", along, CLAIM),
+        *([at_every_size("share along v", {size: along[size] for size in balls}, CLAIM)]
+          if balls else []),
+        *([at_every_size("accuracy under -beta v_y + eps v_t",
+                         values_of(cubes, number_of(TRAINING, "erase_and_write")), CLAIM, samples)]
+          if cubes else []),
         at_every_size("accuracy along u", accuracy["along_u"], (0.0, 1.0), samples,
                       decisive=False),
         *exponent_in_d("<w, v> over <w, u>", ratio, groups)]

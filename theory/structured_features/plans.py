@@ -4,7 +4,7 @@ from typing import Any
 
 from theory.plans import Family
 
-__all__ = ["NETWORKS", "RACES"]
+__all__ = ["NETWORKS", "RACES", "SPECTRUM"]
 
 
 def _transitions(*cases: tuple[int, float]) -> tuple[dict[str, Any], ...]:
@@ -16,13 +16,25 @@ def _transitions(*cases: tuple[int, float]) -> tuple[dict[str, Any], ...]:
 NETWORKS = {
     "smoke": (Family("smoke", seeds=3),),
     "desk": (Family("desk"),),
+    "linf": (Family("linf"),),
+    "classes": (Family("classes", tuple({"classes": classes, "name": f"classes-{classes}",
+                                         "training_samples": max(12, 2 * classes)}
+                                        for classes in (2, 5, 10)), seeds=3),),
     "paper": (Family("desk", tuple({"d": d} for d in (50, 100, 200, 400, 800)),
                      {"evaluation_chunk": 20}),)}
 
 RACES = {
     "smoke": (Family("transition", _transitions((3, 0.02)),
                      {"d": 30, "nonrobust_patches": 20, "races": 3}, 3),),
-    "desk": (Family("transition", _transitions((3, 0.005), (3, 0.02), (4, 0.02), (4, 0.05))),),
+    "desk": (Family("transition", _transitions((3, 0.005), (3, 0.02), (4, 0.02))),),
     "paper": (Family("transition",
                      _transitions((3, 0.002), (3, 0.005), (3, 0.02), (3, 0.05), (4, 0.01),
                                   (4, 0.02), (4, 0.05), (5, 0.05)), {"races": 12}),)}
+
+SPECTRUM = {
+    "smoke": (Family("spectrum", changes={
+        "name": "spectrum-smoke", "d": 30, "m": 8, "nonrobust_patches": 60, "alpha": 3.0,
+        "rho": 1.0, "spectrum_points": 5, "test_samples": 40}, seeds=3),),
+    "desk": (Family("spectrum"),),
+    "linf": (Family("spectrum", changes={
+        "name": "spectrum-linf", "norm": "linf", "init_scale": 0.003, "one_step_steps": 350}),)}

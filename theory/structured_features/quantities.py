@@ -15,10 +15,11 @@ from theory.regime import same_seeds
 from theory.scaling import TooFew, fit_exponent
 
 __all__ = ["Groups", "accuracy_panel", "at_the_start", "correlation_panel", "exponent_in_d",
-           "geometric_mean", "level", "number_of", "over", "samples_of", "share_along_v",
-           "trained", "trainings"]
+           "feature_only_margin", "geometric_mean", "history_of", "in_norm", "level", "number_of",
+           "over", "overtaking_step", "samples_of", "share_along_v", "trained", "trainings"]
 
 Groups = dict[Size, list[Run]]
+FEW = 40  # samples of a median
 
 
 def share_along_v(run: Run, training: str) -> float:
@@ -26,6 +27,35 @@ def share_along_v(run: Run, training: str) -> float:
     squares = np.asarray(run.arrays[f"parts_{training}"], np.float64) ** 2
     total = float(squares.sum())
     return float(squares[..., 2:4].sum()) / total if total > 0.0 else math.nan
+
+
+def feature_only_margin(run: Run, training: str, part: str) -> float:
+    """Median margin of a training on the "robust" or "nonrobust" patches of fresh samples."""
+    experiment = run.config.experiment()
+    network = experiment.network_of(training, run.arrays)
+    samples = experiment.test_set[:FEW]
+    chosen = {"robust": experiment.data.robust_only, "nonrobust": experiment.data.nonrobust_only}
+    return float(np.median(network.margins(chosen[part](samples.X), samples.y)))
+
+
+def history_of(run: Run, training: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps, <w, u> and <w, v> along a training, beginning with the random network."""
+    rows = np.asarray(run.history["training"]) == training
+    return tuple(np.asarray(run.history[name], np.float64)[rows]  # type: ignore[return-value]
+                 for name in ("step", "u", "v"))
+
+
+def overtaking_step(step: np.ndarray, u: np.ndarray, v: np.ndarray) -> float:
+    """The first recorded step from which on u is above v, to the end; NaN: it is not."""
+    behind = np.flatnonzero(u <= v)
+    if len(behind) == 0:
+        return float(step[0])
+    return float(step[behind[-1] + 1]) if behind[-1] + 1 < len(step) else math.nan
+
+
+def in_norm(groups: Groups, norm: str) -> Groups:
+    """The groups whose patches have balls of this norm."""
+    return {size: group for size, group in groups.items() if group[0].config.norm == norm}
 
 
 def trained(runs: Sequence[Run], *trainings: str) -> list[Run]:

@@ -14,7 +14,7 @@ from theory.evidence import Evidence, at_every_size, confronted, values_of
 from theory.structured_features.assumptions import DENSE, QUIET, SOURCE, SUPERLINEAR, WEAK
 from theory.structured_features.plans import NETWORKS
 from theory.structured_features.quantities import (Groups, accuracy_panel, correlation_panel,
-                                                   exponent_in_d, level, number_of, over,
+                                                   exponent_in_d, in_norm, level, number_of, over,
                                                    samples_of, trained, trainings)
 
 __all__ = ["CLAIM", "RUNS", "confront"]
@@ -83,7 +83,7 @@ def _measure(groups: Groups) -> Evidence:
                                  for name, shares in strongest.items()},
                         (level(groups, "multi start from here", WITHSTOOD),),
                         "accuracy under the strongest attack")))
-    return Evidence(parts, picture, _one_step_caveat(groups))
+    return Evidence(parts, picture, _one_step_caveat(groups) + _cube_caveat(groups))
 
 
 def _weaker(groups: Groups) -> list[Measurement]:
@@ -106,3 +106,17 @@ def _one_step_caveat(groups: Groups) -> list[str]:
             f"under that step {found['one_step_attack'].mean():.2f}, under PGD "
             f"{found['pgd'].mean():.2f}, along u {found['along_u'].mean():.2f}; the verdict is "
             "about the strongest training"]
+
+
+def _cube_caveat(groups: Groups) -> list[str]:
+    """Why no class that reads its own u can withstand cubes; see the README."""
+    notes = []
+    for size, group in in_norm(groups, "linf").items():
+        config = group[0].config
+        left = config.robust_patches * (config.alpha - config.epsilon) ** config.q
+        written = config.nonrobust_patches * config.epsilon ** config.q
+        notes.append(f"{size}: in l_inf balls u_j has room beside all else in every weak patch, "
+                     f"J_NR eps^q = {written:.4g} against J_R (alpha - eps)^q = {left:.4g} left of "
+                     "u_y: a network whose classes read their own u alone is wrong if the first is "
+                     "larger, and it is wherever kappa > 1")
+    return notes

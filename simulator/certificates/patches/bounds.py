@@ -22,6 +22,9 @@ from the best of several starts for each patch: a far stronger attack than one s
 relaxation: tangents under sigma, chords under -sigma, and the ball term is ``-r ||c||``. The
 curvatures mu make the many neurons of small weight nearly exact without any branching.
 
+In an l_inf ball, without curvatures, the ball term is ``-r ||c||_1``: the best convex relaxation
+there.
+
 The ascent (Adam) needs G only. Its best point is evaluated once more on the weights themselves,
 with the ball term bounded through any ``delta``, exact minimiser or not:
 ``-delta^T P delta - r ||2 P delta + c||``. So soundness rests on no optimiser, and what rounding
@@ -41,7 +44,7 @@ from simulator.certificates.patches.problem import (ACTIVATION, COEFFICIENT, CUR
 from simulator.heartbeat import beat
 from simulator.jit import kernel
 
-__all__ = ["TINY", "attack_patches", "descend", "tighten"]
+__all__ = ["TINY", "attack_patches", "descend", "tighten", "tighten_box"]
 
 # Descent. Its step length, in radii, grows while phi falls and shrinks when it does not.
 DESCENT_STEPS = 60
@@ -153,6 +156,31 @@ def _tighten(problem: PatchProblem, boxes: Boxes, c: int, target: float, steps: 
     boxes.log_lam[c] = log_lam
     boxes.tables[SLOPE:, c] = 0.0
     boxes.tables[SLOPE:, c, alive] = box[SLOPE:]
+
+
+def tighten_box(problem: PatchProblem, boxes: Boxes, upper: np.ndarray, steps: int) -> None:
+    """Climb the dual of the convex relaxation in an l_inf ball, in place; as :func:`tighten`.
+
+    Parameters
+    ----------
+    problem : PatchProblem
+    boxes : Boxes
+    upper : ndarray, shape (c,)
+    steps : int
+    """
+    for c in range(len(boxes)):
+        alive = np.flatnonzero(boxes.activations[c] + boxes.high[c] > 0.0)
+        if boxes.bounds[c] >= upper[c]:
+            continue
+        beat()
+        m = int(np.searchsorted(alive, problem.m))
+        box, W = boxes.tables[:, c].take(alive, axis=1), problem.W[alive]
+        if len(alive):
+            _ascend_box(W, m, problem.q, problem.rho, problem.radius, box, float(upper[c]), steps)
+        bound = _evaluated_box(W, m, problem.q, problem.rho, problem.radius, box, problem.grain)
+        boxes.bounds[c] = max(boxes.bounds[c], bound)
+        boxes.tables[SLOPE, c] = 0.0
+        boxes.tables[SLOPE, c, alive] = box[SLOPE]
 
 
 # --- the activation, and products with G; twins of the first two: networks.smoothed_relu_cnn ---
@@ -508,6 +536,40 @@ def _ascend(G: np.ndarray, m: int, q: float, rho: float, radius: float, box: np.
     return best_log
 
 
+@kernel
+def _ascend_box(W: np.ndarray, m: int, q: float, rho: float, radius: float, box: np.ndarray,
+                target: float, steps: int) -> None:
+    """Climb the dual of an l_inf ball from the slopes of the box; leave the best met in it."""
+    r, d = W.shape
+    scale, a, mu, s = np.empty(r), np.empty(r), np.zeros(r), np.empty(r)
+    x, gradient, moments, c = np.empty(r), np.empty(r), np.zeros((2, r)), np.empty(d)
+    for k in range(r):
+        scale[k] = max(_slope(box[ACTIVATION, k] + box[HIGH, k], q, rho), 1e-12)
+        x[k] = box[SLOPE, k] / scale[k]
+    best = -np.inf
+    for step in range(steps):
+        c[:] = 0.0
+        for k in range(r):
+            a[k] = x[k] * scale[k]
+            for i in range(d):
+                c[i] += a[k] * W[k, i]
+        value = _inner_minima(m, q, rho, box, a, mu, s)
+        for i in range(d):
+            value -= radius * abs(c[i])
+        if value > best:
+            best = value
+            for k in range(r):
+                box[SLOPE, k] = a[k]
+        if best >= target:
+            break
+        for k in range(r):
+            along = 0.0
+            for i in range(d):
+                along += W[k, i] * np.sign(c[i])
+            gradient[k] = -(s[k] + radius * along)
+        _adam(x, gradient, moments, step, 0.5 * RATE * (1.0 + np.cos(np.pi * step / steps)))
+
+
 # --- the bound itself, and where it is lost ---------------------------------------------------
 
 
@@ -523,6 +585,25 @@ def _evaluated(W: np.ndarray, m: int, q: float, rho: float, radius: float, box: 
     for k in range(r):
         far = max(abs(box[LOW, k]), abs(box[HIGH, k]))
         size += abs(box[ACTIVATION, k]) + far * (1.0 + abs(a[k])) + mu[k] * far * far
+    return value - grain * size
+
+
+@kernel
+def _evaluated_box(W: np.ndarray, m: int, q: float, rho: float, radius: float, box: np.ndarray,
+                   grain: float) -> float:
+    """The bound of an l_inf ball at the slopes of a box, less what rounding can do to it."""
+    r, d = W.shape
+    a, mu, s, c = box[SLOPE], np.zeros(r), np.empty(r), np.zeros(d)
+    size = 0.0
+    for k in range(r):
+        far = max(abs(box[LOW, k]), abs(box[HIGH, k]))
+        size += abs(box[ACTIVATION, k]) + far * (1.0 + abs(a[k]))
+        for i in range(d):
+            c[i] += a[k] * W[k, i]
+            size += radius * abs(a[k] * W[k, i])
+    value = _inner_minima(m, q, rho, box, a, mu, s)
+    for i in range(d):
+        value -= radius * abs(c[i])
     return value - grain * size
 
 

@@ -1,6 +1,6 @@
 """Certified margins of the patch network: sound against ANY perturbation of every patch.
 
-Each patch has an l2 ball of its own, so for one rival class j the worst margin is a sum,
+Each patch has a ball of its own, l2 or l_inf, so for one rival class j the worst margin is a sum,
 
     min F_y - F_j  =  sum_p  min_{||delta|| <= r}  sum_r sigma(<w_yr, X[p] + delta>)
                                                 - sum_r sigma(<w_jr, X[p] + delta>),
@@ -8,11 +8,13 @@ Each patch has an l2 ball of its own, so for one rival class j the worst margin 
 and nothing is lost by bounding patch by patch; the margin is the least over j. Bounds of one
 patch, from cheap to dear, each only where the earlier ones left the sample open:
 
-    interval    every neuron at its own worst, z +- r ||w||
+    interval    every neuron at its own worst, z +- r ||w||, with the dual norm
     convex      tangents under sigma, chords under -sigma, their common direction
     quadratic   parabolas under -sigma as well: :mod:`simulator.certificates.patches.bounds`
     branching   splits at rival neurons where the gap is:
                 :mod:`simulator.certificates.patches.branching`
+
+In an l_inf ball the first two are all: what is lost then is lost to the convex relaxation.
 
 Every bound holds in real arithmetic, and in any unit of weights, inputs and rho, as those of
 :mod:`simulator.certificates.inputs`. What the search for the worst perturbation reaches bounds the
@@ -27,11 +29,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.balls import L2Ball, PatchL2Ball
+from simulator.attacks.paired import PairedPatchSearch
+from simulator.balls import L2Ball, LinfBall, PatchL2Ball
 from simulator.certificates.certified import Certified
 from simulator.certificates.inputs import (NO_SQUARE, UNDERFLOW, grain, into_ball, power_of_two,
                                            require_scale)
-from simulator.certificates.patches.bounds import attack_patches, tighten
+from simulator.certificates.patches.bounds import attack_patches, tighten, tighten_box
 from simulator.certificates.patches.branching import branch
 from simulator.certificates.patches.problem import Boxes, PatchProblem
 from simulator.checks import (require_array, require_choice, require_finite, require_int,
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["PATCH_METHODS", "PatchCertificates", "certified_radius", "patch_margins"]
 
 FLOAT = np.dtype(np.float64)
+BOX_STEPS = 60  # of the search for the worst perturbation in an l_inf ball
 SLACK = 1e-3  # a margin is closed when its bounds are this near, relative to 1 + |margin|
 
 
@@ -81,7 +85,7 @@ class PatchCertificates(Certified):
 
 
 def patch_margins(network: SmoothedReLUCNN, batch: Batch,
-                  ball_or_adversary: "PatchL2Ball | Adversary", *,
+                  ball_or_adversary: "PatchL2Ball | LinfBall | Adversary", *,
                   methods: Sequence[str] = ("interval", "convex", "quadratic", "branching"),
                   boxes: int = 2000, target: float = 0.0,
                   steps: int = 100) -> PatchCertificates:
@@ -93,10 +97,11 @@ def patch_margins(network: SmoothedReLUCNN, batch: Batch,
         Bounds are computed in float64 on its weights as they are.
     batch : Batch
         Inputs (n, P, d) and classes, 0 to K - 1.
-    ball_or_adversary : PatchL2Ball or Adversary
+    ball_or_adversary : PatchL2Ball, LinfBall or Adversary
         Where the perturbation of EACH patch is; of an adversary only its ball counts.
     methods : sequence of str
-        Out of ``PATCH_METHODS``, in their order.
+        Out of ``PATCH_METHODS``, in their order; "quadratic" and "branching" add nothing in an
+        l_inf ball.
     boxes : int
         Boxes of branch and bound for each sample and rival class.
     target : float
@@ -112,7 +117,8 @@ def patch_margins(network: SmoothedReLUCNN, batch: Batch,
     ValueError
         Shapes that do not fit, labels out of range, an unknown method, a limit out of range.
     """
-    radius = _require_ball(ball_or_adversary).radius
+    ball = _require_ball(ball_or_adversary)
+    radius, norm = ball.radius, "linf" if isinstance(ball, LinfBall) else "l2"
     W, X, y = _checked(network, batch)
     weight, length = _units(W, X, radius)
     unit = weight * length
@@ -141,10 +147,9 @@ def patch_margins(network: SmoothedReLUCNN, batch: Batch,
                 reached, off = _margin(pair, X[row], shift, q, rho)
                 lower = np.full(len(methods), reached - off)
             else:
-                problem = PatchProblem(pair, X[row] @ pair.T, q, rho, radius, pair @ pair.T)
-                lower, attack = _one_rival(problem, effort)
+                problem = PatchProblem(pair, X[row] @ pair.T, q, rho, radius, pair @ pair.T, norm)
+                lower, shift = _one_rival(problem, effort, X[row])
                 lower -= _rounding(problem, X[row])
-                shift = into_ball(attack @ pair, L2Ball(radius))
                 reached, off = _margin(pair, X[row], shift, q, rho)
             bounds[:, row] = np.minimum(bounds[:, row], lower)
             if reached + off < upper[row]:
@@ -156,7 +161,7 @@ def patch_margins(network: SmoothedReLUCNN, batch: Batch,
 
 
 def certified_radius(network: SmoothedReLUCNN, batch: Batch,
-                     ball_or_adversary: "PatchL2Ball | Adversary", *, share: float = 0.9,
+                     ball_or_adversary: "PatchL2Ball | LinfBall | Adversary", *, share: float = 0.9,
                      high: float = 1.0, halvings: int = 6, boxes: int = 2000) -> float:
     """Return the largest radius met at which at least ``share`` of the samples are certified.
 
@@ -167,7 +172,7 @@ def certified_radius(network: SmoothedReLUCNN, batch: Batch,
     ----------
     network, batch
         As in :func:`patch_margins`.
-    ball_or_adversary : PatchL2Ball or Adversary
+    ball_or_adversary : PatchL2Ball, LinfBall or Adversary
         Its own radius is not used.
     share : float
     high : float
@@ -233,9 +238,12 @@ class _Attacked:
     slack: float
 
 
-def _one_rival(problem: PatchProblem, effort: _Effort) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of the margin against one rival, after each method, and the attack (P, 2 m)."""
-    upper, attack = attack_patches(problem)
+def _one_rival(problem: PatchProblem, effort: _Effort,
+               X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of the margin against one rival, after each method, and the attack (P, d)."""
+    in_box = problem.norm == "linf"
+    upper, attack, shift = _attacked_in_box(problem, X) if in_box else (
+        *attack_patches(problem), np.empty(0))
     slack = SLACK * (1.0 + abs(upper.sum())) / len(upper)
     known = _Attacked(upper, attack, slack)
     box = problem.whole(attack)
@@ -245,7 +253,18 @@ def _one_rival(problem: PatchProblem, effort: _Effort) -> tuple[np.ndarray, np.n
         if row == 0 or not is_decided:
             BOUNDS[name](problem, box, known, effort)
         bounds[row] = box.bounds.sum()
-    return bounds, attack
+    return bounds, shift if in_box else into_ball(attack @ problem.W, L2Ball(problem.radius))
+
+
+def _attacked_in_box(problem: PatchProblem,
+                     X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The least phi met of each patch (P,), no coefficients (P, 2 m), and where it is (P, d)."""
+    pair = SmoothedReLUCNN(problem.W.reshape(2, problem.m, -1), int(problem.q), problem.rho)
+    search = PairedPatchSearch(steps=BOX_STEPS, starts=3)
+    found = search.perturb(pair, X[None], np.zeros(1), LinfBall(problem.radius)).delta
+    shift = np.clip(found[0], -problem.radius, problem.radius)
+    A, m = smoothed_relu(problem.T + shift @ problem.W.T, problem.q, problem.rho), problem.m
+    return A[:, :m].sum(axis=1) - A[:, m:].sum(axis=1), np.zeros_like(problem.T), shift
 
 
 def _interval(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effort) -> None:
@@ -253,14 +272,21 @@ def _interval(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effo
 
 
 def _convex(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effort) -> None:
-    tighten(problem, box, known.upper - 0.5 * known.slack, effort.steps, curved=False)
+    goal = known.upper - 0.5 * known.slack
+    if problem.norm == "linf":
+        tighten_box(problem, box, goal, effort.steps)
+    else:
+        tighten(problem, box, goal, effort.steps, curved=False)
 
 
 def _quadratic(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effort) -> None:
-    tighten(problem, box, known.upper - 0.5 * known.slack, effort.steps, curved=True)
+    if problem.norm == "l2":
+        tighten(problem, box, known.upper - 0.5 * known.slack, effort.steps, curved=True)
 
 
 def _branching(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effort) -> None:
+    if problem.norm == "linf":
+        return
     if np.isinf(box.bounds).any():  # no method ran before: gaps are to compare first
         _quadratic(problem, box, known, effort)
     box.bounds[:] = branch(problem, box, known.upper, known.attack, effort.boxes, effort.target,
@@ -313,10 +339,10 @@ def _margin(pair: np.ndarray, X: np.ndarray, shift: np.ndarray, q: float,
     return float(A[:, :m].sum() - A[:, m:].sum()), float(error.sum())
 
 
-def _require_ball(threat: Any) -> PatchL2Ball:
+def _require_ball(threat: Any) -> PatchL2Ball | LinfBall:
     ball = getattr(threat, "ball", threat)
-    if not isinstance(ball, PatchL2Ball):
-        raise TypeError("ball: expected PatchL2Ball or an Adversary in one, such as "
+    if not isinstance(ball, (PatchL2Ball, LinfBall)):
+        raise TypeError("ball: expected PatchL2Ball, LinfBall or an Adversary in one, such as "
                         f"PatchL2Ball(0.5), got {ball!r}: patches are bounded one by one")
     return ball
 

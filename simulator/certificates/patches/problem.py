@@ -4,7 +4,7 @@
 
 with the m neurons of the true class y (sign +1), then the m of the rival j (sign -1),
 ``t_pk = <w_k, X[p]>`` and ``sigma(z) = 0 | z^q / (q rho^(q-1)) | z - (1 - 1/q) rho`` below 0, up
-to rho and beyond (Li & Li, arXiv 2410.08503). Every patch has an l2 ball of its own.
+to rho and beyond (Li & Li, arXiv 2410.08503). Every patch has a ball of its own, l2 or l_inf.
 """
 
 import math
@@ -120,6 +120,8 @@ class PatchProblem:
         Of each patch, above 0.
     gram : ndarray, shape (2 m, 2 m)
         ``W W^T``.
+    norm : "l2" or "linf"
+        Of each patch's ball.
     """
 
     W: np.ndarray
@@ -128,11 +130,12 @@ class PatchProblem:
     rho: float
     radius: float
     gram: np.ndarray
+    norm: str = "l2"
 
     def __repr__(self) -> str:
         P, d = len(self.T), self.W.shape[1]
         return (f"PatchProblem(P={P}, m={self.m}, d={d}, q={self.q:g}, rho={self.rho:g}, "
-                f"radius={self.radius:.4g})")
+                f"radius={self.radius:.4g}, norm={self.norm})")
 
     @property
     def m(self) -> int:
@@ -142,7 +145,8 @@ class PatchProblem:
     @property
     def reach(self) -> np.ndarray:
         """Largest ``<w_k, delta>`` in the ball, shape (2 m,)."""
-        norms = np.sqrt(np.einsum("kj,kj->k", self.W, self.W)) + NO_SQUARE
+        norms = (np.abs(self.W).sum(axis=1) if self.norm == "linf"
+                 else np.sqrt(np.einsum("kj,kj->k", self.W, self.W))) + NO_SQUARE
         return self.radius * norms * (1.0 + self.grain)
 
     @property

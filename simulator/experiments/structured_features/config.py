@@ -1,5 +1,6 @@
 """The settings of a patch run (Li & Li, arXiv 2410.08503)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -42,7 +43,7 @@ class StructuredConfig(Config):
     features : "axes" or "random"
         The first 2 K unit vectors, or a random orthonormal system.
     epsilon : float
-        Radius of every patch's l2 ball.
+        Radius of every patch's ball.
     init_scale : float
         sigma_0.
     training_samples : int
@@ -75,6 +76,20 @@ class StructuredConfig(Config):
         :mod:`simulator.experiments.structured_features.races`.
     kappa_points : int
     kappa_span : float
+    norm : "l2" or "linf"
+        Of every patch's ball.
+    training_labels : "drawn" or "balanced"
+        Each label of the training samples by itself, or the classes in equal numbers.
+    patch_search : "joint" or "paired"
+        How the worst perturbation of each patch is searched, in the multi-start training and in the
+        evaluation: with all neurons at once
+        (:class:`~simulator.attacks.patches.PatchSearch`), or with those of two classes at a time
+        (:class:`~simulator.attacks.paired.PairedPatchSearch`), which takes ``restarts`` + 1 starts.
+    late_learning_rate : float
+        eta of the multi-start training; 0 is ``fine_learning_rate``.
+    spectrum_points : int
+        Above 0 the run is something else: the one-step training at this many values of epsilon
+        from 0 to 2 beta; see :mod:`simulator.experiments.structured_features.spectrum`.
     dtype : "float64" or "float32"
     threads : int
         BLAS and Numba threads (the last bit of a product depends on it).
@@ -115,14 +130,24 @@ class StructuredConfig(Config):
     races: int
     kappa_points: int
     kappa_span: float
+    norm: str
+    training_labels: str
+    patch_search: str
+    late_learning_rate: float
+    spectrum_points: int
     dtype: str
     threads: int
 
     MODEL: ClassVar[str] = "patches"
-    CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {"features": ("axes", "random")}
+    CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
+        "features": ("axes", "random"), "norm": ("l2", "linf"),
+        "training_labels": ("drawn", "balanced"), "patch_search": ("joint", "paired")}
+    LATER: ClassVar[Mapping[str, Any]] = {
+        "norm": "l2", "training_labels": "drawn", "patch_search": "joint",
+        "late_learning_rate": 0.0, "spectrum_points": 0}
     ZERO_ALLOWED: ClassVar[tuple[str, ...]] = (
         "one_step_steps", "pgd_steps", "multi_start_steps", "restarts", "certified_samples",
-        "certificate_boxes", "races")
+        "certificate_boxes", "races", "spectrum_points")
     POSITIVE: ClassVar[tuple[str, ...]] = (
         "rho", "alpha", "beta", "epsilon", "init_scale", "learning_rate", "fine_learning_rate",
         "ascent_size", "kappa_span")
@@ -145,6 +170,11 @@ class StructuredConfig(Config):
         if self.races and self.kappa_points < 3:
             raise ValueError(f"kappa_points: expected at least 3, got {self.kappa_points}: "
                              "a transition is fitted through them")
+        if self.spectrum_points and (self.races or self.spectrum_points < 3
+                                     or not self.one_step_steps):
+            raise ValueError("spectrum_points: expected at least 3, no races and one_step_steps "
+                             f"above 0, got {self.spectrum_points}, races = {self.races}, "
+                             f"one_step_steps = {self.one_step_steps}: a run is one thing")
 
     @property
     def size(self) -> tuple[int, int]:

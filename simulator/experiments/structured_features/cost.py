@@ -33,6 +33,9 @@ def cost(config: StructuredConfig) -> Cost:
         steps = config.races * config.kappa_points * min(config.standard_steps, RACE_STEPS)
         memory = PROCESS_BYTES + RACE_SAMPLES * rows * config.d * _item(config)
         return Cost(memory, step * steps, 0.0, product, steps)
+    if config.spectrum_points:  # descent and one ascent, each as dear as the other
+        steps = config.spectrum_points * config.one_step_steps
+        return Cost(_memory(config), 2.0 * BESIDE_PRODUCTS * step * steps, 0.0, product, steps)
     steps = sum(getattr(config, f"{name}_steps") for name in TRAININGS)
     return Cost(_memory(config), BESIDE_PRODUCTS * (step * steps + _ascents(config, step)),
                 len(TRAININGS) * _evaluation(config), product, steps)

@@ -7,18 +7,21 @@ patch within a ball of radius epsilon.
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from simulator.attacks.adversary import Adversary
+from simulator.attacks.directions import EraseAndWrite
 from simulator.attacks.gradient import PGD, Ascent
+from simulator.attacks.paired import PairedPatchSearch
 from simulator.attacks.patches import PatchSearch
 from simulator.attacks.suites import patch_attacks
 from simulator.attacks.through import InSpan
 from simulator.attacks.worst_case import worst_case
-from simulator.balls import PatchL2Ball
+from simulator.balls import LinfBall, PatchL2Ball
 from simulator.data.batches import TrainingSet
 from simulator.data.patches import PatchData, random_features
 from simulator.experiments.parts import require_kind, require_parts
@@ -80,9 +83,10 @@ class StructuredExperiment:
         self.config = config
         self.dtype = np.dtype(config.dtype)
         self.given_attack = attack
-        self.ball = PatchL2Ball(config.epsilon)
-        self.batches = TrainingSet(self.data, config.training_samples, config.training_samples,
-                                   config.seed, self.dtype)
+        self.ball = (PatchL2Ball if config.norm == "l2" else LinfBall)(config.epsilon)
+        balanced = config.training_labels == "balanced"
+        self.batches = TrainingSet(replace(self.data, balanced=balanced), config.training_samples,
+                                   config.training_samples, config.seed, self.dtype)
 
     @cached_property
     def test_set(self) -> Batch:
@@ -98,8 +102,17 @@ class StructuredExperiment:
     @cached_property
     def attacks(self) -> dict[str, Attack]:
         """The attacks whose worst case is the attacked accuracy."""
-        return patch_attacks(self.data.robust_features, self.data.nonrobust_features,
-                             ascent=self.config.ascent_size, steps=self.config.attack_steps)
+        attacks = patch_attacks(self.data.robust_features, self.data.nonrobust_features,
+                                ascent=self.config.ascent_size, steps=self.config.attack_steps,
+                                paired=self.config.patch_search == "paired")
+        if self.config.norm == "linf":
+            attacks["erase_and_write"] = self.published
+        return attacks
+
+    @property
+    def published(self) -> EraseAndWrite:
+        """The paper's perturbation; only an l_inf ball has room for it."""
+        return EraseAndWrite(self.data.nonrobust_features, self.data.beta)
 
     @cached_property
     def adversary(self) -> Adversary:
@@ -114,11 +127,18 @@ class StructuredExperiment:
         -------
         dict
             ``margins_<attack>``, ``margins_clean`` and ``margins_strongest`` (n,), and ``parts``
-            (16, P, 5) of the strongest perturbations of the first samples.
+            (16, P, 5) of the strongest perturbations of the first samples. Beside them, and no part
+            of the strongest: the paper's perturbation as it is, ``margins_erase_and_write`` (in
+            cubes one of the attacks too), and the feature-only samples, ``margins_on_robust`` and
+            ``margins_on_nonrobust``.
         """
         test, few = self.test_set, slice(SHOWN_PERTURBATIONS)
         worst = worst_case(network, test, self.adversary)
-        return {"margins_strongest": worst.margins,
+        written = self.published.perturb(network, test.X, test.y, self.ball).delta
+        beside = {"erase_and_write": test.X + written, "on_robust": self.data.robust_only(test.X),
+                  "on_nonrobust": self.data.nonrobust_only(test.X)}
+        return {f"margins_{name}": network.margins(X, test.y) for name, X in beside.items()} | {
+                "margins_strongest": worst.margins,
                 "parts": parts_of(worst.delta[few], test.y[few], self.data)} | {
             f"margins_{attack}": margins for attack, margins in worst.margins_of.items()}
 
@@ -162,15 +182,24 @@ class StructuredExperiment:
         steps = self.config.inner_steps
         attacks: dict[str, Attack] = {
             "one_step": Ascent(self.config.ascent_size), "pgd": InSpan(PGD(steps, ("random",))),
-            "multi_start": PatchSearch(steps=steps, restarts=self.config.restarts)}
+            "multi_start": self._patch_search(steps)}
         attack = attacks.get(name)
         return None if attack is None else Adversary(
             self.ball, {name: self.given_attack or attack})
 
     def learning_rate(self, name: str) -> float:
         """The eta of a training."""
-        coarse = name in ("standard", "one_step")
-        return self.config.learning_rate if coarse else self.config.fine_learning_rate
+        config = self.config
+        if name in ("standard", "one_step"):
+            return config.learning_rate
+        late = config.late_learning_rate if name == "multi_start" else 0.0
+        return late or config.fine_learning_rate
+
+    def _patch_search(self, steps: int) -> Attack:
+        restarts = self.config.restarts
+        if self.config.patch_search == "paired":
+            return PairedPatchSearch(steps=steps, starts=restarts + 1)
+        return PatchSearch(steps=steps, restarts=restarts)
 
 
 def _data(config: StructuredConfig) -> PatchData:

@@ -5,8 +5,9 @@ adversarial trainings, each on from the one before: against a single gradient as
 PGD from a random start, against PGD from many starts in which every patch takes the worst
 perturbation found for it. Each network is then attacked in seven ways, and certified.
 
-A run with races is one of :mod:`simulator.experiments.structured_features.races` instead. What a
-run leaves is told in :mod:`simulator.experiments.structured_features.summary`.
+A run with races is one of :mod:`simulator.experiments.structured_features.races` instead, one with
+spectrum points one of :mod:`simulator.experiments.structured_features.spectrum`. What a run leaves
+is told in :mod:`simulator.experiments.structured_features.summary`.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,8 @@ from simulator.experiments.structured_features.cost import cost
 from simulator.experiments.structured_features.experiment import (StructuredExperiment, Training,
                                                                   correlations)
 from simulator.experiments.structured_features.races import race, race_settings
-from simulator.experiments.structured_features.summary import race_run, trainings_run
+from simulator.experiments.structured_features.spectrum import at_radius, radii
+from simulator.experiments.structured_features.summary import race_run, spectrum_run, trainings_run
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
 from simulator.runs.folder import RunFolder
 from simulator.runs.run import Run, write_run
@@ -67,10 +69,19 @@ def simulate(config: StructuredConfig, folder: RunFolder | None = None,
         See :func:`simulator.runs.stages.run_stages`.
     """
     experiment = StructuredExperiment(config, **parts)
-    stages = _race_stages(config) if config.races else _training_stages(experiment)
+    if config.races:
+        stages = _race_stages(config)
+    elif config.spectrum_points:
+        stages = [Stage("spectrum", config.spectrum_points, partial(_spectrum, experiment))]
+    else:
+        stages = _training_stages(experiment)
     done = run_stages(config, stages, folder, progress)
-    run = (race_run(config, done["races"]["races"]) if config.races
-           else trainings_run(experiment, done))
+    if config.races:
+        run = race_run(config, done["races"]["races"])
+    elif config.spectrum_points:
+        run = spectrum_run(config, done["spectrum"]["spectrum"])
+    else:
+        run = trainings_run(experiment, done)
     return write_run(run, folder, sum(stage.steps for stage in stages))
 
 
@@ -183,3 +194,14 @@ def _race(config: StructuredConfig, done: Mapping[str, Arrays], saved: Arrays | 
             races.append(race(config, kappa, index))
             tick(index + 1, lambda: {"races": np.array(races)})
     return {"races": np.array(races).reshape(config.kappa_points, config.races, config.classes, 4)}
+
+
+def _spectrum(experiment: StructuredExperiment, done: Mapping[str, Arrays], saved: Arrays | None,
+              tick: Tick) -> Arrays:
+    """Train at every radius; return ``spectrum`` (spectrum_points, columns)."""
+    rows = [] if saved is None else list(saved["spectrum"])
+    for index, radius in enumerate(radii(experiment.config)):
+        if index >= len(rows):
+            rows.append(at_radius(experiment, float(radius)))
+            tick(index + 1, lambda: {"spectrum": np.array(rows)})
+    return {"spectrum": np.array(rows)}

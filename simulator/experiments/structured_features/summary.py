@@ -11,6 +11,10 @@ t.against_v         :func:`~simulator.experiments.structured_features.experiment
 t.accuracy          on the test samples as they are
 t.<attack>          accuracy under each attack
 t.attacked_accuracy under the worst of them, sample by sample
+t.erase_and_write   under the paper's perturbation as it is, ``-beta_p v_y + eps v_t``; an l2 ball
+                    has no room for it, so there it is no part of the worst
+t.on_robust, t.on_nonrobust
+                    on the robust or the non-robust patches of the samples alone, D_R and D_NR
 t.certified_accuracy, t.certified_radius
                     share of the first samples that are certified at tau; the largest radius met
                     at which .9 of them are (0 where fewer are right at all)
@@ -27,6 +31,11 @@ A run with races has in its summary the transition fitted to them (midpoint, wid
 feature won everywhere), the one expected from their starts (predicted_midpoint, predicted_width),
 the share of outcomes predicted_rightly, and the number of races at each kappa; in its history
 kappa, v_wins, v_should_win; and arrays kappas (points,), races (points, races, K, 4).
+
+A run with spectrum points has in its summary the radius at which u overtakes v for good, over beta
+(overtaken_from; None: nowhere or everywhere); in its history epsilon and the columns of
+:data:`~simulator.experiments.structured_features.spectrum.COLUMNS`; and arrays epsilons (points,),
+spectrum (points, columns).
 """
 
 from collections.abc import Mapping
@@ -40,11 +49,13 @@ from simulator.experiments.structured_features.experiment import (StructuredExpe
                                                                   correlations)
 from simulator.experiments.structured_features.races import (Transition, first_feature,
                                                              fit_transition, kappas)
+from simulator.experiments.structured_features.spectrum import COLUMNS, overtaken_from, radii
 from simulator.runs.run import Run
 from simulator.runs.stages import Arrays
 from simulator.runs.table import Table, by_network
 
-__all__ = ["NETWORKS", "ROWS", "accuracies", "current", "race_run", "tables", "trainings_run"]
+__all__ = ["NETWORKS", "ROWS", "accuracies", "current", "race_run", "spectrum_run", "tables",
+           "trainings_run"]
 
 # Keys of a network's numbers, and of the numbers of the run, in the order they are shown in.
 ROWS = {"accuracy": "clean accuracy", "one_step_attack": "under one ascent step",
@@ -52,6 +63,8 @@ ROWS = {"accuracy": "clean accuracy", "one_step_attack": "under one ascent step"
         "along_v": "under swaps of the features v", "along_u": "under swaps of the features u",
         "mixed_features": "under mixtures of features", "patch_by_patch": "under patchwise search",
         "attacked_accuracy": "under the strongest attack",
+        "erase_and_write": "under -beta v_y + eps v_t, as it is",
+        "on_robust": "on robust patches alone", "on_nonrobust": "on non-robust patches alone",
         "certified_accuracy": "certified against ANY attack",
         "certified_radius": "certified radius (of .9)", "u": "robust feature learned",
         "v": "non-robust feature learned", "against_v": "other class' v held against",
@@ -59,8 +72,9 @@ ROWS = {"accuracy": "clean accuracy", "one_step_attack": "under one ascent step"
         "midpoint": "midpoint of the transition", "width": "its width in log kappa",
         "predicted_midpoint": "midpoint from the starts",
         "predicted_width": "width from the starts",
-        "predicted_rightly": "outcomes predicted", "races": "races at each kappa"}
-ON_TEST_SAMPLES = tuple(ROWS)[:9]  # clean, each attack, the worst of them
+        "predicted_rightly": "outcomes predicted", "races": "races at each kappa",
+        "overtaken_from": "u above v from this epsilon / beta", "points": "radii"}
+ON_TEST_SAMPLES = tuple(ROWS)[:12]  # clean, each attack, the worst; what is beside them
 ON_CERTIFIED_SAMPLES = ("certified_accuracy", "certified_radius")
 NETWORKS = {"standard": "standard", "one_step": "one step", "pgd": "PGD",
             "multi_start": "multi-start"}
@@ -134,6 +148,16 @@ def race_run(config: StructuredConfig, races: np.ndarray) -> Run:
     return Run(config, summary, history, {"kappas": points, "races": races})
 
 
+def spectrum_run(config: StructuredConfig, spectrum: np.ndarray) -> Run:
+    """Return the run that trainings at many radii make, shape (spectrum_points, columns)."""
+    epsilons = radii(config)
+    history = [{"epsilon": float(epsilon), **dict(zip(COLUMNS, row.tolist()))}
+               for epsilon, row in zip(epsilons, spectrum)]
+    summary = {"kappa": config.kappa, "points": len(epsilons),
+               "overtaken_from": overtaken_from(epsilons / config.beta, spectrum)}
+    return Run(config, summary, history, {"epsilons": epsilons, "spectrum": spectrum})
+
+
 def _fitted(points: np.ndarray, wins: np.ndarray) -> tuple[float | None, float | None]:
     """Midpoint and width, or None where one feature won everywhere."""
     fit: Transition = fit_transition(points, wins.reshape(len(points), -1))
@@ -154,6 +178,9 @@ def current(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def tables(config: StructuredConfig, summary: Mapping[str, Any]) -> list[Table]:
     """Return the tables that show a summary."""
+    if "overtaken_from" in summary:
+        return [Table("one-step training at every radius", ("all radii",), tuple(
+            (ROWS[key], (summary[key],)) for key in ("overtaken_from", "points")))]
     if "midpoint" in summary:
         races = Table("races between the two features", ("all races",), tuple(
             (ROWS[key], (summary[key],)) for key in ROWS if key in summary))

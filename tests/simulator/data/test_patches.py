@@ -98,3 +98,24 @@ def test_bad_settings_are_told_in_one_line(changes, message):
     with pytest.raises(ValueError, match=message) as error:
         data(**changes)
     assert "\n" not in str(error.value)
+
+
+def test_balanced_draws_have_the_classes_in_equal_numbers():
+    data = PatchData(8, np.ones(1), np.ones(3), classes=3, balanced=True)
+    for seed in range(5):
+        y = data.sample(12, seed).y
+        assert np.bincount(y).tolist() == [4, 4, 4]
+    assert sorted(np.bincount(data.sample(13, 0).y, minlength=3)) == [4, 4, 5]
+    orders = {tuple(data.sample(12, seed).y) for seed in range(5)}
+    assert len(orders) == 5
+
+
+def test_feature_only_samples_have_the_patches_of_one_kind():
+    data = PatchData(8, np.full(2, 3.0), np.full(3, 0.5), noise=0.0)
+    batch = data.sample(6, 0)
+    robust, other = data.robust_only(batch.X), data.nonrobust_only(batch.X)
+    assert robust.shape == (6, 2, 8) and other.shape == (6, 3, 8)
+    np.testing.assert_array_equal(robust, 3.0 * data.robust_features[batch.y][:, None] * np.ones(
+        (1, 2, 1)))
+    np.testing.assert_array_equal(other, 0.5 * data.nonrobust_features[batch.y][:, None] * np.ones(
+        (1, 3, 1)))

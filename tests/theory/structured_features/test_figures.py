@@ -46,6 +46,13 @@ def test_races_have_a_figure_of_their_own(tmp_path):
         assert faults(figures(races)["transition"](races)) == []
 
 
+def test_a_spectrum_has_a_figure_of_its_own():
+    spectrum = run_of("spectrum", m=2, spectrum_points=3, one_step_steps=20, test_samples=10)
+    with house_style():
+        drawn = {name: faults(draw(spectrum)) for name, draw in figures(spectrum).items()}
+    assert drawn == {"spectrum": []}
+
+
 def test_the_legend_of_the_correlations_lies_beside_the_panels(run):
     figure = correlation_figure(run)
     assert all(axes.get_legend() is None for axes in figure.axes)

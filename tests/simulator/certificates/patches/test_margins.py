@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.attacks.adversary import Adversary
-from simulator.balls import L2Ball, PatchL2Ball
+from simulator.balls import L2Ball, LinfBall, PatchL2Ball
 from simulator.certificates.patches.bounds import descend
 from simulator.certificates.patches.margins import PATCH_METHODS, certified_radius, patch_margins
 from simulator.heartbeat import listening
@@ -241,8 +241,8 @@ def test_another_network_and_another_ball_are_told_in_one_line(ask):
              "network: expected a SmoothedReLUCNN, got SymmetricReLU"),
             ((network, np.ones((1, 4, 2)), PatchL2Ball(0.5)),
              r"batch: expected a Batch\(X, y\), got ndarray"),
-            ((network, batch, L2Ball(0.5)), r"ball: expected PatchL2Ball .* got L2Ball"),
-            ((network, batch, 0.5), "ball: expected PatchL2Ball .* got 0.5")):
+            ((network, batch, L2Ball(0.5)), r"ball: expected PatchL2Ball, LinfBall .* got L2Ball"),
+            ((network, batch, 0.5), "ball: expected PatchL2Ball, LinfBall .* got 0.5")):
         with pytest.raises(TypeError, match=message) as told:
             ask(*bad)
         assert "\n" not in str(told.value)
@@ -264,3 +264,47 @@ def test_every_patch_and_every_box_is_heard():
         with listening(lambda: beats.append(1)):
             certified(W, 3, 2.0, X, y, 1.3, methods=methods, boxes=10, target=np.inf)
         assert len(beats) >= least, methods
+
+
+# --- cubes --------------------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(seed=SEEDS, K=st.integers(2, 3), m=st.integers(1, 4), d=st.integers(1, 3),
+       P=st.integers(1, 3), q=POWERS)
+def test_no_point_of_the_cubes_is_below_a_certificate(seed, K, m, d, P, q):
+    W, X, y, rho, radius, rng = case(seed, K, m, d, P)
+    found = patch_margins(network_of(W, q, rho), Batch(X, y), LinfBall(radius), target=np.inf,
+                          steps=30)
+    corners = radius * (2.0 * (np.arange(2**d)[:, None] >> np.arange(d) & 1) - 1.0)
+    points = np.concatenate([corners, rng.uniform(-radius, radius, (400, d))])
+    least = least_of(W, X[0], y[0], q, rho, points)
+    for name in PATCH_METHODS:
+        assert found.margins_of[name][0] <= least + ROUND, name
+    assert found.margins[0] <= found.upper[0] + ROUND
+    assert np.abs(found.delta).max() <= radius
+
+
+def test_in_cubes_the_interval_takes_the_dual_norm_and_the_relaxation_closes_what_is_linear():
+    W, X, y, rho, radius, _ = case(3, m=2, d=3, P=2)
+    W = np.abs(W)
+    X = X + 40.0  # far above rho every neuron is linear
+    found = patch_margins(network_of(W, 3.0, rho), Batch(X, y), LinfBall(radius), target=np.inf)
+    net = network_of(W, 3, rho)
+    rival = 1 - y[0]
+    clean = net.margins(X, y)[0]
+    neurons = 2 * radius * np.abs(W).sum()
+    exact = clean - 2 * radius * np.abs(W[y[0]].sum(axis=0) - W[rival].sum(axis=0)).sum()
+    assert found.margins_of["interval"][0] == pytest.approx(clean - neurons, rel=1e-9)
+    assert found.margins_of["convex"][0] == pytest.approx(exact, rel=1e-3)
+    assert found.upper[0] == pytest.approx(exact, rel=1e-3)
+
+
+def test_a_network_that_reads_its_own_features_is_certified_in_small_cubes():
+    W, X, y = trained(True)
+    W[:, :, 4:] = 0.0
+    ball = LinfBall(0.1)
+    found = patch_margins(network_of(W, 3, 2.0), Batch(X, y), ball)
+    assert np.all(found.margins > 0.0)
+    radius = certified_radius(network_of(W, 3, 2.0), Batch(X, y), ball, high=2.0, halvings=4)
+    assert 0.1 < radius < 1.0

@@ -7,13 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.attacks.paired import PairedPatchSearch
+from simulator.balls import LinfBall
 from simulator.data.patches import PatchData, random_features
 from simulator.experiments import config_of, preset
 from simulator.experiments.structured_features.config import TRAININGS
 from simulator.experiments.structured_features.experiment import (StructuredExperiment, Training,
                                                                   correlations, parts_of)
 from simulator.experiments.structured_features.run import certify, check, simulate, train_network
+from simulator.experiments.structured_features.spectrum import COLUMNS, overtaken_from
+from simulator.experiments.structured_features.summary import tables
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
+from simulator.runs.config import config_hash
 
 SMALL = {"d": 20, "m": 8, "nonrobust_patches": 20, "alpha": 2.0, "learning_rate": 0.5,
          "standard_steps": 60, "one_step_steps": 30, "pgd_steps": 10, "multi_start_steps": 10,
@@ -172,3 +177,85 @@ def test_float32_finds_what_float64_finds():
     assert found.arrays["weights_standard"].dtype == np.float32
     for name in ("standard", "one_step"):  # rounding grows with the weights, by their 90 steps
         assert found.summary[name]["v"] == pytest.approx(reference.summary[name]["v"], rel=1e-3)
+
+
+# --- cubes, balanced labels, the paired search, feature-only data -----------------------------
+
+
+def test_settings_that_came_later_leave_the_hash_of_older_runs():
+    config = small()
+    for name, value in type(config).LATER.items():
+        assert getattr(config, name) == value
+    assert config_hash(config) == config_hash(config.with_(norm="l2", spectrum_points=0))
+    assert config_hash(config) != config_hash(config.with_(norm="linf"))
+
+
+def test_in_cubes_the_published_perturbation_is_one_of_the_attacks():
+    run = StructuredExperiment(small(norm="linf", patch_search="paired"))
+    assert isinstance(run.ball, LinfBall) and "erase_and_write" in run.attacks
+    assert "erase_and_write" not in StructuredExperiment(small()).attacks
+    network = run.initial_network()
+    network.weights[:, 0] += run.data.nonrobust_features
+    found = run.attack(network)
+    assert np.all(found["margins_erase_and_write"] < 0.0)
+    assert np.all(found["margins_strongest"] <= found["margins_erase_and_write"])
+
+
+def test_a_run_in_cubes_is_certified_below_its_attacks():
+    config = small(norm="linf", patch_search="paired", init_scale=0.003, pgd_steps=0,
+                   standard_steps=20, one_step_steps=5, multi_start_steps=2,
+                   fine_learning_rate=1e-4)
+    result = simulate(config)
+    for name in ("standard", "one_step", "multi_start"):
+        proved = result.arrays[f"margins_{name}_certified"]
+        met = result.arrays[f"margins_{name}_strongest"][:len(proved)]
+        assert np.all(proved <= met + 1e-9)
+
+
+def test_feature_only_accuracies_tell_what_a_network_reads():
+    run = StructuredExperiment(small())
+    network = run.initial_network()
+    network.weights[:] = 0.0
+    network.weights[:, 0] = run.data.nonrobust_features
+    found = run.attack(network)
+    assert np.mean(found["margins_on_nonrobust"] > 0.0) == 1.0
+    assert np.mean(np.abs(found["margins_on_robust"])) < 1e-2 * np.mean(
+        found["margins_on_nonrobust"])
+
+
+def test_balanced_labels_and_rates_of_their_own_reach_the_training():
+    run = StructuredExperiment(small(training_labels="balanced", late_learning_rate=0.5,
+                                     training_samples=8, patch_search="paired", restarts=2))
+    assert np.bincount(run.batches.samples.y).tolist() == [4, 4]
+    assert run.learning_rate("multi_start") == 0.5
+    assert run.learning_rate("pgd") == run.config.fine_learning_rate
+    attack = run.training_adversary("multi_start").attack
+    assert isinstance(attack, PairedPatchSearch) and attack.starts == 3
+
+
+# --- the spectrum ---------------------------------------------------------------------------
+
+
+def test_a_spectrum_begins_with_standard_training_and_ends_at_twice_beta():
+    config = small(spectrum_points=3, one_step_steps=60, standard_steps=60)
+    result = simulate(config)
+    assert result.arrays["epsilons"].tolist() == pytest.approx([0.0, 0.98, 1.96])
+    assert result.arrays["spectrum"].shape == (3, len(COLUMNS))
+    plain = simulate(small(one_step_steps=0, pgd_steps=0, multi_start_steps=0))
+    assert result.history.rows()[0]["u"] == plain.summary["standard"]["u"]
+    assert result.summary["points"] == 3 and tables(config, result.summary)[0].rows
+
+
+def test_u_overtakes_between_the_radii_at_which_its_lead_changes_sign():
+    ratio = np.array([0.0, 0.5, 1.0, 1.5])
+    rows = np.ones((4, len(COLUMNS)))
+    rows[:, 0] = 0.1, 0.5, 2.0, 3.0  # u; v = 1
+    assert overtaken_from(ratio, rows) == pytest.approx(0.75)
+    assert overtaken_from(ratio, rows[::-1]) is None and overtaken_from(ratio[2:], rows[2:]) is None
+    rows[1] = np.nan  # diverged: not above
+    assert overtaken_from(ratio, rows) == pytest.approx(0.75)
+
+
+def test_a_spectrum_beside_races_is_refused():
+    with pytest.raises(ValueError, match="spectrum_points: expected at least 3, no races"):
+        small(spectrum_points=2)
