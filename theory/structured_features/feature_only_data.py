@@ -55,9 +55,8 @@ def _measure(groups: Groups) -> Evidence:
     above = values_of(groups, lambda run: run.summary["standard"]["on_robust"]
                       - 1.0 / run.config.classes)
     samples = samples_of(groups)
-    size_of = {name: values_of(groups, lambda run, part=name: feature_only_margin(
-        run, "standard", part)) for name in ("robust", "nonrobust")}
-    share = over(size_of["robust"], size_of["nonrobust"])
+    share = over(*(values_of(groups, feature_only_margin("standard", part))
+                   for part in ("robust", "nonrobust")))
     parts = [
         at_every_size("adversarial training on D_R", robust[STRONGEST], CLAIM, samples),
         at_every_size("one-step training on D_R", robust["one_step"], CLAIM, samples),

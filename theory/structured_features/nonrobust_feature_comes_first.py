@@ -58,8 +58,9 @@ def _crossing(run: Run) -> tuple[float, float, float]:
 
 
 def _measure(groups: Groups) -> Evidence:
-    later, learned, ahead = (values_of(groups, lambda run, place=place: _crossing(run)[place])
-                             for place in range(3))
+    later, learned, ahead = (
+        {size: np.array([_crossing(run)[place] for run in group])
+         for size, group in groups.items()} for place in range(3))
     steps = values_of(groups, lambda run: overtaking_step(*history_of(run, TRAINING)))
     parts = [
         at_every_size("overtaking step over v's half-way step", later, CLAIM),

@@ -29,20 +29,22 @@ def share_along_v(run: Run, training: str) -> float:
     return float(squares[..., 2:4].sum()) / total if total > 0.0 else math.nan
 
 
-def feature_only_margin(run: Run, training: str, part: str) -> float:
-    """Median margin of a training on the "robust" or "nonrobust" patches of fresh samples."""
-    experiment = run.config.experiment()
-    network = experiment.network_of(training, run.arrays)
-    samples = experiment.test_set[:FEW]
-    chosen = {"robust": experiment.data.robust_only, "nonrobust": experiment.data.nonrobust_only}
-    return float(np.median(network.margins(chosen[part](samples.X), samples.y)))
+def feature_only_margin(training: str, part: str) -> Callable[[Run], float]:
+    """Median margin of a training on the "robust" or "nonrobust" patches, by run."""
+    def median(run: Run) -> float:
+        experiment = run.config.experiment()
+        network = experiment.network_of(training, run.arrays)
+        samples, data = experiment.test_set[:FEW], experiment.data
+        X = (data.robust_only if part == "robust" else data.nonrobust_only)(samples.X)
+        return float(np.median(network.margins(X, samples.y)))
+    return median
 
 
 def history_of(run: Run, training: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Steps, <w, u> and <w, v> along a training, beginning with the random network."""
     rows = np.asarray(run.history["training"]) == training
-    return tuple(np.asarray(run.history[name], np.float64)[rows]  # type: ignore[return-value]
-                 for name in ("step", "u", "v"))
+    step, u, v = (np.asarray(run.history[name], np.float64)[rows] for name in ("step", "u", "v"))
+    return step, u, v
 
 
 def overtaking_step(step: np.ndarray, u: np.ndarray, v: np.ndarray) -> float:

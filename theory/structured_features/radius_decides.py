@@ -62,8 +62,8 @@ def _from(run: Run) -> float:
 
 
 def _measure(groups: Groups) -> Evidence:
-    start, end = (values_of(groups, lambda run, place=place: float(_ratio(run)[place]))
-                  for place in (0, -1))
+    start = values_of(groups, lambda run: float(_ratio(run)[0]))
+    end = values_of(groups, lambda run: float(_ratio(run)[-1]))
     change = values_of(groups, _from)
     parts = [at_every_size("epsilon / beta from which u is above v", change, CLAIM),
              at_every_size("<w, u> over <w, v> at epsilon = 0", start, CLAIM, logarithms=True),

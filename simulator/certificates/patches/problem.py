@@ -135,7 +135,7 @@ class PatchProblem:
     def __repr__(self) -> str:
         P, d = len(self.T), self.W.shape[1]
         return (f"PatchProblem(P={P}, m={self.m}, d={d}, q={self.q:g}, rho={self.rho:g}, "
-                f"radius={self.radius:.4g}, norm={self.norm})")
+                f"radius={self.radius:.4g}{', norm=linf' if self.norm == 'linf' else ''})")
 
     @property
     def m(self) -> int:
