@@ -11,14 +11,21 @@ import os
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
+import theory
 from simulator.experiments.feature_purification.run import simulate
+from theory.claim import outside
 from theory.drawing.style import house_style, new_figure
+from theory.feature_purification import dense_mixtures
 from theory.feature_purification.player import SCRIPT, STYLE, player
+from theory.findings import Call, merged
 from theory.pages import kit
 from theory.pages.run import Film, run_page
+from theory.report import RunShown, html_report
 
+from planted.feature_purification import mixture_runs
 from small import small_config
 
 selenium = pytest.importorskip("selenium", reason="needs selenium: pip install .[browser]")
@@ -80,9 +87,20 @@ def a_figure():
     return figure
 
 
+def verdicts():
+    """The page of one claim that was measured, and of the others of its paper."""
+    runs = mixture_runs(np.random.default_rng(1))
+    found = dense_mixtures.confront(runs)
+    others = [outside(theorem.claim, ["nothing was measured at tau <= 1/sqrt(k)"])
+              for theorem in theory.claims() if theorem.claim.id != "A2"]
+    shown = [RunShown(run.config.name, run.config.to_dict()) for run in runs]
+    return html_report(merged(others, [found]), shown, [
+        Call("2026-12-01", "purify verify", ("A2",), {"numpy": "2"})])
+
+
 @pytest.fixture(scope="module")
 def pages(brief_attacks, tmp_path_factory):
-    """Pages by name: that of a run with frames, and the pieces of the kit."""
+    """Pages by name: that of a run with frames, that of verdicts, and the pieces of the kit."""
     place = tmp_path_factory.mktemp("pages")
     run = simulate(small_config(frames=6))
     texts = {
@@ -90,7 +108,8 @@ def pages(brief_attacks, tmp_path_factory):
                         conclusion="It fell.", film=Film(player(run), STYLE, SCRIPT)),
         "kit": kit.page("Pieces", kit.lead("All of them."), kit.table(
             ["name", "size"], [["b", 10.0], ["c", 9.0], ["a", math.nan]], caption="sizes",
-            sortable=True), kit.folded("more", kit.pairs({"k": 1}), is_open=True))}
+            sortable=True), kit.folded("more", kit.pairs({"k": 1}), is_open=True)),
+        "verdicts": verdicts().replace("<details", "<details open")}
     for name, text in texts.items():
         (place / f"{name}.html").write_text(text, encoding="utf-8")
     return {name: place / f"{name}.html" for name in texts}
@@ -233,7 +252,7 @@ def test_a_head_sorts_its_column_by_numbers(at):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", ["run", "kit"])
+@pytest.mark.parametrize("name", ["run", "kit", "verdicts"])
 def test_nothing_is_cut_small_logged_or_asked_for(at, pages, name, width):
     window = at(name, width)
     assert window.execute_script("return document.documentElement.scrollWidth") <= width
@@ -243,6 +262,18 @@ def test_nothing_is_cut_small_logged_or_asked_for(at, pages, name, width):
              if (event := json.loads(entry["message"])["message"])["method"]
              == "Network.requestWillBeSent"]
     assert {url for url in asked if not url.startswith("data:")} == {pages[name].as_uri()}
+
+
+def test_the_first_screen_has_all_claims_and_leads_to_them_by_keyboard(at):
+    window = at("verdicts")
+    lines = window.find_elements(By.CSS_SELECTOR, "#claims li")
+    assert len(lines) == len(theory.claims())
+    bottom = max(line.rect["y"] + line.rect["height"] for line in lines)
+    assert bottom <= 900 < window.find_element(By.TAG_NAME, "figure").rect["y"]
+    lines[2].find_element(By.TAG_NAME, "a").send_keys(Keys.ENTER)
+    assert window.current_url.endswith("#A2")
+    assert window.execute_script("return document.getElementById('A2').getBoundingClientRect().y"
+                                 ) < 100
 
 
 def test_small_text_would_be_seen(at):
@@ -275,7 +306,7 @@ def axe(tmp_path_factory):
 
 
 @pytest.mark.parametrize("light", ["light", "dark"])
-@pytest.mark.parametrize("name", ["run", "kit"])
+@pytest.mark.parametrize("name", ["run", "kit", "verdicts"])
 def test_contrast_and_labels(at, axe, browser, name, light):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
         "features": [{"name": "prefers-color-scheme", "value": light}]})
