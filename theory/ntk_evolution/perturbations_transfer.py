@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from theory.claim import Claim, Finding, Run, at_least, at_most
-from theory.drawing.picture import Panel, Picture, Series
+from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted, values_of
 from theory.ntk_evolution.assumptions import LEARNED, PASSED_ON
 from theory.ntk_evolution.plans import KERNELS
@@ -102,7 +102,7 @@ def _same(name: str, run: Run) -> str:
 
 
 def _picture(groups: Groups) -> Picture:
-    """Accuracy of the networks of phase 1 under the examples of each source, at the first size."""
+    """Accuracy lost under the examples of each source, and what decides, at the first size."""
     size, kinds = next(iter(groups)), _kinds(groups)
     group, sources = groups[size], _sources(kinds)
     roles = dict(zip(kinds, ("clean", "adversarial", "other")))
@@ -117,8 +117,19 @@ def _picture(groups: Groups) -> Picture:
         return Panel("examples made on", "accuracy lost under them", tuple(series),
                      ticks=tuple(name for _, name, _ in chosen), ylim=(-0.05, 1.0))
 
+    def over_own(label: str, source: Callable[[Run, str], str], role: str) -> Series:
+        return Series(label, np.arange(len(MODES), dtype=float), np.array(
+            [[transfers(run, source(run, mode), mode) for mode in MODES] for run in group]), role)
+
+    decides = Panel(
+        "network", "harm over that of its own", (over_own("its frozen kernel", _kernel, "other"),
+                                                 over_own("random", lambda run, mode: "random",
+                                                          "linear")),
+        (Curve("kernel: accepted from here", (-0.4, len(MODES) - 0.6), (HALF, HALF)),),
+        ticks=MODES)
     return Picture(
         f"Accuracy that the trained networks lose under the adversarial examples of others at "
-        f"{size}. Left: examples made on networks, and random perturbations of the same length. "
-        "Right: made on frozen kernels.",
-        (panel(sources[:len(kinds) + 2]), panel(sources[len(kinds) + 2:])))
+        f"{size}: examples made on networks, and random perturbations of the same length; made on "
+        "frozen kernels; and the harm of a network's own frozen kernel over that of its own "
+        "examples.",
+        (panel(sources[:len(kinds) + 2]), panel(sources[len(kinds) + 2:]), decides))

@@ -34,3 +34,12 @@ def test_harm_is_relative_to_that_of_a_networks_own_examples():
     run = transfer_run(0)
     assert transfers(run, "clean", "clean") == 1.0
     assert transfers(run, "linear", "clean") == pytest.approx(0.75, abs=0.03)
+
+
+def test_what_decides_c5_is_in_its_figure():
+    runs = [transfer_run(seed) for seed in SEEDS]
+    decides = confront(runs).data.panels[-1]
+    own, _ = decides.series
+    assert own.values[:, 0].tolist() == [
+        transfers(run, "kernel of clean, 100", "clean") for run in runs]
+    assert list(decides.theory[0].y) == [0.5, 0.5]
