@@ -71,8 +71,8 @@ def _measure(groups: Mapping[Size, Sequence[Run]], runs: Sequence[Run]) -> Evide
                              worst, (0.0, LEVEL), worst,
                              threshold="largest p of all comparisons, after Holm"))
     parts += _trained_too(groups)
-    caveats = [f"{size.family} {size}: the ticket is {_chosen(group)}; not nearest: "
-               f"{_nearer(size, group, p_values, found)}" for size, group in groups.items()]
+    caveats = [f"{size.family} {size}: the ticket is {_chosen(group)}; not beaten: "
+               f"{_unbeaten(size, p_values)}" for size, group in groups.items()]
     elsewhere = _elsewhere(runs, groups)
     shown = [(size, group, quantity, label) for size, group in groups.items()
              for quantity, label in ERRORS.items()]
@@ -96,13 +96,14 @@ def _trained_too(groups: Mapping[Size, Sequence[Run]]) -> list[Measurement]:
             for percent in percents(next(iter(with_it.values())))]
 
 
-def _nearer(size: Size, group: Sequence[Run], p_values: Mapping[Comparison, float],
-            found: Mapping[Comparison, np.ndarray]) -> str:
-    """Which masks the ticket does not beat, and by which error."""
-    lost = [f"{other} at {percent} % by the {ERRORS[quantity]} ({found[key].mean():+.3g})"
-            for key in found for _, quantity, other, percent in [key]
-            if key[0] == size and not p_values[key] <= LEVEL]
-    return ", ".join(lost) if lost else "none of the others"
+def _unbeaten(size: Size, p_values: Mapping[Comparison, float]) -> str:
+    """Which masks the ticket does not beat, by which error and where."""
+    lost: dict[tuple[str, str], list[int]] = {}
+    for (where, quantity, other, percent), p_value in p_values.items():
+        if where == size and not p_value <= LEVEL:
+            lost.setdefault((quantity, other), []).append(percent)
+    return "; ".join(f"{other} by the {ERRORS[quantity]} at {', '.join(map(str, kept))} %"
+                     for (quantity, other), kept in lost.items()) or "none"
 
 
 def _chosen(group: Sequence[Run]) -> str:

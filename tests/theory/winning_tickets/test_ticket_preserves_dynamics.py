@@ -51,8 +51,9 @@ def test_d1_does_not_speak_about_feature_learning_but_tells_what_happens_there()
 def test_d1_names_the_masks_that_it_does_not_beat():
     finding = ticket_preserves_dynamics.confront(runs_of(others={"neurons": 0.6}))
     assert finding.verdict == FAILS
-    assert caveat(finding, "neurons at 50 % by the kernel error (-")
-    assert not caveat(finding, "random at 50 % by the kernel error")
+    assert caveat(finding, "not beaten: neurons by the kernel error at 50, 20 %; neurons by the "
+                           "trajectory error at 50, 20 %;")
+    assert not caveat(finding, "random by the kernel error")
 
 
 def test_d1_says_nothing_where_one_rule_rescales_all():
