@@ -15,7 +15,7 @@ TRAINING_SLOWER = 1.5  # gates, draws and losses beside the products
 EVALUATION_SLOWER = 2.1
 STEP_SECONDS = 1.5e-3  # what a step costs however small it is
 START_SECONDS = 3.5  # imports, kernels from the cache
-DISK_BYTES = 0.7 * 2**20  # of a run folder: figures and tables
+DISK_BYTES = 3.5 * 2**20  # of a run folder: figures, page, frames and tables
 DISK_WEIGHTS = 8  # (m, d) arrays in it: results, two checkpoints and one being written
 
 

@@ -6,10 +6,12 @@ import pytest
 from simulator.experiments import config_of, experiment_module, preset
 from theory import draw_run, ntk_evolution
 from theory.drawing.style import house_style, new_figure
+from theory.ntk_evolution.captions import CAPTIONS
 from theory.ntk_evolution.figures import (distances_figure, dynamics_panel, eigenvectors_figure,
                                           figures, frozen_figure, frozen_panel, movement_figure,
                                           rank_panel, seen_figure, spectrum_figure, spectrum_panel,
                                           transfer_figure)
+from theory.pages.run import run_page
 from theory.scaling import binomial_limits
 
 from legible import faults
@@ -127,3 +129,9 @@ def test_what_eigenvectors_see_is_held_against_chance(run):
         *kernels, chance = panel.get_lines()
         assert len(kernels) == 1 + len(run.config.modes)
         assert chance.get_ydata()[0] == pytest.approx(1.0 / run.config.spectrum_samples)
+
+
+def test_its_page_has_its_numbers_and_a_caption_for_every_figure(run):
+    page = run_page(run, {})  # the figures are drawn above
+    assert "<h2>Numbers</h2>" in page and "Watch it train" not in page
+    assert set(CAPTIONS) >= set(figures(run))

@@ -6,7 +6,9 @@ import pytest
 from simulator.experiments import config_of, experiment_module, preset
 from theory import draw_run
 from theory.drawing.style import house_style
+from theory.pages.run import run_page
 from theory.scaling import binomial_limits
+from theory.structured_features.captions import CAPTIONS
 from theory.structured_features.figures import (LEARNED, _over_classes, accuracy_figure,
                                                 correlation_figure, figures)
 
@@ -77,3 +79,9 @@ def test_an_accuracy_has_the_limits_of_as_many_samples_as_it_is_of(run):
             run.config.test_samples)
         limits = np.array(binomial_limits(run.summary["standard"][key], samples))
         assert any(np.allclose(bar, limits) for bar in bars), key
+
+
+def test_its_page_has_its_numbers_and_a_caption_for_every_figure(run):
+    page = run_page(run, {})  # the figures are drawn above
+    assert "<h2>Numbers</h2>" in page and "Watch it train" not in page
+    assert set(CAPTIONS) >= set(figures(run))

@@ -7,7 +7,9 @@ from simulator.experiments import config_of, experiment_module, preset
 from simulator.experiments.winning_tickets.config import MASKS, TRAINED
 from theory import draw_run, winning_tickets
 from theory.drawing.style import house_style, new_figure
+from theory.pages.run import run_page
 from theory.scaling import binomial_limits
+from theory.winning_tickets.captions import CAPTIONS
 from theory.winning_tickets.figures import (LINES, accuracy_panel, errors_figure, errors_panel,
                                             figures, flow_figure, where_figure)
 from theory.winning_tickets.quantities import percents, value
@@ -89,3 +91,9 @@ def test_every_accuracy_has_its_limits(run):
     share = value(run, "random", "attacked_accuracy", percents([run])[0])
     expected = np.array(binomial_limits(share, run.config.test_samples))
     assert any(np.allclose(bar, expected) for bar in bars)
+
+
+def test_its_page_has_its_numbers_and_a_caption_for_every_figure(run):
+    page = run_page(run, {})  # the figures are drawn above
+    assert "<h2>Numbers</h2>" in page and "Watch it train" not in page
+    assert set(CAPTIONS) >= set(figures(run))
