@@ -60,6 +60,13 @@ while (walker.nextNode()) {
 return small;
 """
 
+# heads and buttons that are wider than the room they have
+OVERFLOWING = """
+return [...document.querySelectorAll("th, button")].filter(
+  one => one.getClientRects().length && one.scrollWidth > one.clientWidth + 1
+).map(one => one.textContent);
+"""
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -107,7 +114,8 @@ def pages(brief_attacks, tmp_path_factory):
         "run": run_page(run, {"accuracy": a_figure}, captions={"accuracy": "It falls."},
                         conclusion="It fell.", film=Film(player(run), STYLE, SCRIPT)),
         "kit": kit.page("Pieces", kit.lead("All of them."), kit.table(
-            ["name", "size"], [["b", 10.0], ["c", 9.0], ["a", math.nan]], caption="sizes",
+            ["name", "size", "a quantity of a long name, of both networks"],
+            [["b", 10.0, 1.0], ["c", 9.0, 2.0], ["a", math.nan, 3.0]], caption="sizes",
             sortable=True), kit.folded("more", kit.pairs({"k": 1}), is_open=True)),
         "verdicts": verdicts().replace("<details", "<details open")}
     for name, text in texts.items():
@@ -237,7 +245,7 @@ def test_a_head_sorts_its_column_by_numbers(at):
     def column():
         return [cell.text for cell in window.find_elements(By.CSS_SELECTOR, "tbody th")]
 
-    by_name, by_size = window.find_elements(By.CSS_SELECTOR, "thead button")
+    by_name, by_size, _ = window.find_elements(By.CSS_SELECTOR, "thead button")
     assert column() == ["b", "c", "a"]
     by_name.click()
     assert column() == ["a", "b", "c"]
@@ -257,6 +265,7 @@ def test_nothing_is_cut_small_logged_or_asked_for(at, pages, name, width):
     window = at(name, width)
     assert window.execute_script("return document.documentElement.scrollWidth") <= width
     assert window.execute_script(SMALL_TEXT) == []
+    assert window.execute_script(OVERFLOWING) == []
     assert window.get_log("browser") == []
     asked = [event["params"]["request"]["url"] for entry in window.get_log("performance")
              if (event := json.loads(entry["message"])["message"])["method"]
