@@ -25,6 +25,7 @@ __all__ = ["SCRIPT", "STYLE", "player"]
 HERE = Path(__file__).parent
 SCRIPT = (HERE / "player.js").read_text(encoding="utf-8")
 STYLE = (HERE / "player.css").read_text(encoding="utf-8")
+ROOM = 0.13  # of an axis, from the middle of a tick's words to that of the next
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 380, 46, 8, 10, 40  # of a panel, in its own units
 
 
@@ -142,10 +143,14 @@ def _step_ticks(run: Run) -> dict[float, str]:
     """Where on the axis of frames some steps are: 10 and 100 of each phase, and its ends."""
     steps, clean = run.frames["step"], run.config.clean_steps
     ticks = {0: "0", clean: str(clean), int(steps[-1]): str(steps[-1])}
-    for begin, end, sign in ((0, clean, ""), (clean, int(steps[-1]), "+")):
-        ticks |= {begin + more: f"{sign}{more}" for more in (10, 100) if 3 * more < end - begin}
-    return {float(np.interp(step, steps, np.arange(len(steps)))): words
-            for step, words in ticks.items()}
+    for begin, sign in ((0, ""), (clean, "+")):
+        ticks |= {begin + more: f"{sign}{more}" for more in (10, 100)}
+    kept: dict[float, str] = {}
+    for step, words in ticks.items():
+        at = float(np.interp(step, steps, np.arange(len(steps))))
+        if all(abs(at - other) >= ROOM * (len(steps) - 1) for other in kept):
+            kept[at] = words
+    return kept
 
 
 def _perturbations(run: Run) -> str:
@@ -176,7 +181,7 @@ def _accuracy(run: Run) -> str:
     marks = panel.rule("guide", x=tau) + panel.label("τ", tau, 1.03, "start")
     for phase in ("clean", "adversarial"):
         if f"curve_{phase}_strongest" in arrays:
-            marks += panel.path(f"end-{phase}", radii, arrays[f"curve_{phase}_strongest"])
+            marks += panel.path(f"end-{phase}", arrays["radii"], arrays[f"curve_{phase}_strongest"])
     marks += ('<path class="universal-band"/><path class="fgm-band"/>'
               '<path class="moving universal"/><path class="moving fgm"/>')
     keys = ('<ul class="key"><li><i class="rule"></i>one gradient step (FGM)</li>'
@@ -221,8 +226,9 @@ class _Panel:
         floor = self.height - self.bottom
         return floor - (value - low) / (high - low) * (floor - TOP)
 
-    def path(self, kind: str, xs: Sequence[float], ys: Any) -> str:
-        points = "L".join(f"{self.x(x):.1f} {self.y(float(y)):.1f}" for x, y in zip(xs, ys))
+    def path(self, kind: str, xs: Any, ys: Any) -> str:
+        points = "L".join(f"{self.x(x):.1f} {self.y(float(y)):.1f}"
+                          for x, y in zip(xs, ys, strict=True))
         return f'<path class="{kind}" d="M{points}"/>'
 
     def rule(self, kind: str, x: float | None = None, y: float | None = None) -> str:

@@ -14,7 +14,7 @@ from theory.drawing.style import DrawingError, house_style
 from theory.feature_purification import film
 from theory.feature_purification.captions import CAPTIONS, conclusion
 from theory.feature_purification.figures import figures
-from theory.feature_purification.player import player
+from theory.feature_purification.player import _step_ticks, player
 from theory.pages.run import run_page
 
 from legible import faults
@@ -66,6 +66,27 @@ def test_the_band_is_the_exact_binomial_interval(told):
     assert low[0] == 0.0 and high[n] == 1.0
     assert high[0] == pytest.approx(1 - 0.025 ** (1 / n), abs=1e-3)  # none of n: (1-p)^n = .025
     assert all(a <= count / n <= b for count, (a, b) in enumerate(zip(low, high)))
+
+
+@pytest.mark.parametrize("phase", ["clean", "adversarial"])
+def test_the_thin_lines_are_the_curves_of_the_strongest_attack(run, told, phase):
+    _, page = told
+    svg = re.search(r'<svg id="accuracy".*?</svg>', page, re.S).group(0)
+    left, top, right, bottom = (float(end) for end in re.search(
+        r'data-box="(.*?)"', svg).group(1).split())
+    (x0, x1), (y0, y1) = ([float(end) for end in re.search(rf'data-{axis}="(.*?)"', svg).group(1)
+                           .split()] for axis in "xy")
+    line = re.search(rf'class="end-{phase}" d="M(.*?)"', svg).group(1)
+    x, y = np.array([point.split() for point in line.split("L")], float).T
+    np.testing.assert_allclose(x0 + (x - left) / (right - left) * (x1 - x0), run.arrays["radii"],
+                               atol=1e-3)
+    np.testing.assert_allclose(y0 + (bottom - y) / (bottom - top) * (y1 - y0),
+                               run.arrays[f"curve_{phase}_strongest"], atol=1e-3)
+
+
+def test_the_steps_below_the_axis_keep_apart(run):
+    places = sorted(_step_ticks(run))
+    assert len(places) >= 2 and (np.diff(places) > 0.1 * (len(run.frames["step"]) - 1)).all()
 
 
 def test_without_javascript_start_and_end_stand_side_by_side(told):
