@@ -34,7 +34,8 @@ def confronted_twice(claim: Claim, runs: Sequence[Run],
     parts = tuple(replace(part, name=f"mixed: {part.name}", decisive=False)
                   for part in other.measurements if part.decisive)
     note = ("with two updates a batch, a clean and an adversarial one, in both phases (mixed, as "
-            f"the authors' code trains), the verdict would be: {other.verdict}")
+            "the authors' code trains), the verdict alone, before any correction for the number of "
+            f"claims, would be: {other.verdict}; so without: {finding.verdict}")
     return replace(finding, measurements=(*finding.measurements, *parts),
                    caveats=(*finding.caveats, note))
 

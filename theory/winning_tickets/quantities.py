@@ -81,7 +81,7 @@ def least_clear(name: str, found: Mapping[Any, np.ndarray], p_values: Mapping[An
 # label, choice of the mask and role of what the figures of the claims show
 SHOWN = (("ticket", best_ticket, "adversarial"), ("random", always("random"), "other"),
          ("magnitude", always("magnitude"), "clean"), ("lottery", always("lottery"), "linear"),
-         (TRAINED, always(TRAINED), "case 2"))
+         (TRAINED, always(TRAINED), "case 5"))
 
 
 def kept_axis(kept: Sequence[int]) -> dict[str, Any]:

@@ -128,5 +128,6 @@ def _margin_panel(size: Size, group: Sequence[Run], quantity: str, label: str) -
                  tuple(series), (Curve("dense", (x.min(), x.max()), (0.0, 0.0)),
                                  Curve("ticket accepted between", ends, (-MARGIN, -MARGIN), "-"),
                                  Curve("", ends, (MARGIN, MARGIN), "-")),
-                 log="x", ylim=(min(1.15 * lowest, -2.5 * MARGIN), max(1.3 * highest, MARGIN)),
+                 log="x",
+                 ylim=(min(1.15 * lowest, -2.5 * MARGIN), max(1.3 * highest, 1.5 * MARGIN)),
                  **kept_axis(kept))
