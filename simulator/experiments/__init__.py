@@ -72,6 +72,10 @@ PAPERS = (
           "2210.12030"),
     Paper("winning_tickets", "tickets", (), "D", "Shi et al.",
           "Finding Dynamics Preserving Adversarial Winning Tickets", "2202.06488"),
+    # the pictures of the authors' article about the first paper, on images that need no download
+    Paper("real_images", "images", (), "I", "Allen-Zhu & Li",
+          "Newly discovered principle reveals how adversarial training can perform robust deep "
+          "learning", "2005.10190"),
 )
 DEFAULT = PAPERS[0]
 

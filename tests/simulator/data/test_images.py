@@ -1,0 +1,244 @@
+"""Readers of real images: what they read, and what they say of a bad file."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from simulator.data import images
+from simulator.data.batches import TrainingSet
+from simulator.data.images import (Images, binary_task, digits, patches_of, photograph,
+                                   photograph_patches, read_cifar10, read_idx, read_images)
+
+SHAPES = (4, 3, 5)  # images, height, width
+
+
+def idx(array, kind=0x08):
+    """The bytes of an IDX file."""
+    head = struct.pack(f">BBBB{array.ndim}I", 0, 0, kind, array.ndim, *array.shape)
+    return head + array.astype(images.IDX_TYPES[kind]).tobytes()
+
+
+def cifar(labels, rng):
+    """CIFAR-10 records, and their pixels as (n, red-green-blue, 32, 32)."""
+    pixels = rng.integers(256, size=(len(labels), 3, 32, 32), dtype=np.uint8)
+    records = np.concatenate([np.array(labels, np.uint8)[:, None], pixels.reshape(-1, 3072)], 1)
+    return records.tobytes(), pixels
+
+
+def test_cifar_records_are_read_plane_by_plane(tmp_path, rng):
+    content, pixels = cifar([3, 9], rng)
+    (tmp_path / "data_batch_1.bin").write_bytes(content)
+    (tmp_path / "test_batch.bin").write_bytes(cifar([5], rng)[0])
+    found = read_images(tmp_path)
+    assert found.labels.tolist() == [3, 9, 5] and found.classes[3] == "cat"
+    assert found.held_out.tolist() == [False, False, True]
+    np.testing.assert_array_equal(found.pixels[1, 4, 7] * 255.0, pixels[1, :, 4, 7])
+    assert read_cifar10(tmp_path / "data_batch_1.bin").held_out is None
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"\3" * 3072, "expected records of 3073 bytes, got 3072 bytes: the file is truncated"),
+    (b"", "got 0 bytes"),
+    (b"\xff" * 3073, "expected labels 0 to 9, got 255"),
+])
+def test_what_is_no_cifar_batch_is_told_in_a_line(tmp_path, content, message):
+    (tmp_path / "a.bin").write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        read_images(tmp_path / "a.bin")
+    assert "\n" not in str(error.value) and "a.bin" in str(error.value)
+
+
+def test_a_folder_without_batches_and_no_file_at_all_are_told(tmp_path):
+    with pytest.raises(ValueError, match=r"expected CIFAR-10 batches \(.bin"):
+        read_images(tmp_path)
+    with pytest.raises(ValueError, match="expected a file or folder of images, got none"):
+        read_images(tmp_path / "nothing.npz")
+
+
+@pytest.mark.parametrize("zipped", (False, True))
+@pytest.mark.parametrize("kind", sorted(images.IDX_TYPES))
+def test_idx_arrays_come_back_in_their_type(tmp_path, zipped, kind):
+    array = np.arange(60).reshape(SHAPES)
+    content = idx(array, kind)
+    (tmp_path / "a").write_bytes(gzip.compress(content) if zipped else content)
+    found = read_idx(tmp_path / "a")
+    assert found.dtype == np.dtype(images.IDX_TYPES[kind]).newbyteorder("=")
+    np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda content: content[:-1], "expected 60 bytes for sizes .* got 59: the file is truncated"),
+    (lambda content: content + b"\0", "expected 60 bytes for sizes .* got more"),
+    (lambda content: content[:9], "expected 3 sizes, got 1: the file is truncated"),
+    (lambda content: b"\x93NUMPY" + content, "begins with 93 4e 55 4d"),
+    (lambda content: b"", "begins with nothing"),
+    (lambda content: gzip.compress(content)[:-12], "expected a whole gzip file"),
+    (lambda content: b"\x1f\x8bjunk", "expected a whole gzip file"),
+])
+def test_what_is_no_idx_file_is_told_in_a_line(tmp_path, spoil, message):
+    (tmp_path / "a").write_bytes(spoil(idx(np.arange(60).reshape(SHAPES))))
+    with pytest.raises(ValueError, match=message) as error:
+        read_idx(tmp_path / "a")
+    assert "\n" not in str(error.value)
+
+
+def test_a_header_that_promises_too_much_asks_for_no_memory(tmp_path):
+    (tmp_path / "a").write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 2**31, 2**31))
+    with pytest.raises(ValueError, match="the file is truncated"):
+        read_idx(tmp_path / "a")
+
+
+def test_mnist_finds_its_labels_beside_it(tmp_path, rng):
+    pixels = rng.integers(256, size=SHAPES)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(pixels))
+    with pytest.raises(ValueError, match="expected its labels beside it, train-labels-idx1-ubyte"):
+        read_images(tmp_path / "train-images-idx3-ubyte")
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.array([7, 2, 7, 2])))
+    found = read_images(tmp_path / "train-images-idx3-ubyte")
+    assert found.classes == ("2", "7") and found.labels.tolist() == [1, 0, 1, 0]
+    np.testing.assert_allclose(found.pixels[..., 0] * 255.0, pixels)
+
+
+def test_npz_and_npy_are_read(tmp_path, rng):
+    pixels, labels = rng.random(SHAPES), np.array([0, 1, 1, 0])
+    np.savez(tmp_path / "a.npz", X=pixels, y=labels)
+    np.save(tmp_path / "my-images.npy", pixels)
+    np.save(tmp_path / "my-labels.npy", labels)
+    for name in ("a.npz", "my-images.npy"):
+        found = read_images(tmp_path / name)
+        np.testing.assert_array_equal(found.pixels[..., 0], pixels)
+        np.testing.assert_array_equal(found.labels, labels)
+    np.savez(tmp_path / "flat.npz", X=(rng.random((4, 9)) * 255).astype(np.uint8), y=labels)
+    assert repr(read_images(tmp_path / "flat.npz")) == "Images(4 of 3 x 3, 2 classes)"
+
+
+@pytest.mark.parametrize("arrays, message", [
+    ({"X": np.zeros(SHAPES)}, "expected arrays X and y, got X"),
+    ({"X": np.zeros(SHAPES), "y": np.zeros(3, int)}, "labels: expected 4 integers"),
+    ({"X": np.zeros(SHAPES), "y": np.zeros(4)}, "labels: expected 4 integers, one an image, got f"),
+    ({"X": np.full(SHAPES, 7.0), "y": np.zeros(4, int)}, "expected floats from 0 to 1, got 7 to 7"),
+    ({"X": np.full(SHAPES, np.nan), "y": np.zeros(4, int)}, "expected finite numbers"),
+    ({"X": np.zeros(SHAPES, int), "y": np.zeros(4, int)}, "expected bytes or floats from 0 to 1"),
+    ({"X": np.zeros((4, 8)), "y": np.zeros(4, int)}, "expected squares where they are flat"),
+    ({"X": np.zeros(4), "y": np.zeros(4, int)}, r"expected shape \(n, height, width\)"),
+    ({"X": np.array([{}]), "y": np.zeros(1, int)}, "without pickled objects"),
+])
+def test_arrays_that_are_no_images_are_told_in_a_line(tmp_path, arrays, message):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(ValueError, match=message) as error:
+        read_images(tmp_path / "a.npz")
+    assert "\n" not in str(error.value)
+
+
+def test_a_broken_archive_is_told_in_a_line(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.zeros(SHAPES), y=np.zeros(4, int))
+    whole = (tmp_path / "a.npz").read_bytes()
+    for content in (whole[:-40], whole[40:], b"junk"):
+        (tmp_path / "a.npz").write_bytes(content)
+        with pytest.raises(ValueError, match="expected arrays of NumPy") as error:
+            read_images(tmp_path / "a.npz")
+        assert "\n" not in str(error.value)
+
+
+# --- tasks --------------------------------------------------------------------------------
+
+
+def few(rng, n=40, classes=4):
+    return Images(rng.random((n, 2, 3, 1)), np.arange(n) % classes, tuple("abcd"[:classes]))
+
+
+def test_inputs_are_centred_by_the_training_set_and_as_long_as_one_on_average(rng):
+    task = binary_task(few(rng), "a-c", rng=0)
+    assert (len(task.training), len(task.test), task.names) == (14, 6, ("a", "c"))
+    np.testing.assert_allclose(task.training.X.mean(axis=0), 0.0, atol=1e-12)
+    assert (task.training.X**2).sum(axis=1).mean() == pytest.approx(1.0)
+    assert task.picture(task.test.X).shape == (6, 2, 3, 1)
+
+
+def test_pictures_are_the_pixels_and_no_image_is_in_both_sets(rng):
+    source = few(rng)
+    task = binary_task(source, "halves", rng=1)
+    shown = np.concatenate([task.picture(task.training.X), task.picture(task.test.X)])
+    assert len(shown) == 40
+    order = np.lexsort(shown.reshape(40, -1).T)
+    wanted = source.pixels[np.lexsort(source.pixels.reshape(40, -1).T)]
+    np.testing.assert_allclose(shown[order], wanted, atol=1e-12)
+
+
+def test_a_finite_training_set_is_visited_whole_in_every_epoch(rng):
+    task = binary_task(few(rng), "a-b", rng=0)
+    batches = TrainingSet(task, len(task.training), batch_size=7, seed=3)
+    epoch = np.concatenate([batches.batch(step).X for step in (0, 1)])
+    assert {row.tobytes() for row in epoch} == {row.tobytes() for row in task.training.X}
+    with pytest.raises(ValueError, match="n: expected at most 14, got 15: the training set is"):
+        task.sample(15, 0)
+
+
+def test_shuffled_labels_are_of_the_training_set_alone(rng):
+    true, shuffled = (binary_task(few(rng, 400), "a-b", rng=5, shuffled=word)
+                      for word in (False, True))
+    assert sorted(true.training.y) == sorted(shuffled.training.y)
+    assert np.mean(true.training.y == shuffled.training.y) < 0.7
+    np.testing.assert_array_equal(true.test.y, shuffled.test.y)
+
+
+@pytest.mark.parametrize("task, message", [
+    ("a-e", "task: expected halves or two classes such as a-d"), ("a-a", "got 'a-a'"),
+    ("third", "got 'third'"), ("0-9", "got '0-9'")])
+def test_a_task_that_the_images_have_not_is_told(rng, task, message):
+    with pytest.raises(ValueError, match=message):
+        binary_task(few(rng), task, rng=0)
+
+
+def test_a_label_without_images_is_told(rng):
+    source = Images(rng.random((4, 2, 2, 1)), np.array([0, 0, 0, 0]), ("a", "b"))
+    with pytest.raises(ValueError, match="training images: expected some of both labels"):
+        binary_task(source, "a-b", rng=0)
+    with pytest.raises(ValueError, match="test_samples: expected at most 6, got 9"):
+        binary_task(few(rng), "a-b", rng=0, test_samples=9)
+
+
+# --- images of packages -------------------------------------------------------------------
+
+
+def test_the_digits_are_there_without_a_download():
+    pytest.importorskip("sklearn")
+    found = digits()
+    assert repr(found) == "Images(1797 of 8 x 8, 10 classes)"
+    assert found.pixels.min() == 0.0 and found.pixels.max() == 1.0
+
+
+def test_patches_have_no_mean_and_those_held_out_share_no_pixel_with_others():
+    pytest.importorskip("skimage")
+    image = photograph("camera")
+    assert image.shape == (512, 512) and 0.0 <= image.min() < image.max() <= 1.0
+    patches = patches_of(image, 6, 50, 0)
+    np.testing.assert_allclose(patches.mean(axis=(1, 2)), 0.0, atol=1e-15)
+    pairs = photograph_patches(("camera", "brick"), 6, 30, 10, 0)
+    assert pairs.held_out.sum() == 20 and pairs.labels.tolist() == [0] * 40 + [1] * 40
+    columns = [np.arange(512.0)[None].repeat(512, 0)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "photograph", lambda name: columns[0])
+        patch.setattr(images, "patches_of", lambda image, side, count, rng: image[:count, :side])
+        seen = list(photograph_patches(("a",), 6, 3, 3, 0).pixels)
+    assert max(image.max() for image in seen[:3]) < min(image.min() for image in seen[3:])
+
+
+def test_a_patch_larger_than_its_image_and_an_unknown_photograph_are_told():
+    with pytest.raises(ValueError, match="side: expected at most 4, got 5: a patch lies in"):
+        patches_of(np.zeros((4, 9)), 5, 1, 0)
+    with pytest.raises(ValueError, match="photograph: expected one of china, .* got 'moan'"):
+        photograph("moan")
+
+
+@pytest.mark.parametrize("module, read, package", [
+    ("sklearn", digits, "scikit-learn"), ("sklearn", lambda: photograph("china"), "scikit-learn"),
+    ("skimage", lambda: photograph("camera"), "scikit-image")])
+def test_a_missing_package_names_the_extra(monkeypatch, module, read, package):
+    for name in (module, f"{module}.datasets", f"{module}.data"):
+        monkeypatch.setitem(__import__("sys").modules, name, None)
+    with pytest.raises(ImportError, match=rf"expected {package}, .* pip install "
+                       r"'feature-purification\[images\]'"):
+        read()
