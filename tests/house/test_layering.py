@@ -26,7 +26,8 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 PLUMBING = "runs"  # knows the foundation alone, and everybody above the networks may know it
-PAPERS = ("feature_purification", "structured_features", "ntk_evolution", "winning_tickets")
+PAPERS = ("feature_purification", "structured_features", "ntk_evolution", "winning_tickets",
+          "real_images")
 FACES = ("simulator/__init__.py", "simulator/experiments/__init__.py", "theory/__init__.py",
          "scripts/cli.py")
 MOST_ROOMS = 25

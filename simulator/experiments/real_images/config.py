@@ -48,6 +48,7 @@ class ImageConfig(Config):
     batch_size : int
         Images of a step, drawn from the finite set, in a new order every epoch.
     clean_steps, adversarial_steps : int
+        Descent steps of each training; "longer" takes as many as the adversarial one.
     tau : float
         l2 radius of training and of all that is measured; inputs are about 1 long.
     attack_steps : int
@@ -61,6 +62,7 @@ class ImageConfig(Config):
     record_every : int
         Steps between rows of the history.
     dtype : "float64" or "float32"
+        Of inputs, weights and products.
     threads : int
         BLAS and Numba threads (the last bit of a product depends on it).
     """

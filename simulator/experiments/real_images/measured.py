@@ -1,7 +1,7 @@
 """What perturbations and neurons look like, in numbers: noise or structure.
 
-All are functions of pictures as rows of pixels; see :mod:`simulator.experiments.real_images.summary`
-for what each is called in a run.
+All are functions of pictures as rows of pixels; what each is called in a run is told in
+:mod:`simulator.experiments.real_images.summary`.
 """
 
 import numpy as np
@@ -13,15 +13,15 @@ from simulator.protocols import Batch
 
 __all__ = ["along", "high_frequency", "nearest_other", "parts_of_neurons", "spread"]
 
-HIGH = 0.5  # of the highest frequency of an axis; above are the fine details
+HIGH = 0.75  # of the highest frequency of an axis; above are the fine details
 NEURON = 0.3  # of the longest neuron; the others are left out, as in simulator.features
 
 
 def high_frequency(pictures: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Return the share of each picture's energy at high frequencies, shape (n,).
 
-    Frequencies are those of the cosine transform, high where ``sqrt(u^2 + v^2) > 1/2`` with u and
-    v from 0 to 1 along the axes. White noise has the share of them that are high, about .8.
+    Frequencies are those of the cosine transform, high where ``sqrt(u^2 + v^2) > 3/4`` with u and
+    v from 0 to 1 along the axes. White noise has the share of them that are high, about .6.
     """
     height, width, _ = shape
     energy = scipy.fft.dctn(pictures.reshape(-1, *shape), axes=(1, 2), norm="ortho")**2

@@ -7,9 +7,9 @@ __all__ = ["PRESETS"]
 PRESETS: dict[str, dict[str, Any]] = {
     # Two digits, from a start as large as practice has it: half a minute.
     "desk": {
-        "name": "images-digits", "seed": 0, "source": "digits", "file": "none", "task": "4-8",
+        "name": "images-digits", "seed": 0, "source": "digits", "file": "none", "task": "3-7",
         "labels": "true", "training_samples": 0, "test_samples": 0, "d": 64, "m": 100,
-        "init_scale": 0.5, "bias": 0.05, "learning_rate": 0.3, "weight_decay": 1e-3,
+        "init_scale": 0.5, "bias": 0.05, "learning_rate": 0.3, "weight_decay": 3e-4,
         "batch_size": 100, "clean_steps": 200, "adversarial_steps": 2000, "tau": 0.3,
         "attack_steps": 5, "evaluation_chunk": 1000, "certified_samples": 200,
         "certificate_boxes": 50, "natural_patches": 12000, "features": 100, "record_every": 50,
@@ -18,7 +18,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 # All ten digits, 0 to 4 against 5 to 9, from a small start: mixtures that training itself gathers.
 PRESETS["halves"] = PRESETS["desk"] | {
     "name": "images-halves", "task": "halves", "m": 50, "init_scale": 0.05, "learning_rate": 0.5,
-    "weight_decay": 1e-4, "batch_size": 200, "clean_steps": 2000, "tau": 0.15}
+    "weight_decay": 1e-4, "batch_size": 200, "clean_steps": 3000, "adversarial_steps": 3000,
+    "tau": 0.2, "certified_samples": 100}
 # Patches of two textures.
 PRESETS["textures"] = PRESETS["desk"] | {
     "name": "images-textures", "source": "photographs", "task": "brick-grass",

@@ -29,8 +29,8 @@ Gaussian patches, psnr and gaussian_psnr of each rebuilt picture at each share o
 History: phase, step, loss, accuracy (on the held-out images).
 
 Arrays: weights and bias of each network, weights_clean, ...; radii and curve_clean, ...; X, y and
-delta_clean, ..., of the first images held out; universal_clean, ...; mean (d,); pictures,
-rebuilt (pictures, shares, ...), atoms: the features of natural patches.
+delta_clean, ..., of the first images held out; universal_clean, ...; mean (d,); shape (height,
+width, channels); pictures, rebuilt (pictures, shares, ...), atoms: the features of natural patches.
 """
 
 from collections.abc import Mapping
@@ -87,7 +87,8 @@ def finished_run(experiment: ImageExperiment, done: Mapping[str, Arrays]) -> Run
         "noise_high_frequency": _noise_level(task.shape)}
     summary["sparsity"] = from_text(done["photographs"]["numbers"])
     arrays: Arrays = {"radii": RADII * config.tau, "bias": np.array(experiment.bias),
-                      "X": test.X[shown], "y": test.y[shown], "mean": task.mean}
+                      "X": test.X[shown], "y": test.y[shown], "mean": task.mean,
+                      "shape": np.array(task.shape)}
     arrays |= {f"weights_{phase.replace(' ', '_')}": done[phase]["weights"]
                for phase in (*PHASES, *SECOND)}
     for phase in PHASES:

@@ -33,6 +33,10 @@ SMALL = {
         "d": 16, "k": 2, "m": 40, "keep_percents": "50", "search_samples": 20,
         "search_steps": 4, "swaps": 20, "steps": 4, "record_every": 2, "batch_size": 40,
         "kernel_samples": 20, "flow_samples": 6, "test_samples": 40},
+    "real_images": {
+        "m": 12, "clean_steps": 20, "adversarial_steps": 10, "record_every": 10,
+        "training_samples": 120, "test_samples": 24, "certified_samples": 4,
+        "certificate_boxes": 2, "natural_patches": 400, "features": 20},
 }
 # One stage of each kind: training, attacks, certificates, kernels, masks.
 STAGES = {
@@ -43,6 +47,8 @@ STAGES = {
                       "frozen adversarial 20 centred masked"),
     "winning_tickets": ("dense kernel", "finding swapped-ticket 50 %", "snip 50 %",
                         "random 50 % on common examples"),
+    "real_images": ("photographs", "longer", "second adversarial", "attacking adversarial",
+                    "certifying clean"),
 }
 NAMES = [entry.name for entry in PAPERS]
 MOMENTS = (0.0, 0.1, 0.4, 0.7, 0.98)  # shares of all steps
