@@ -15,7 +15,8 @@ from simulator.experiments.real_images.config import PHASES
 from simulator.experiments.real_images.experiment import SHARES
 from simulator.experiments.real_images.measured import parts_of_neurons
 from theory.claim import Run
-from theory.drawing.style import ADVERSARIAL, CLEAN, OTHER, PAGE, new_figure
+from theory.drawing.shares import SHARE_WORDS, share_band, share_bars
+from theory.drawing.style import ADVERSARIAL, CLEAN, OTHER, PAGE, area, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,18 +143,25 @@ def accuracy_figure(run: Run) -> "Figure":
     panel = axes[0, 0]
     for phase in PHASES:
         colour, dash, mark = LOOKS[phase]
-        panel.plot(run.arrays["radii"], run.arrays[f"curve_{phase}"], dash, color=colour,
-                   marker=mark, label=f"attacked, {WORDS[phase]}")
+        radii, curve = run.arrays["radii"], run.arrays[f"curve_{phase}"]
+        panel.plot(radii, curve, dash, color=colour, marker=mark,
+                   label=f"attacked, {WORDS[phase]}")
+        share_band(panel, radii, curve, int(run.summary["test_images"]), colour)
         entries = run.summary[phase].get("bracket", [])
         if entries:
             panel.plot([entry["radius"] for entry in entries],
                        [entry["certified"] for entry in entries], linestyle="none", marker="_",
                        markersize=11, markeredgewidth=1.6, color=colour,
                        label=f"certified, {WORDS[phase]}")
+            share_bars(panel, [entry["radius"] for entry in entries],
+                       [entry["certified"] for entry in entries], int(entries[0]["samples"]),
+                       colour)
     panel.axvline(run.config.tau, color="0.75", linewidth=0.6, zorder=0)
     panel.set(xlabel="$\\ell_2$ radius (an image is 1 long); the line is $\\tau$",
               ylabel="accuracy", ylim=(-0.03, 1.05))
-    figure.legend(loc="outside right center")
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(handles=[*handles, area(SHARE_WORDS, color="0.5", alpha=0.3)],
+                  labels=[*labels, SHARE_WORDS], loc="outside right center")
     return figure
 
 

@@ -64,6 +64,7 @@ ROWS = {"accuracy": "clean accuracy", "training_accuracy": "on the training imag
         "nearest_correlation": "... to the nearest other image",
         "spread": "... spread over features",
         "neuron_high_frequency": "neurons: high frequencies"}
+SHARES_OF_IMAGES = tuple(ROWS)[:6]
 SPARSITY = {"top_share": "energy in a tenth of the coefficients", "kurtosis": "kurtosis"}
 
 
@@ -165,7 +166,7 @@ def tables(config: ImageConfig, summary: Mapping[str, Any]) -> list[Table]:
         f"is 1 long, is {config.tau * summary['scale']:.3g} in pixels from 0 to 1. Energy at high "
         f"frequencies: images {levels['images_high_frequency']:.3f}, white noise "
         f"{levels['noise_high_frequency']:.3f}",
-        {phase: summary[phase] for phase in PHASES}, ROWS, samples)
+        {phase: summary[phase] for phase in PHASES}, ROWS, samples, SHARES_OF_IMAGES)
     parts = Table(
         "w = beta w' + v, w' after more training: length of beta w' over that of v, and the "
         "energy of each at high frequencies", ("beta w' / v", "beta w'", "v"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from theory.drawing.style import house_style
+from theory.real_images.captions import CAPTIONS, conclusion
 from theory.real_images.figures import (accuracy_figure, chosen_neurons, figures, neurons_figure,
                                         parts_figure, perturbations_figure, reconstruction_figure)
 
@@ -57,6 +58,12 @@ def test_the_two_parts_of_a_neuron_add_up_to_it(run):
     images = np.array([image.ravel() for image in shown(parts_figure(run).axes)])
     neurons, kept, removed = images.reshape(3, -1, 64)
     np.testing.assert_allclose(kept + removed, neurons, atol=1e-12)
+
+
+def test_every_figure_has_a_caption_and_the_run_a_sentence(run):
+    assert set(CAPTIONS) == set(figures(run))
+    for phase in ("clean", "longer", "adversarial"):
+        assert f"{run.summary[phase]['attacked_accuracy']:.2f}" in conclusion(run)
 
 
 def test_what_is_certified_lies_in_the_picture_of_accuracy(run):
