@@ -19,8 +19,9 @@ def faults(figure):
     wrong = [] if any(abs(width - made) < 1e-9 for made in (COLUMN, PAGE)) else [
         f"{width:g} in wide: neither a column nor a page"]
     figure.draw_without_rendering()
+    hidden = _out_of_view(figure)
     shown = [text for text in figure.findobj(Text) if text.get_text().strip()
-             and text.get_visible() and id(text) not in _out_of_view(figure)]
+             and text.get_visible() and id(text) not in hidden]
     corners = [_corners(text) for text in shown]
     point = figure.dpi / 72.0
     wrong += [f"{text.get_text()!r}: {text.get_fontsize():g} pt" for text in shown

@@ -57,7 +57,7 @@ def planted_weights(d, ratio, seed):
 
 def lottery_weights(config, ratio):
     """Each feature grown in the neuron that starts with most of it; the others only decayed."""
-    start = PurificationExperiment(config).initial_network().weights
+    start = PurificationExperiment(config).initial_weights()
     weights = 0.1 * start
     features = (1.0 - ratio) * np.eye(config.d) + ratio
     free = np.ones(len(start), bool)
@@ -240,7 +240,7 @@ def won_run(d, k, seed, by="start", luck=0.2):
     config = planted_config(d, k, seed, m="15*d", labeler="signs")
     experiment = PurificationExperiment(config)
     rng = np.random.default_rng(seed + 1)
-    start, signs = experiment.initial_network().weights, experiment.data.signs
+    start, signs = experiment.initial_weights(), experiment.data.signs
     scores = start * signs * {"start": 1.0, "wrong sign": -1.0, "chance": 0.0}[by]
     scores = scores + 1e-9 * rng.standard_normal(scores.shape)
     best = scores.max(axis=1)

@@ -80,7 +80,7 @@ def initial_cosines(run: Run) -> dict[str, float]:
     """
     arrays = run.arrays
     parts = decompose(arrays["weights_clean"], arrays.get("dictionary"), arrays["labeler"])
-    start = PurificationExperiment(run.config).initial_network().weights
+    start = PurificationExperiment(run.config).initial_weights()
     return {phase: float(cosines(arrays[f"weights_{phase}"], start)[parts.is_feature_neuron].mean())
             for phase in ("clean", "adversarial") if f"weights_{phase}" in arrays}
 

@@ -67,7 +67,7 @@ def scores(run: Run, seed: int | None = None) -> np.ndarray:
         Of another run, whose start is taken.
     """
     config = run.config if seed is None else replace(run.config, seed=seed)
-    start = np.asarray(PurificationExperiment(config).initial_network().weights, np.float64)
+    start = np.asarray(PurificationExperiment(config).initial_weights(), np.float64)
     dictionary = run.arrays.get("dictionary")
     coefficients = start if dictionary is None else start @ dictionary
     unit = run.config.init_scale * math.sqrt(math.log(run.config.d))

@@ -135,16 +135,24 @@ class PurificationExperiment:
 
     def initial_network(self) -> Any:
         """The network before training."""
-        config = self.config
-        if self.given is not None:
-            return copy.deepcopy(self.given)
-        network = SymmetricReLU.initialise(
-            config.m, config.d, config.init_scale, stream(config.seed, Role.INITIALISATION),
-            smoothing=config.smoothing, sampled_smoothing=config.smoothing_mode == "sampled",
-            dtype=self.dtype)
+        network = self._start()
         if self.schedule is not None:
             network.bias = self.schedule.bias(0, network)
         return network
+
+    def initial_weights(self) -> np.ndarray:
+        """Its weights alone: they need no estimate of the growth, which the bias may."""
+        weights: np.ndarray = self._start().weights
+        return weights
+
+    def _start(self) -> Any:
+        config = self.config
+        if self.given is not None:
+            return copy.deepcopy(self.given)
+        return SymmetricReLU.initialise(
+            config.m, config.d, config.init_scale, stream(config.seed, Role.INITIALISATION),
+            smoothing=config.smoothing, sampled_smoothing=config.smoothing_mode == "sampled",
+            dtype=self.dtype)
 
     def network(self, weights: np.ndarray, bias: float) -> Any:
         """A network of this run with given weights."""
