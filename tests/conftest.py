@@ -91,6 +91,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=place)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_power_cut():
+    """Let no file be flushed to the disk: a test kills processes, not the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 @pytest.fixture
 def rng():
     """A generator with a fixed seed, new for each test."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator import low_complexity
 from simulator.attacks.gradient import AdaptivePGD
+from simulator.attacks.gradient_masking import gradient_masking
 from simulator.attacks.search import FeatureGreedy, RandomSearch
 from simulator.attacks.suites import sharp_attacks, standard_attacks
 from simulator.experiments import preset
@@ -57,6 +58,7 @@ def shorten_attacks(patch: Any) -> None:
                          (low_complexity, standard_attacks)):
         patch.setattr(place, suite.__name__, brief(suite))
     patch.setattr(PurificationExperiment, "radii", every_fifth(PurificationExperiment.radii))
+    patch.setattr(run, "gradient_masking", partial(gradient_masking, steps=(1, 2, 4), restarts=2))
     # three searches for radii, coarse ones
     patch.setattr(run, "tail_radii", partial(tail_radii, tolerance=0.3))
     patch.setattr(run, "critical_radius", partial(critical_radius, tolerance=0.1))

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy.special
 
 __all__ = ["LEVEL", "MIN_RATIO", "MIN_RATIO_TOGETHER", "MIN_SEEDS", "MIN_SIZES", "Exponent",
            "Interval", "TooFew", "binomial_limits", "equivalence_power", "fit_exponent",
            "fit_exponents", "holm", "outside_probability", "share_interval", "t_interval",
-           "vary_separately"]
+           "t_quantile", "vary_separately"]
 
 LEVEL = 0.95
 MIN_SEEDS = 3  # t with 2 degrees of freedom still covers 95 %, only widely; 8 for a paper
@@ -81,7 +81,7 @@ def t_interval(values: Sequence[float] | np.ndarray,
     if not np.isfinite(values).all():
         raise ValueError(f"values: expected finite numbers, got {values}")
     mean = float(values.mean())
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1) * _error(values))
+    half = float(t_quantile(len(values) - 1) * _error(values))
     return Interval(mean, mean - half, mean + half, outside_probability(values, accepted))
 
 
@@ -106,16 +106,29 @@ def share_interval(shares: Sequence[float] | np.ndarray, samples: int,
                                    high if high < 1.0 else math.inf))
     total = samples * len(shares)
     right = int(round(float(np.sum(shares)) * samples))
-    exact = stats.binomtest(right, total).proportion_ci(LEVEL, "exact")
+    below, above = binomial_limits(right / total, total)
     p_value = interval.p_value
     if low > 0.0:
-        p_value = max(p_value, stats.binomtest(right, total, low, "greater").pvalue
-                      if low < 1.0 else 1.0)
+        p_value = max(p_value, scipy.special.betainc(right, total - right + 1, low)
+                      if right and low < 1.0 else 1.0)
     if high < 1.0:
-        p_value = max(p_value, stats.binomtest(right, total, high, "less").pvalue
+        p_value = max(p_value, scipy.special.bdtr(right, total, high)
                       if high > 0.0 else 1.0)
-    return Interval(interval.mean, max(0.0, min(interval.low, exact.low)),
-                    min(1.0, max(interval.high, exact.high)), float(p_value))
+    return Interval(interval.mean, max(0.0, min(interval.low, float(below))),
+                    min(1.0, max(interval.high, float(above))), float(p_value))
+
+
+def t_quantile(freedom: int | np.ndarray) -> float | np.ndarray:
+    """Return how many standard errors a 95 % t-interval reaches to each side.
+
+    Parameters
+    ----------
+    freedom : int or ndarray of int
+        Degrees of freedom, at least 1.
+    """
+    # the law itself: scipy.stats takes a second to import, in each process that draws a figure
+    quantile: np.ndarray = scipy.special.stdtrit(freedom, 0.5 + LEVEL / 2)
+    return quantile
 
 
 def binomial_limits(shares: Sequence[float] | np.ndarray, samples: int
@@ -137,9 +150,10 @@ def binomial_limits(shares: Sequence[float] | np.ndarray, samples: int
     right = np.round(np.asarray(shares, np.float64) * samples)
     tail = 0.5 * (1.0 - LEVEL)
     # at both ends of the scale one of the two laws does not exist, and the limit is that end
-    low = np.where(right > 0, stats.beta.ppf(tail, np.maximum(right, 1), samples - right + 1), 0.0)
+    betaincinv = scipy.special.betaincinv
+    low = np.where(right > 0, betaincinv(np.maximum(right, 1), samples - right + 1, tail), 0.0)
     high = np.where(right < samples,
-                    stats.beta.ppf(1.0 - tail, right + 1, np.maximum(samples - right, 1)), 1.0)
+                    betaincinv(right + 1, np.maximum(samples - right, 1), 1.0 - tail), 1.0)
     missing = np.isnan(right)
     return np.where(missing, np.nan, low), np.where(missing, np.nan, high)
 
@@ -162,7 +176,7 @@ def outside_probability(values: Sequence[float] | np.ndarray,
         if error == 0.0:
             p_value = max(p_value, 0.0 if distance >= 0.0 else 1.0)
         else:
-            p_value = max(p_value, float(stats.t.sf(distance / error, freedom)))
+            p_value = max(p_value, float(scipy.special.stdtr(freedom, -distance / error)))
     return p_value
 
 
@@ -188,11 +202,11 @@ def equivalence_power(spread: float, seeds: int, margin: float) -> float:
     if spread == 0.0:
         return 1.0
     freedom, root = seeds - 1, math.sqrt(seeds)
-    critical = float(stats.t.ppf(0.5 + LEVEL / 2, freedom))
+    critical = t_quantile(freedom)
     shares = (np.arange(2000) + 0.5) / 2000  # quantiles: each as likely as the other
-    found = spread * np.sqrt(stats.chi2.ppf(shares, freedom) / freedom)
+    found = spread * np.sqrt(2.0 * scipy.special.gammaincinv(0.5 * freedom, shares) / freedom)
     room = np.maximum(margin - critical * found / root, 0.0) * root / spread
-    return float(np.mean(2.0 * stats.norm.cdf(room) - 1.0))
+    return float(np.mean(2.0 * scipy.special.ndtr(room) - 1.0))
 
 
 def fit_exponent(x: Sequence[float] | np.ndarray, y: np.ndarray) -> Exponent:

@@ -79,6 +79,18 @@ def test_a_share_is_never_asked_to_prove_that_it_is_at_most_1():
     assert share_interval([0.002, 0.0, 0.0], 500, (0.0, 0.1)).p_value < 1e-3
 
 
+@pytest.mark.parametrize("right", [0, 1, 130, 299, 300])
+def test_seeds_that_agree_leave_the_exact_binomial_law(right):
+    found = share_interval([right / 300] * 3, 300)
+    exact = stats.binomtest(3 * right, 900).proportion_ci(0.95, "exact")
+    assert (found.low, found.high) == pytest.approx(exact, rel=1e-9)
+    for accepted, side, end in (((0.2, 1.0), "greater", 0.2), ((0.0, 0.6), "less", 0.6)):
+        inside = accepted[0] <= right / 300 <= accepted[1]
+        wanted = stats.binomtest(3 * right, 900, end, side).pvalue if inside else 1.0
+        assert share_interval([right / 300] * 3, 300, accepted).p_value == pytest.approx(
+            wanted, rel=1e-9, abs=1e-300)
+
+
 def test_a_share_interval_contains_that_of_the_seeds():
     seeds = t_interval([0.2, 0.5, 0.8])
     found = share_interval([0.2, 0.5, 0.8], 1000)

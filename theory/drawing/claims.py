@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from theory.claim import Finding
 from theory.drawing.picture import Panel, Picture, Series
 from theory.drawing.style import (ADVERSARIAL, CLEAN, COLUMN, LINEAR, OTHER, PAGE, SHADES, draw_all,
                                   every, new_figure, one_panel, plain_numbers, save_figures)
-from theory.scaling import LEVEL
+from theory.scaling import t_quantile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -241,7 +240,7 @@ def _summed_up(series: Series, logarithms: bool) -> tuple[np.ndarray, ...]:
     half = np.zeros(len(x))
     several = np.flatnonzero(seeds > 1)
     spread = np.nanstd(values[:, several], axis=0, ddof=1) / np.sqrt(seeds[several])
-    half[several] = stats.t.ppf(0.5 + LEVEL / 2, seeds[several] - 1) * spread
+    half[several] = t_quantile(seeds[several] - 1) * spread
     low, high = mean - half, mean + half
     if logarithms:
         mean, low, high, values = np.exp(mean), np.exp(low), np.exp(high), np.exp(values)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from simulator.experiments.structured_features.config import TRAININGS
 from theory.claim import Run
 from theory.drawing.shares import BAR, SHARE_WORDS, share_bars
 from theory.drawing.style import (ADVERSARIAL, CLEAN, COLUMN, GUIDE, LINEAR, OTHER, PAGE, area, bar,
                                   line, new_figure, one_panel)
+from theory.scaling import t_quantile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -176,7 +176,7 @@ def _signed_bars(axes: "Axes", robust: np.ndarray, nonrobust: np.ndarray) -> Non
         values = samples.mean(axis=0)
         if len(samples) > 1:
             error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
-            axes.errorbar(middle + place, values, stats.t.ppf(0.975, len(samples) - 1) * error,
+            axes.errorbar(middle + place, values, t_quantile(len(samples) - 1) * error,
                           ecolor="black", **BAR)
         axes.bar(middle + place, values, 0.85, color=PART_COLOURS, hatch=PART_HATCHES,
                  edgecolor="white", linewidth=0)
