@@ -174,7 +174,7 @@ class MaskedPasses:
 
     def __init__(self, mask: np.ndarray) -> None:
         self.mask = mask
-        self.columns = np.nonzero(mask)[1]
+        self.columns = np.ascontiguousarray(np.nonzero(mask)[1])  # they lie in pairs
         self.rows = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
 
     def forward(self, W: np.ndarray, b: float, X: np.ndarray) -> MaskedForward:

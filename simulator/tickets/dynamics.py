@@ -65,11 +65,14 @@ class Dynamics:
     """
 
     def __init__(self, weights: np.ndarray, bias: float, X: np.ndarray) -> None:
-        self.weights = require_array("weights", weights, (None, None), why="one row a neuron",
-                                     dtype=np.dtype(np.float64))
+        # a copy of what may not be written: kernels are compiled anew for such an array
+        self.weights = np.require(require_array(
+            "weights", weights, (None, None), why="one row a neuron",
+            dtype=np.dtype(np.float64)), requirements="CW")
         self.bias = require_real("bias", bias, low=0.0)
-        self.X = require_array("X", X, (None, self.weights.shape[1]),
-                               why="the inputs of the network", dtype=np.dtype(np.float64))
+        self.X = np.require(require_array(
+            "X", X, (None, self.weights.shape[1]), why="the inputs of the network",
+            dtype=np.dtype(np.float64)), requirements="CW")
         if len(self.X) == 0:
             raise ValueError("X: expected at least one input, got none: the gap is a mean")
 
