@@ -6,12 +6,18 @@ failure can be repeated by running the test again.
 
 import os
 import signal
+import sys
 from contextlib import contextmanager
 
 # One BLAS thread: the last bits of a matrix product depend on the thread count, and several
 # tests compare bits. It must be set before NumPy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Bytecode is kept beside the kernels, whatever the environment says: a hundred processes are
+# started here, and each would compile the sources anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

@@ -1,12 +1,8 @@
 """What a notebook types, as it stands: in a script, and in a notebook that a kernel executes."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from processes import ROOT, run_script
 
 A_RUN = '''import simulator as sim, theory
 run = sim.simulate("smoke", d=64, k=4, seed=0)
@@ -31,14 +27,19 @@ sim.bracket(run.network("adversarial"), run.test_set[:20], run.adversary, radii=
 theory.confront("A6", sim.sweep("lottery", d=[64, 128, 256], seeds=3))
 '''
 
+# Ten trainings are enough; that the attacks after them are whole ones is asked elsewhere.
+BRIEFLY = """from types import SimpleNamespace
+from small import shorten_attacks
+shorten_attacks(SimpleNamespace(setattr=setattr))
+"""
+
 
 @pytest.mark.parametrize("code", [
     BY_HAND.replace("500", "20"), pytest.param(BY_HAND, marks=pytest.mark.slow),
-    pytest.param(AS_IT_STANDS, marks=pytest.mark.slow)],
+    pytest.param(BRIEFLY + AS_IT_STANDS, marks=pytest.mark.slow)],
     ids=["by hand, for a moment", "by hand", "a run and a sweep"])
 def test_the_snippets_run_in_a_script_as_they_stand(code):
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
-                          timeout=7200)
+    done = run_script("-c", code, cwd=ROOT, timeout=7200)
     assert done.returncode == 0, done.stderr
 
 

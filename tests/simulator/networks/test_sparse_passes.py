@@ -63,7 +63,7 @@ def compare_runs(data, m, steps, dtype, tolerance, ball=L2Ball(0.25), **settings
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 3e-5)])
 def test_every_gradient_of_a_whole_run_is_the_dense_one(dtype, tolerance, noise, settings):
     """To 1e-12 in float64: only the order of summation differs."""
-    done = compare_runs(SparseCoding(48, 4, noise=noise), 500, 60, dtype, tolerance, **settings)
+    done = compare_runs(SparseCoding(48, 4, noise=noise), 500, 40, dtype, tolerance, **settings)
     assert min(one.live_fraction for one in done) < 0.6  # neurons were left out
 
 
