@@ -131,7 +131,7 @@ def t_quantile(freedom: int | np.ndarray) -> float | np.ndarray:
     return quantile
 
 
-def binomial_limits(shares: Sequence[float] | np.ndarray, samples: int
+def binomial_limits(shares: float | Sequence[float] | np.ndarray, samples: int
                     ) -> tuple[np.ndarray, np.ndarray]:
     """Return the exact 95 % limits (Clopper & Pearson) of shares of ``samples`` samples each.
 

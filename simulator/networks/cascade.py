@@ -366,7 +366,7 @@ def doubtful_pairs(W: np.ndarray, rows: np.ndarray, v: np.ndarray, b: float, X: 
                     for p in range(8 * word, 8 * word + 8):  # without a branch
                         which[candidates], where[candidates] = p, row
                         known[candidates] = u[p]
-                        candidates += np.int64(hit[p])
+                        candidates += int(np.int64(hit[p]))  # a sum of bytes is a byte in NumPy
         # of those, the ones that <t_i, r_n> itself leaves open
         for place in range(candidates):
             p, row = which[place], where[place]

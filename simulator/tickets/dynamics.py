@@ -68,11 +68,11 @@ class Dynamics:
         # a copy of what may not be written: kernels are compiled anew for such an array
         self.weights = np.require(require_array(
             "weights", weights, (None, None), why="one row a neuron",
-            dtype=np.dtype(np.float64)), requirements="CW")
+            dtype=np.dtype(np.float64)), requirements=["C", "W"])
         self.bias = require_real("bias", bias, low=0.0)
         self.X = np.require(require_array(
             "X", X, (None, self.weights.shape[1]), why="the inputs of the network",
-            dtype=np.dtype(np.float64)), requirements="CW")
+            dtype=np.dtype(np.float64)), requirements=["C", "W"])
         if len(self.X) == 0:
             raise ValueError("X: expected at least one input, got none: the gap is a mean")
 

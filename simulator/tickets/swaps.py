@@ -96,7 +96,7 @@ def greedy_swaps(dynamics: Dynamics, mask: np.ndarray, swaps: np.ndarray, scale:
     require_real("gamma", gamma, low=0.0)
     require_real("output_weight", output_weight, low=0.0)
     bias = dynamics.bias if bias is None else bias
-    swaps = np.require(swaps, np.int64, "CW").reshape(-1, 4)  # writable: see `Dynamics`
+    swaps = np.require(swaps, np.int64, ["C", "W"]).reshape(-1, 4)  # writable: see `Dynamics`
     m, d = mask.shape
     if len(swaps) and ((swaps < [0, -1, 0, -1]).any() or (swaps >= [m, d, m, d]).any()):
         raise ValueError(f"swaps: expected rows below {m} and columns below {d}, got others")
