@@ -56,7 +56,7 @@ class Images:
     Attributes
     ----------
     pixels : ndarray, shape (n, height, width, channels)
-        float64; 0 is black and 1 is white, but for patches, which are differences to their mean.
+        float64; 0 is black and 1 is white.
     labels : ndarray of int, shape (n,)
     classes : tuple of str
         Names of the labels 0, 1, ...
@@ -309,7 +309,7 @@ def _missing(package: str) -> ImportError:
 
 
 def patches_of(image: np.ndarray, side: int, count: int, rng: Rng) -> np.ndarray:
-    """Cut patches out of a grey image at places drawn at random, minus the mean of each.
+    """Cut patches out of a grey image at places drawn at random.
 
     Parameters
     ----------
@@ -334,7 +334,7 @@ def patches_of(image: np.ndarray, side: int, count: int, rng: Rng) -> np.ndarray
     columns = rng.integers(image.shape[1] - side + 1, size=count)
     windows = np.lib.stride_tricks.sliding_window_view(image, (side, side))
     patches: np.ndarray = windows[rows, columns]
-    return patches - patches.mean(axis=(1, 2), keepdims=True)
+    return patches
 
 
 def photograph_patches(names: tuple[str, ...], side: int, training: int, test: int,

@@ -20,7 +20,7 @@ from simulator.experiments.records import from_text
 from theory.claim import Run
 
 SEEDS = range(3)
-SMALL = {"m": 40, "clean_steps": 100, "adversarial_steps": 200, "record_every": 100,
+SMALL = {"m": 40, "clean_steps": 100, "adversarial_steps": 120, "record_every": 100,
          "weight_decay": 1e-3, "certified_samples": 12, "certificate_boxes": 2,
          "natural_patches": 800, "features": 60}
 SHUFFLED = {"labels": "shuffled"}

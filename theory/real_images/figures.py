@@ -68,7 +68,7 @@ def perturbations_figure(run: Run) -> "Figure":
     rows = (images, arrays["delta_clean"], arrays["delta_adversarial"])
     for row, (pictures, panels) in enumerate(zip(rows, axes)):
         for picture, panel in zip(pictures[chosen], panels):
-            _show(panel, picture.reshape(shape), difference=row > 0 or _is_patch(run))
+            _show(panel, picture.reshape(shape), difference=row > 0)
     _told(axes, ("images", "clean\nnetwork", "adversarially\ntrained"))
     return figure
 
@@ -169,10 +169,6 @@ def _shape(run: Run) -> tuple[int, int, int]:
     """Height, width and channels."""
     height, width, channels = map(int, run.arrays["shape"])
     return height, width, channels
-
-
-def _is_patch(run: Run) -> bool:
-    return bool(run.config.source == "photographs")
 
 
 def _both_labels(y: np.ndarray, count: int) -> np.ndarray:

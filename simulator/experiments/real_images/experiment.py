@@ -149,22 +149,23 @@ class ImageExperiment:
     # --- photographs ----------------------------------------------------------------------
 
     def natural_patches(self) -> np.ndarray:
-        """Patches of the photographs that are not shown, shape (n, SIDE**2)."""
+        """Patches of the photographs that are not shown, minus their means, (n, SIDE**2)."""
         rng = stream(self.config.seed, Role.DICTIONARY)
         names = sorted(set(PHOTOGRAPHS) - {name for name, _, _ in PICTURES})
         each = -(-self.config.natural_patches // len(names))
-        return np.concatenate([patches_of(shrunk(photograph(name)), SIDE, each, rng)
-                               for name in names]).reshape(-1, SIDE**2)
+        patches = np.concatenate([patches_of(_shrunk(photograph(name)), SIDE, each, rng)
+                                  for name in names])
+        return (patches - patches.mean(axis=(1, 2), keepdims=True)).reshape(-1, SIDE**2)
 
     @staticmethod
     def pictures() -> np.ndarray:
         """The photographs that are rebuilt, shape (4, PICTURE_SIDE, PICTURE_SIDE)."""
-        return np.array([shrunk(photograph(name))[row:row + PICTURE_SIDE,
+        return np.array([_shrunk(photograph(name))[row:row + PICTURE_SIDE,
                                                   column:column + PICTURE_SIDE]
                          for name, row, column in PICTURES])
 
 
-def shrunk(image: np.ndarray) -> np.ndarray:
+def _shrunk(image: np.ndarray) -> np.ndarray:
     """Return a picture a third as large, each pixel the mean of a square."""
     height, width = (size // SHRUNK for size in image.shape)
     squares = image[:height * SHRUNK, :width * SHRUNK].reshape(height, SHRUNK, width, SHRUNK)

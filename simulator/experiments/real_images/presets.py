@@ -20,10 +20,11 @@ PRESETS["halves"] = PRESETS["desk"] | {
     "name": "images-halves", "task": "halves", "m": 50, "init_scale": 0.05, "learning_rate": 0.5,
     "weight_decay": 1e-4, "batch_size": 200, "clean_steps": 3000, "adversarial_steps": 3000,
     "tau": 0.2, "certified_samples": 100}
-# Patches of two textures.
-PRESETS["textures"] = PRESETS["desk"] | {
-    "name": "images-textures", "source": "photographs", "task": "brick-grass",
-    "training_samples": 2000, "test_samples": 200, "d": 144}
+# Patches of two photographs. (Two textures are too much for a network that is odd in its input: a
+# patch and its negative look alike there.)
+PRESETS["photographs"] = PRESETS["desk"] | {
+    "name": "images-photographs", "source": "photographs", "task": "china-flower",
+    "training_samples": 2000, "test_samples": 400, "d": 144, "clean_steps": 2000, "tau": 0.05}
 # A glance in seconds, to see that everything works.
 PRESETS["smoke"] = PRESETS["desk"] | {
     "name": "images-smoke", "m": 40, "clean_steps": 60, "adversarial_steps": 100,
