@@ -69,11 +69,17 @@ def _measure(groups: Groups) -> Evidence:
             f"{mean['longer']:.3f}: what that removes is no purification")
     order = list(groups)
     picture = Picture(
-        "Length of what adversarial training keeps of a neuron over that of what it removes, and "
-        "the neurons' energy at high frequencies.",
+        "Length of what adversarial training keeps of a neuron over that of what it removes; "
+        "energy at high frequencies of both parts, and of the neurons.",
         (Panel("pixels, neurons", "$\\|\\beta w'\\|\\,/\\,\\|v\\|$",
                (series_over_sizes("$w'$ adversarial", ratio, "adversarial", order),
                 series_over_sizes("$w'$ longer clean", longer, "other", order)),
                (level(groups, "accepted from here", KEPT),), log="y", ticks=size_names(order)),
+         Panel("pixels, neurons", "energy at high\nfrequencies of the parts", tuple(
+             series_over_sizes(label, values_of(groups, number_of("purification", name)), role,
+                               order)
+             for label, name, role in (("kept $\\beta w'$", "kept_high_frequency", "adversarial"),
+                                       ("removed $v$", "removed_high_frequency", "clean"))),
+               ticks=size_names(order), ylim=(0.0, 0.75)),
          panel_of(groups, "neuron_high_frequency", "neurons' energy at\nhigh frequencies")))
     return Evidence(parts, picture, caveats)
