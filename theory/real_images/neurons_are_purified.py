@@ -23,8 +23,8 @@ CLAIM = Claim(
     id="I3", title="neurons are purified",
     statement="Adversarial training purifies neurons: a clean neuron is a multiple of the "
               "adversarially trained one and a mixture that is removed, the smaller part of it.",
-    source=f"{SOURCE}That ||beta w'|| > ||v|| is the paper's own number (section on experiments, "
-           "from summaries). That v is what is noisy, and the thresholds, are readings.",
+    source=f"{SOURCE}That the mixture v is the smaller part is how the paper's principle is read "
+           "here. That v is what is noisy, and the thresholds, are readings too.",
     assumptions=(),
     quantity="median over neurons of ||beta w'|| / ||v|| in w = beta w' + v; share of neurons with "
              "beta > 0; energy at high frequencies: v minus beta w', and clean minus adversarial "
