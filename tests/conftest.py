@@ -113,8 +113,13 @@ def rng():
 
 @pytest.fixture(scope="module")
 def brief_attacks():
-    """Runs of this process attack with a tenth of the steps, which are most of a small run."""
+    """Runs of this process attack with a tenth of the steps, which are most of a small run.
+
+    And the page of a sweep has one panel in the place of nine: it is looked at in
+    tests/theory/pages/test_sweep.py.
+    """
     from small import shorten_attacks  # here: whoever only hands out tests needs no simulator
     with pytest.MonkeyPatch.context() as patch:
         shorten_attacks(patch)
+        patch.setattr("theory.pages.sweep.MOST_SHOWN", 1)
         yield

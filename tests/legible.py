@@ -1,7 +1,5 @@
 """What is wrong with the letters of a figure: too small, cut off, or over each other."""
 
-import itertools
-
 import numpy as np
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D, Bbox
@@ -30,10 +28,20 @@ def faults(figure):
     wrong += [f"{text.get_text()!r}: sticks out of the figure" for text, box in zip(shown, corners)
               if not page.containsx(box[:, 0].min()) or not page.containsx(box[:, 0].max())
               or not page.containsy(box[:, 1].min()) or not page.containsy(box[:, 1].max())]
-    wrong += [f"{one.get_text()!r} over {other.get_text()!r}"
-              for (one, first), (other, second) in itertools.combinations(zip(shown, corners), 2)
-              if _gap(first, second) < APART * point]
+    wrong += [f"{shown[i].get_text()!r} over {shown[j].get_text()!r}"
+              for i, j in _neighbours(corners, 2.0 * APART * point)
+              if _gap(corners[i], corners[j]) < APART * point]
     return wrong
+
+
+def _neighbours(corners, apart):
+    """The pairs whose upright boxes are less than ``apart`` from each other: few of all."""
+    if not corners:
+        return []
+    low, high = np.min(corners, axis=1), np.max(corners, axis=1)
+    room = (low[:, None] - high).max(axis=2)
+    near = np.triu(np.maximum(room, room.T) < apart, 1)
+    return np.argwhere(near)
 
 
 def _out_of_view(figure):

@@ -9,6 +9,9 @@ from theory.structured_features import feature_only_data
 from planted.structured_features import SEEDS, planted_run, robust_weights, standard_weights
 
 
+pytestmark = pytest.mark.usefixtures("one_attack")
+
+
 def blind(run):
     """Reads v, and of all else noise alone: at chance on samples that have u and noise."""
     weights = standard_weights(run) * 0.0

@@ -9,6 +9,8 @@ from theory.structured_features.quantities import overtaking_step
 
 from planted.structured_features import SEEDS, overtaking, planted_run
 
+pytestmark = pytest.mark.usefixtures("one_attack")
+
 
 def finding_of(crossing):
     return nonrobust_feature_comes_first.confront(
