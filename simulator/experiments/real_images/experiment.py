@@ -160,8 +160,8 @@ class ImageExperiment:
     @staticmethod
     def pictures() -> np.ndarray:
         """The photographs that are rebuilt, shape (4, PICTURE_SIDE, PICTURE_SIDE)."""
-        return np.array([_shrunk(photograph(name))[row:row + PICTURE_SIDE,
-                                                  column:column + PICTURE_SIDE]
+        side = PICTURE_SIDE
+        return np.array([_shrunk(photograph(name))[row:row + side, column:column + side]
                          for name, row, column in PICTURES])
 
 

@@ -55,7 +55,8 @@ def test_sizes_are_drawn_beside_each_other():
     runs = learner_runs() + learner_runs(d=100, k=5)
     panel = confront(runs).data.panels[-1]
     assert panel.ticks == ("64, 4", "100, 5") or len(panel.ticks) == 2
-    assert [series.label for series in panel.series] == ["linear", "degree 3"]
+    assert [series.label for series in panel.series] == [
+        "linear", "degree 3", "certified, purified network"]
     assert panel.series[1].values.shape == (3, 2)
     assert np.allclose(panel.series[1].values.mean(axis=0), 0.6)
 

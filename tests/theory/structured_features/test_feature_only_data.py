@@ -8,7 +8,6 @@ from theory.structured_features import feature_only_data
 
 from planted.structured_features import SEEDS, planted_run, robust_weights, standard_weights
 
-
 pytestmark = pytest.mark.usefixtures("one_attack")
 
 
