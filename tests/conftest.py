@@ -34,22 +34,16 @@ PATIENCE = float(os.environ.get("PURIFY_TEST_PATIENCE", "20"))
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 
-class TooSlow(BaseException):
-    """Raised in a test, or in one of its fixtures, that takes too long without the compiler."""
-
-
 @contextmanager
 def _clock():
-    """Give what is inside its seconds; then the test is skipped."""
+    """Give what is inside its seconds; then the test that they are for is skipped."""
     def ring(number, frame):
-        raise TooSlow
+        pytest.skip("too slow without the compiler")  # within a fixture pytest keeps it for all
 
     before = signal.signal(signal.SIGVTALRM, ring)
     signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
     try:
         yield
-    except TooSlow:
-        pytest.skip("too slow without the compiler")
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
         signal.signal(signal.SIGVTALRM, before)

@@ -369,7 +369,7 @@ def doubtful_pairs(W: np.ndarray, rows: np.ndarray, v: np.ndarray, b: float, X: 
                         candidates += int(np.int64(hit[p]))  # a sum of bytes is a byte in NumPy
         # of those, the ones that <t_i, r_n> itself leaves open
         for place in range(candidates):
-            p, row = which[place], where[place]
+            p, row = np.int64(which[place]), where[place]
             if p >= filled:
                 continue
             total = known[place]
