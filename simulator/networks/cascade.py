@@ -369,7 +369,7 @@ def doubtful_pairs(W: np.ndarray, rows: np.ndarray, v: np.ndarray, b: float, X: 
                         candidates += int(np.int64(hit[p]))  # a sum of bytes is a byte in NumPy
         # of those, the ones that <t_i, r_n> itself leaves open
         for place in range(candidates):
-            p, row = np.int64(which[place]), where[place]
+            p, row = which[place], where[place]
             if p >= filled:
                 continue
             total = known[place]
@@ -379,7 +379,7 @@ def doubtful_pairs(W: np.ndarray, rows: np.ndarray, v: np.ndarray, b: float, X: 
             total += top2[p] * (x2 if abs(x2) <= cut or at2[p] > last else zero)
             if found == len(pairs):
                 return -1
-            pairs[found, 0] = rows[start + p]
+            pairs[found, 0] = rows[start + np.int64(p)]
             pairs[found, 1] = row
             found += 0 if (abs(total) + measures[row, 1] * short[p]
                            + measures[row, 2] * length[p] <= b) else 1
