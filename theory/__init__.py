@@ -15,6 +15,7 @@ import importlib.util
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -92,12 +93,14 @@ def load_claims(path: str | Path) -> "tuple[Theorem, ...]":
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: expected a file with CLAIM, RUNS and confront(runs), got none")
-    spec = importlib.util.spec_from_file_location(f"claims_of_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise ValueError(f"{path}: expected a Python file (.py), got {path.suffix or 'no ending'}")
-    module = importlib.util.module_from_spec(spec)
+    name = f"claims_of_{path.stem}"
+    loader = _FromSource(name, str(path))
+    module = ModuleType(name)
+    module.__file__ = str(path)
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except Exception as error:  # whatever a file of the user's may do
         line = getattr(error, "lineno", None)
         raise ValueError(f"{path}: cannot be run: {type(error).__name__}: {error}"
@@ -109,6 +112,14 @@ def load_claims(path: str | Path) -> "tuple[Theorem, ...]":
             raise ValueError(f"{path}: claim {theorem.claim.id}: expected an id of its own, got "
                              "one of the project's")
     return found
+
+
+class _FromSource(SourceFileLoader):
+    """Reads a file as it is: bytecode beside it may be of what it was within the same second."""
+
+    def path_stats(self, path: Any) -> Any:
+        """Know no date of the source, so that no bytecode is read or written."""
+        raise OSError(f"{path}: its date is not asked for")
 
 
 def confront(wanted: str | Iterable[str], runs: "Sequence[Run] | Run") -> "Findings":
@@ -174,6 +185,7 @@ def run_page(run: "Run") -> str:
     """Return the page of a run: one HTML file that needs no other; see :mod:`theory.pages.run`."""
     from theory.pages.run import Film, run_page
     captions, player = _of_paper(run, "captions"), _of_paper(run, "player")
+    run = run.held()
     body: Any = player.player(run) if player is not None else ""
     conclude = getattr(captions, "conclusion", None)
     return run_page(run, _drawings(run), captions=captions.CAPTIONS if captions else {},
@@ -194,7 +206,7 @@ def animate(run: "Run", path: Path) -> Path:
     if film is None:
         raise DrawingError(f"runs of {experiments.paper(run.config.MODEL).name}: have no frames to "
                            "animate")
-    written: Path = film.save_gif(run, path)
+    written: Path = film.save_gif(run.held(), path)
     return written
 
 
@@ -207,6 +219,7 @@ def _of_paper(run: "Run", part: str) -> ModuleType | None:
 def _drawings(run: "Run") -> "dict[str, Callable[[], Figure]]":
     paper = experiments.paper(run.config.MODEL).name
     module = importlib.import_module(f"theory.{paper}.figures")
+    run = run.held()  # each figure looks at the arrays many times
     return {name: partial(draw, run) for name, draw in module.figures(run).items()}
 
 

@@ -2,9 +2,10 @@
 draws.
 """
 
+import copy
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -118,6 +119,12 @@ class Run:
     def frames(self) -> Mapping[str, np.ndarray]:
         """The frames of the run, {} where it has none; those of a stored run are read now."""
         return self._frames() if callable(self._frames) else self._frames
+
+    def held(self) -> "Run":
+        """Return the same run, which reads what is stored once and keeps it in memory."""
+        run = copy.copy(self)
+        run._arrays, run._frames = cache(lambda: self.arrays), cache(lambda: self.frames)
+        return run
 
     @property
     def size(self) -> Size:

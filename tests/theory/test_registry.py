@@ -1,5 +1,6 @@
 """Claims find themselves, files of others join them, and each has its truth and its control."""
 
+import os
 import re
 from dataclasses import replace
 
@@ -58,6 +59,15 @@ def test_a_theorem_of_another_file_is_confronted_like_ours(tmp_path):
     theorem, = theory.load_claims(path)
     assert theorem.claim.id == "Z1" and theorem.paper == "feature_purification"
     assert theorem.confront([]).caveats == ("0 runs",)
+
+
+def test_a_file_changed_within_the_same_second_is_read_anew(tmp_path):
+    path = tmp_path / "my_theorem.py"
+    for expected in (1.0, 2.0):
+        path.write_text(FILE.replace("expected=1.0", f"expected={expected}"), encoding="utf-8")
+        os.utime(path, (1e9, 1e9))
+        theorem, = theory.load_claims(path)
+        assert theorem.claim.expected == expected
 
 
 @pytest.mark.parametrize("text, message", [
