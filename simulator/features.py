@@ -23,7 +23,7 @@ from simulator.checks import require_array, require_int
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 
 __all__ = ["Decomposition", "correlations", "cosines", "decompose", "feature_metrics",
-           "gate_rate", "mixture_metrics", "participation_ratio", "purification",
+           "gate_rate", "kept_part", "mixture_metrics", "participation_ratio", "purification",
            "strongest_neurons"]
 
 OWN = 0.5  # of its largest coefficient has each feature that a neuron won
@@ -318,12 +318,23 @@ def purification(clean: np.ndarray, adversarial: np.ndarray,
             "kept_over_removed": float(np.median(ratio))}
 
 
-def _fit(W: np.ndarray, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return beta_i of ``w_i = beta_i a_i + v_i`` and ``||beta_i a_i|| / ||v_i||``."""
+def kept_part(W: np.ndarray, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return beta_i of the least squares ``w_i = beta_i a_i + v_i``, and ``beta_i a_i``.
+
+    Parameters
+    ----------
+    W, A : ndarray, shape (m, d)
+        Neurons, and what became of them; where a_i is zero, so is beta_i.
+    """
     squares = np.einsum("ij,ij->i", A, A)
     beta = np.divide(np.einsum("ij,ij->i", W, A), squares, out=np.zeros_like(squares),
                      where=squares > 0.0)
-    kept = beta[:, None] * A
+    return beta, beta[:, None] * A
+
+
+def _fit(W: np.ndarray, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return beta_i of ``w_i = beta_i a_i + v_i`` and ``||beta_i a_i|| / ||v_i||``."""
+    beta, kept = kept_part(W, A)
     removed = np.linalg.norm(W - kept, axis=1)
     removed = np.maximum(removed, 1e-200)  # nothing removed: a ratio that can still be averaged
     return beta, np.linalg.norm(kept, axis=1) / removed

@@ -27,6 +27,7 @@ While U = 0, V stands still, so random columns are slow to turn: of the gradient
 is better the first R right singular vectors of one gradient G, in which U moves fastest.
 """
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -88,9 +89,9 @@ class LowRankUpdate:
         else:
             require_array("gradient", gradient, (m, d), why="one entry a weight")
             Q = _singular(gradient)[1][:, :-rank - 1:-1]
-        factors = np.zeros((m + d, rank), weights.dtype)
-        factors[m:] = np.sqrt(_singular(weights)[0][-1]) * Q
-        return cls(clean, factors)
+        network = cls(clean, np.zeros((m + d, rank), weights.dtype))
+        network.weights[m:] = np.sqrt(network.size) * Q
+        return network
 
     def __repr__(self) -> str:
         m, d = self.clean.weights.shape
@@ -123,7 +124,7 @@ class LowRankUpdate:
         """Views of U, shape (m, R), and V, shape (d, R)."""
         return self._weights[:self.clean.neurons], self._weights[self.clean.neurons:]
 
-    @property
+    @cached_property
     def size(self) -> float:
         """s, the unit of step sizes: descend at ``eta / size`` to move W at the pace eta."""
         return float(_singular(self.clean.weights)[0][-1])

@@ -5,7 +5,7 @@ smaller one. The bound whose curvatures the samples share does most of it, at th
 products by W for a radius; others may be asked about what it leaves open.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,7 +22,8 @@ __all__ = ["certified_radii"]
 def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
                     radii: Sequence[float], methods: Sequence[str] = ("shared",),
                     boxes: int = 100, steps: int = 300, root_steps: int = 2000,
-                    tick: Callable[[int], None] | None = None) -> np.ndarray:
+                    saved: Mapping[str, np.ndarray] | None = None,
+                    tick: Callable[..., None] | None = None) -> np.ndarray:
     """Return for each sample the largest radius of a grid that a certificate was found at.
 
     No perturbation within it makes the network wrong, whatever the attack. Sorted, the result
@@ -44,8 +45,10 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         for each sample and step.
     boxes, steps, root_steps : int
         Of "branching" and "quadratic", as in :func:`~simulator.certificates.margins.certify`.
+    saved : mapping of str to ndarray, or None
+        What an interrupted call of equal arguments kept: it goes on from there.
     tick : callable or None
-        Called with the number of radii tried so far after each.
+        Called with (radii tried, function that returns the arrays to go on from) after each.
 
     Returns
     -------
@@ -64,16 +67,19 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
     inputs = signed_inputs(network, samples, ball.with_radius(radii[-1]))
     effort = Effort(None, boxes, float("inf"), 0.0, steps, root_steps, proofs=False)
     n = len(samples)
-    safe, unknown, tried = np.full(n, -1), np.full(n, len(radii)), 0  # places in the grid
+    kept = {"safe": np.full(n, -1), "unknown": np.full(n, len(radii)), "tried": np.array(0)}
+    if saved is not None:
+        kept = {name: np.array(saved[name]) for name in kept}
+    safe, unknown = kept["safe"], kept["unknown"]  # places in the grid
     while (wide := unknown - safe > 1).any():
         middle = (safe + unknown) // 2
-        for place in np.unique(middle[wide])[::-1]:
-            rows = np.flatnonzero(wide & (middle == place))
-            some = inputs[rows].within(ball.with_radius(radii[place]))
-            found = certify_inputs(some, np.zeros_like(some.X), methods, effort)
-            held = found.margins > 0.0
-            safe[rows[held]], unknown[rows[~held]] = place, place
-            tried += 1
-            if tick is not None:
-                tick(tried)
+        place = middle[wide].max()
+        rows = np.flatnonzero(wide & (middle == place))
+        some = inputs[rows].within(ball.with_radius(radii[place]))
+        found = certify_inputs(some, np.zeros_like(some.X), methods, effort)
+        held = found.margins > 0.0
+        safe[rows[held]], unknown[rows[~held]] = place, place
+        kept["tried"] += 1
+        if tick is not None:
+            tick(int(kept["tried"]), lambda: {name: one.copy() for name, one in kept.items()})
     return np.concatenate([[-np.inf], radii])[safe + 1]

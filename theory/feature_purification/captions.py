@@ -13,6 +13,8 @@ CAPTIONS = {
                     "the one and keep the other.",
     "history": "See the mixture gather in clean training and go in adversarial training, and the "
                "purity rise with it.",
+    "window": "From where the clean network is lost to where the purified one is still certified: "
+              "shaded where one radius tells the two apart.",
     "perturbation": "See over how many features the perturbation is spread: a little of all of "
                     "them, or much of the few that the sample really has.",
 }

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.features import decompose, participation_ratio
+from simulator.features import decompose, participation_ratio, strongest_neurons
 from theory.claim import Run
 from theory.drawing.shares import BAND, SHARE_WORDS, share_band
 from theory.drawing.style import (ADVERSARIAL, CLEAN, COLOURS, COLUMN, GUIDE, LINEAR, MARKERS,
                                   NAMES, PAGE, area, bar, every, line, new_figure, one_panel)
+from theory.feature_purification.window_figure import has_window, window_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["accuracy_figure", "bracket_panel", "coefficients_figure", "curves_panel", "figures",
-           "history_figure", "perturbation_figure"]
+__all__ = ["accuracy_figure", "bracket_panel", "coefficients_figure", "colour_end", "curves_panel",
+           "figures", "history_figure", "perturbation_figure"]
 
 DASHES: dict[str, Any] = {"universal": ":", "fgm": "--", "pgd": "-"}
 WORDS = {"universal": "universal direction", "fgm": "FGM", "pgd": "PGD"}
@@ -30,8 +31,10 @@ MOST_SHOWN = 150  # features in the coefficient figure; more cannot be told apar
 
 def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
     """Return the functions that draw the run, by the name of the figure."""
-    return {"accuracy": accuracy_figure, "coefficients": coefficients_figure,
-            "history": history_figure, "perturbation": perturbation_figure}
+    first: dict[str, Callable[[Run], Figure]] = (
+        {"window": window_figure} if has_window(run) else {})
+    return first | {"accuracy": accuracy_figure, "coefficients": coefficients_figure,
+                    "history": history_figure, "perturbation": perturbation_figure}
 
 
 def accuracy_figure(run: Run) -> "Figure":
@@ -134,7 +137,7 @@ def coefficients_figure(run: Run) -> "Figure":
     sign. For the width of a page.
     """
     shown = {phase: _strongest_neurons(run, phase) for phase in COLOURS}
-    limit = _limit(shown["clean"])
+    limit = colour_end(shown["clean"])
     figure, axes = new_figure(1, 2, sharex=True, sharey=True, size=(PAGE, 4.1))
     ends = (-0.5, run.config.d - 0.5)
     for panel, (phase, rows) in zip(axes[0], shown.items()):
@@ -172,7 +175,7 @@ def _second_features(rows: np.ndarray) -> bool:
     return bool((np.abs(rows[~np.eye(len(rows), dtype=bool)]) > 0.5).any())
 
 
-def _limit(rows: np.ndarray) -> float:
+def colour_end(rows: np.ndarray) -> float:
     """Where the colours end: so that one entry in fifty beside the diagonal is beyond it."""
     others = np.abs(rows[~np.eye(len(rows), dtype=bool)])
     others = others[np.isfinite(others)]
@@ -184,14 +187,12 @@ def _strongest_neurons(run: Run, phase: str) -> np.ndarray:
     arrays, d = run.arrays, run.config.d
     parts = decompose(arrays[f"weights_{phase}"], arrays.get("dictionary"), arrays["labeler"])
     features = np.unique(np.linspace(0, d - 1, min(d, MOST_SHOWN)).astype(int))
-    size = np.where(parts.is_feature_neuron, np.abs(parts.peaks), 0.0)
+    strongest = strongest_neurons(parts)[features]
+    found = np.flatnonzero(strongest >= 0)
+    few = parts.of(strongest[found])
+    aligned = few.signs[:, None] * np.sign(few.labeler) * few.coefficients
     rows = np.full((len(features), len(features)), np.nan)
-    for place, feature in enumerate(features):
-        candidates = np.where(parts.feature == feature, size, 0.0)
-        best = int(candidates.argmax())
-        if candidates[best] > 0.0:
-            aligned = parts.signs[best] * np.sign(parts.labeler) * parts.coefficients[best]
-            rows[place] = aligned[features] / candidates[best]
+    rows[found] = aligned[:, features] / np.abs(few.peaks)[:, None]
     return rows
 
 
@@ -204,6 +205,7 @@ def history_figure(run: Run) -> "Figure":
     config, steps = run.config, run.history["step"]
     figure, axes = new_figure(2, 1, sharex=True, size=(COLUMN, 3.4))
     upper, lower = axes[:, 0]
+    of_neurons = {phase: _of_neurons(run, phase) for phase in COLOURS}
     for panel, name, label in ((upper, "mixture_ratio", "mixture ratio $r$"),
                                (lower, "purity", "purity $\\|p_i\\|^2/\\|w_i\\|^2$")):
         for phase, colour in COLOURS.items():
@@ -213,7 +215,7 @@ def history_figure(run: Run) -> "Figure":
         panel.axvline(config.clean_steps, **GUIDE)
         panel.set_ylabel(label)
         for phase, end in (("clean", config.clean_steps), ("adversarial", steps[-1])):
-            low, high = np.quantile(_of_neurons(run, phase)[name], MIDDLE)
+            low, high = np.quantile(of_neurons[phase][name], MIDDLE)
             panel.errorbar(end, low, ([0.0], [high - low]), color=COLOURS[phase], capsize=2.5,
                            linewidth=0.9, clip_on=False)
     p = run.summary["p"]

@@ -11,6 +11,7 @@ import numpy as np
 
 from theory.claim import Run
 from theory.drawing.style import COLOURS, GUIDE, NAMES, PAGE, DrawingError, house_style, new_figure
+from theory.feature_purification.figures import colour_end
 from theory.scaling import binomial_limits
 
 if TYPE_CHECKING:
@@ -38,10 +39,7 @@ def relative(coefficients: np.ndarray) -> np.ndarray:
 
 def colour_limit(run: Run) -> float:
     """Return where the colours end: one entry in fifty is beyond it after clean training."""
-    rows = relative(run.frames["coefficients"][clean_end(run)])
-    others = np.abs(rows[~np.eye(len(rows), dtype=bool)])
-    others = others[np.isfinite(others)]
-    return float(np.clip(np.quantile(others, 0.98), 0.02, 1.0)) if len(others) else 1.0
+    return colour_end(relative(run.frames["coefficients"][clean_end(run)]))
 
 
 def clean_end(run: Run) -> int:

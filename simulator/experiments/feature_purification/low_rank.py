@@ -47,8 +47,8 @@ def train_low_rank(experiment: PurificationExperiment, rank: int, done: Mapping[
     """
     config = experiment.config
     clean = experiment.network(done["clean"]["weights"].copy(), float(done["clean"]["bias"]))
-    network = LowRankUpdate.initialise(
-        clean, rank, None if saved is not None else _first_gradient(experiment, clean))
+    network = (LowRankUpdate.initialise(clean, rank, _first_gradient(experiment, clean))
+               if saved is None else LowRankUpdate(clean, saved["weights"].copy()))
     begin = config.clean_steps
     record = Record(network, saved, begin)
 

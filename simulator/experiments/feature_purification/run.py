@@ -24,7 +24,8 @@ from simulator.experiments.feature_purification.experiment import PHASES, Purifi
 from simulator.experiments.feature_purification.frames import Frames
 from simulator.experiments.feature_purification.low_rank import phase_of, train_low_rank
 from simulator.experiments.feature_purification.measured import Rows, attacked, perturbations
-from simulator.experiments.feature_purification.summary import TAILS, found_run, r99_certified
+from simulator.experiments.feature_purification.summary import (CERTIFIED, TAILS, found_run,
+                                                                r99_certified)
 from simulator.experiments.feature_purification.verdicts import DECISIONS, arrays_of, files_of
 from simulator.experiments.records import Record, as_text, columns_of, from_text
 from simulator.jit import fixed_threads
@@ -120,7 +121,7 @@ def _stages(experiment: PurificationExperiment) -> list[Stage]:
                          partial(_on_network, experiment, phase, work, steps[what]))
                    for what, work in works.items()]
     if config.tail_samples and config.tau > 0.0 and certifiable and not config.smoothing:
-        stages.append(Stage("adversarial: certified", steps["certified"], partial(
+        stages.append(Stage(CERTIFIED, steps["certified"], partial(
             _on_network, experiment, "adversarial", _certified, steps["certified"])))
     if config.low_ranks and _symmetric(experiment, "low_rank", "its updates are of weights (m, d)"):
         for rank in config.low_ranks:
@@ -257,7 +258,8 @@ def _certified(experiment: PurificationExperiment, network: Any, done: Mapping[s
     some = experiment.test_set[:experiment.config.tail_samples]
     grid = CERTIFIED_TAIL * experiment.ball.radius
     found = certified_radii(network, some, experiment.ball, radii=list(grid),
-                            methods=CERTIFIED_METHODS, tick=lambda tried: tick(tried / len(grid)))
+                            methods=CERTIFIED_METHODS, saved=saved,
+                            tick=lambda tried, keep: tick(tried / len(grid), keep))
     shares = (found[:, None] >= grid).mean(axis=0)
     enough = np.flatnonzero(shares >= TAILS["r99"])
     return {"radii": found, "numbers": as_text({

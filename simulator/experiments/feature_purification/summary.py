@@ -34,13 +34,15 @@ The summary has
                                 :class:`simulator.low_complexity.Found`
 
 The arrays are ``weights_clean``, ``weights_adversarial`` (m, d); ``bias``; ``radii`` and the curves
-``curve_<phase>_<attack>``, ``curve_linear``; ``perturbation_<phase>`` (64, d), strongest
-perturbations at tau in dictionary coordinates; ``labels`` (64,), ``labeler`` (d,) and, unless it
-is the identity, ``dictionary`` (d, d); the frames those of
-:mod:`simulator.experiments.feature_purification.frames`. The history has the rows of
-:class:`~simulator.experiments.feature_purification.measured.Rows`.
+``curve_<phase>_<attack>``, ``curve_linear``; with ``tail_samples``, ``certified_radii``, the
+largest radius of a fine grid at which each of them is certified (minus infinity: none);
+``perturbation_<phase>`` (64, d), strongest perturbations at tau in dictionary coordinates;
+``labels`` (64,), ``labeler`` (d,) and, unless it is the identity, ``dictionary`` (d, d); the
+frames those of :mod:`simulator.experiments.feature_purification.frames`. The history has the rows
+of :class:`~simulator.experiments.feature_purification.measured.Rows`.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -55,10 +57,10 @@ from simulator.experiments.records import from_text, rows_of
 from simulator.robustness.accuracy import curve_of
 from simulator.runs.run import Run
 from simulator.runs.stages import Arrays
-from simulator.runs.table import Table, by_network
+from simulator.runs.table import SAMPLES, Table, by_network
 
-__all__ = ["NETWORKS", "ROWS", "TAILS", "current", "found_run", "most_certified", "r99_certified",
-           "tables"]
+__all__ = ["CERTIFIED", "NETWORKS", "ROWS", "TAILS", "current", "found_run", "most_certified",
+           "r99_certified", "tables"]
 
 ROWS = {"accuracy": "clean accuracy", "universal_accuracy": "under the universal direction",
         "attacked_accuracy": "under the strongest attack", "mixture_ratio": "mixture ratio",
@@ -69,6 +71,7 @@ ON_TEST_SAMPLES = ("accuracy", "universal_accuracy", "attacked_accuracy", "gate_
                    "r99", "r01")
 TAILS = {"r99": 0.99, "r01": 0.01}  # levels of accuracy
 NETWORKS = PHASES
+CERTIFIED = "adversarial: certified"  # the stage that certifies most samples together
 MEASURED = ("attacks", "r50", "tails", "bracket", "interval", "masking", "certified")  # in order
 
 
@@ -131,6 +134,8 @@ def _arrays(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> A
         arrays |= {f"curve_{phase}_{name}": curve_of(points, len(radii))
                    for name, points in done[f"{phase}: curves"].items()}
         arrays[f"perturbation_{phase}"] = done[f"{phase}: attacks"]["perturbation"]
+    if CERTIFIED in done:
+        arrays["certified_radii"] = done[CERTIFIED]["radii"]
     return arrays
 
 
@@ -151,6 +156,8 @@ def tables(config: PurificationConfig, summary: Mapping[str, Any]) -> list[Table
                         dict.fromkeys(ON_TEST_SAMPLES, config.test_samples),
                         ("accuracy", "universal_accuracy", "attacked_accuracy"), tuple(TAILS)),
              _bracket(config, networks)]
+    if "certified_tail" in summary["adversarial"]:
+        shown.append(_window(config, **networks))
     if "low_rank" in summary:
         shown.append(_low_rank(config, summary))
     if "learners" in summary:
@@ -179,6 +186,19 @@ def _bracket(config: PurificationConfig, networks: Mapping[str, Mapping[str, Any
             for numbers in networks.values())))
     return Table(f"certified to attacked accuracy on {brackets[0][0]['samples']} samples, against "
                  f"ANY {config.norm} perturbation", tuple(networks), tuple(rows), limits=limits)
+
+
+def _window(config: PurificationConfig, clean: Mapping[str, Any],
+            adversarial: Mapping[str, Any]) -> Table:
+    """Whether one radius separates the two trainings (claim A0)."""
+    tail, lost = adversarial["certified_tail"], clean.get("r01", math.nan)
+    ends = (("clean network: 1 % hold from", config.test_samples, lost),
+            ("robust: 99 % hold up to", config.test_samples, adversarial.get("r99", math.nan)),
+            ("robust: 99 % certified up to", tail["samples"], adversarial["r99_certified"]))
+    rows = tuple((name, (samples, radius, radius / lost)) for name, samples, radius in ends)
+    return Table("the same radius for both: open where it is larger than that of the first row "
+                 f"(certified at tau: {tail['at_tau']:.3f})",
+                 (SAMPLES, "radius", "over the first"), rows)
 
 
 def most_certified(clean: Mapping[str, Any], adversarial: Mapping[str, Any]) -> int | None:

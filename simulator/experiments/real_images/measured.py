@@ -8,7 +8,7 @@ import numpy as np
 import scipy.fft
 
 from simulator.data.dictionaries import Features
-from simulator.features import participation_ratio
+from simulator.features import kept_part, participation_ratio
 from simulator.protocols import Batch
 
 __all__ = ["along", "high_frequency", "nearest_other", "parts_of_neurons", "spread"]
@@ -78,9 +78,5 @@ def parts_of_neurons(clean: np.ndarray,
     clean, other = clean.astype(np.float64), other.astype(np.float64)
     lengths = np.linalg.norm(clean, axis=1)
     marked = lengths >= NEURON * lengths.max()
-    W, A = clean[marked], other[marked]
-    squares = np.einsum("ij,ij->i", A, A)
-    beta = np.divide(np.einsum("ij,ij->i", W, A), squares, out=np.zeros_like(squares),
-                     where=squares > 0.0)
-    kept = beta[:, None] * A
-    return marked, kept, W - kept
+    _, kept = kept_part(clean[marked], other[marked])
+    return marked, kept, clean[marked] - kept

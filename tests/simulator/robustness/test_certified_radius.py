@@ -47,7 +47,7 @@ def test_bisection_finds_what_a_scan_finds():
     batch = Batch(X, np.ones(25))
     tried = []
     found = certified_radii(network, batch, L2Ball(1.0), radii=RADII, methods=("separable",),
-                            tick=tried.append)
+                            tick=lambda number, keep: tried.append(number))
     held = np.array([certify(network, batch, L2Ball(r), methods=("separable",)).margins > 0.0
                      for r in RADII])
     scan = np.where(held.any(axis=0), RADII[held.shape[0] - 1 - held[::-1].argmax(axis=0)], -np.inf)
@@ -64,6 +64,23 @@ def test_more_methods_never_certify_less():
                                     boxes=20, steps=60, root_steps=60)
                     for methods in (("shared",), ("shared", "quadratic", "branching")))
     assert np.all(more >= shared) and np.any(more > shared)
+
+
+def test_an_interrupted_search_goes_on_to_the_same_radii():
+    rng = np.random.default_rng(3)
+    network = SymmetricReLU(np.eye(16) + 0.05 * rng.standard_normal((16, 16)), 0.3)
+    X = np.where(rng.random((9, 16)) < 0.3, 1.0, 0.0)
+    X[:, 0] = 1.0
+    batch, kept = Batch(X, np.ones(9)), []
+    whole = certified_radii(network, batch, L2Ball(1.0), radii=RADII,
+                            tick=lambda number, keep: kept.append(keep()))
+    assert len(kept) > 3
+    for number, saved in enumerate(kept, start=1):
+        rest = []
+        again = certified_radii(network, batch, L2Ball(1.0), radii=RADII, saved=saved,
+                                tick=lambda number, keep: rest.append(number))
+        assert np.array_equal(again, whole)
+        assert rest == list(range(number + 1, len(kept) + 1))
 
 
 @pytest.mark.parametrize("options, name", [

@@ -14,6 +14,7 @@ from simulator.experiments import stored as load
 from simulator.experiments.feature_purification import measured
 from simulator.experiments.feature_purification.experiment import PurificationExperiment
 from simulator.experiments.feature_purification.run import check, simulate
+from simulator.experiments.feature_purification.summary import tables
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.runs import stages as engine
 from simulator.runs.config import config_hash
@@ -381,8 +382,12 @@ def test_test_samples_are_never_training_samples():
 def test_most_samples_are_certified_together_on_a_grid_that_has_tau():
     """Certified is never more than attacked, of the same samples at the same radius."""
     config = small_config(tail_samples=40, clean_steps=60, adversarial_steps=60)
-    robust = simulate(config).summary["adversarial"]
-    assert robust["certified_tail"]["samples"] == 40
+    run = simulate(config)
+    robust, radii = run.summary["adversarial"], run.arrays["certified_radii"]
+    assert robust["certified_tail"] == {"samples": 40, "at_tau": np.mean(radii >= config.tau)}
+    (shown,) = [table for table in tables(config, run.summary) if "same radius" in table.title]
+    assert shown.rows[0][1][1:] == (run.summary["clean"]["r01"], 1.0)
+    assert shown.rows[2][1][:2] == (40, robust["r99_certified"])
     attacked = robust["attacked_accuracy"] * config.test_samples / 40.0
     assert 0.0 < robust["certified_tail"]["at_tau"] <= min(1.0, attacked)
     assert robust["r99_certified"] <= robust["r01"] and "bracket" not in robust["certified_tail"]
