@@ -104,7 +104,6 @@ def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
 class _Task(NamedTuple):
     """What is verified, of the claims that are known, the runs for each, and where it is told."""
 
-    paper: str
     title: str
     folder: str
     plan: str
@@ -151,9 +150,10 @@ def _task(arguments: argparse.Namespace) -> _Task:
         return [run(settings) for settings in settings_of(chosen, plan, seeds, entry.name)]
 
     name = [] if entry == PAPERS[0] else [entry.name]
-    return _Task(entry.name, entry.title, "-".join(["verify", *name, plan]), plan, tuple(known),
+    return _Task(entry.title, "-".join(["verify", *name, plan]), plan, tuple(known),
                  tuple(theorems),
-                 {theorem.claim.id: plan_hash(theorem, plan, entry.name) for theorem in theorems},
+                 {theorem.claim.id: plan_hash(theorem, plan, entry.name)
+                  for theorem in known if plan in theorem.runs},
                  {theorem.claim.id: frozenset(runs([theorem])) for theorem in theorems},
                  tuple(runs(theorems)))
 
@@ -270,10 +270,7 @@ def _together(folder: Path, task: _Task, new: "Sequence[Finding]") -> "list[Find
     """Return what the folder holds with the new findings in their places, and remembered."""
     from theory.confirmation import remembered
     from theory.findings import kept_findings, merged
-    from theory.plans import plan_hash
-    hashes = {theorem.claim.id: plan_hash(theorem, task.plan, task.paper)
-              for theorem in task.known if task.plan in theorem.runs}
-    findings = merged(kept_findings(folder, task.known, hashes), new)
+    findings = merged(kept_findings(folder, task.known, task.hashes), new)
     before = _before(folder, task)
     ids = {finding.id for finding in new}
     return [remembered(finding, before.get(finding.id), today()) if finding.id in ids else finding

@@ -27,7 +27,7 @@ from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN, require_classe
 from simulator.protocols import Ball, Network, Perturbation
 from simulator.randomness import Rng
 
-__all__ = ["PairedPatchSearch", "directions_of"]
+__all__ = ["PairedPatchSearch"]
 
 WEAK = 0.1  # a neuron shorter than this, against the longest of the pair, is not looked at
 GROW, SHRINK = 2.5, 0.3  # of a step's length where phi fell, and where it did not
@@ -46,7 +46,7 @@ class PairedPatchSearch:
     Attributes
     ----------
     features : ndarray, shape (F, d), or None
-        Directions to try, such as those of :func:`directions_of` u and v.
+        Directions to try, such as :func:`~simulator.attacks.patches.directions_of` u and v.
     neurons : bool
         Try the directions of the neurons.
     steps : int
@@ -112,20 +112,6 @@ class PairedPatchSearch:
         b = np.zeros((n, P, len(A)))
         values = _search_sphere(T, classes, A @ A.T, curve, effort, b)
         return values, (b.reshape(n * P, -1) @ A).reshape(n, P, -1)
-
-
-def directions_of(features: np.ndarray) -> np.ndarray:
-    """Return each feature, and sum and difference of every two, shape (F^2, d).
-
-    Parameters
-    ----------
-    features : ndarray, shape (F, d)
-    """
-    rows = list(features)
-    for a, f in enumerate(features):
-        for g in features[:a]:
-            rows += [f - g, f + g]
-    return np.array(rows)
 
 
 # --- the activation; twins: networks.smoothed_relu_cnn ----------------------------------------

@@ -8,7 +8,6 @@ arXiv 2410.08503). So with a target class j the worst case falls apart,
 and the best mixture of any candidates is found patch by patch: that of a product of sets.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +21,7 @@ from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN, require_classe
 from simulator.protocols import Ball, Network, Perturbation
 from simulator.randomness import Rng, require_generator
 
-__all__ = ["PatchSearch"]
+__all__ = ["PatchSearch", "directions_of"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -77,8 +76,9 @@ class PatchSearch:
         return Perturbation(delta @ basis, 0)
 
     def _search(self, target: "_Target", features: np.ndarray, rng: np.random.Generator) -> None:
-        for direction in _pairs(features):
-            target.offer_direction(np.broadcast_to(direction, target.delta[:, 0].shape))
+        for direction in directions_of(features):
+            for side in (direction, -direction):
+                target.offer_direction(np.broadcast_to(side, target.delta[:, 0].shape))
         if self.neurons:
             W = target.network.weights
             for r in range(W.shape[1]):
@@ -91,16 +91,18 @@ class PatchSearch:
                 descend(target, start, target.ball, self.steps)
 
 
-def _pairs(features: np.ndarray) -> Iterator[np.ndarray]:
-    """Each feature, each difference and each sum of two, with both signs."""
+def directions_of(features: np.ndarray) -> np.ndarray:
+    """Return each feature, and difference and sum of every two, shape (F^2, d).
+
+    Parameters
+    ----------
+    features : ndarray, shape (F, d)
+    """
+    rows = list(features)
     for a, f in enumerate(features):
-        yield f
-        yield -f
         for g in features[:a]:
-            yield f - g
-            yield g - f
-            yield f + g
-            yield -f - g
+            rows += [f - g, f + g]
+    return np.reshape(rows, (-1, features.shape[1]))
 
 
 class _Target:

@@ -8,8 +8,8 @@ import numpy as np
 
 from simulator.attacks.directions import FixedDirections, Universal
 from simulator.attacks.gradient import FGM, PGD, AdaptivePGD, Ascent
-from simulator.attacks.paired import PairedPatchSearch, directions_of
-from simulator.attacks.patches import PatchSearch
+from simulator.attacks.paired import PairedPatchSearch
+from simulator.attacks.patches import PatchSearch, directions_of
 from simulator.attacks.search import FeatureGreedy, RandomSearch
 from simulator.attacks.through import InSpan
 from simulator.protocols import Attack

@@ -7,6 +7,7 @@ for such a model.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,8 +34,7 @@ def velocities(run: Run, mode: str) -> tuple[np.ndarray, np.ndarray]:
     mode : "clean" or "adversarial"
         Of the first of the two runs of that kind.
     """
-    rows = [row for row in run.history.rows() if row["mode"] == mode and int(row["run"]) == 1
-            and row["step"] > 0]
+    rows = [row for row in _first_run(run, mode) if row["step"] > 0]
     return (np.array([float(row["step"]) for row in rows]),
             np.array([float(row["velocity"]) for row in rows]))
 
@@ -78,7 +78,7 @@ def settled(run: Run, mode: str, share: float) -> float:
         Of the first of the runs of that kind.
     share : float
     """
-    rows = [row for row in run.history.rows() if row["mode"] == mode and int(row["run"]) == 1]
+    rows = _first_run(run, mode)
     if not rows or "distance_to_last" not in rows[0]:
         return math.nan
     left = np.array([float(row["distance_to_last"]) for row in rows])
@@ -89,8 +89,12 @@ def settled(run: Run, mode: str, share: float) -> float:
 
 def last_record(run: Run, mode: str, name: str) -> float:
     """The last record of the first run of a kind."""
-    return float([row for row in run.history.rows() if row["mode"] == mode
-                  and int(row["run"]) == 1][-1][name])
+    return float(_first_run(run, mode)[-1][name])
+
+
+def _first_run(run: Run, mode: str) -> list[dict[str, Any]]:
+    """The history of the first of the runs of a kind."""
+    return [row for row in run.history.rows() if row["mode"] == mode and int(row["run"]) == 1]
 
 
 def frozen(run: Run, mode: str, time: int, data: str, dynamics: str = "centred",

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from simulator.attacks.directions import FixedDirections
 from simulator.attacks.gradient import PGD
-from simulator.attacks.paired import PairedPatchSearch, directions_of
-from simulator.attacks.patches import PatchSearch
+from simulator.attacks.paired import PairedPatchSearch
+from simulator.attacks.patches import PatchSearch, directions_of
 from simulator.balls import L2Ball, LinfBall, PatchL2Ball
 
 from planted.patch_attacks import Case, attack_with
