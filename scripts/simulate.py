@@ -103,9 +103,11 @@ def _draw(result: "Run", folder: "RunFolder") -> int:
     """Draw the figures; the run is complete, whatever Matplotlib or the place do."""
     try:
         from scripts.view import write_run_page
-        from theory import draw_run
-        draw_run(result, folder.path / "figures")
-        LOG.info("page: %s (purify view %s opens it)", write_run_page(folder.path), folder.path)
+        from theory import draw_run, drawings
+        drawn = drawings(result)
+        draw_run(result, folder.path / "figures", drawn)
+        LOG.info("page: %s (purify view %s opens it)", write_run_page(folder.path, drawn),
+                 folder.path)
     except KeyboardInterrupt:
         tell(f"purify simulate: interrupted while drawing; {folder.path} is complete, and purify "
              "plot draws its figures")

@@ -8,12 +8,16 @@ machine's own address (127.0.0.1) until Ctrl-C; nobody else can reach it.
 import argparse
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripts.command import OK, guarded, ready, show, tell
 from scripts.options import Parser
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["main", "page_of", "parser", "server_of", "write_run_page", "write_sweep_page"]
 
@@ -78,14 +82,15 @@ def page_of(place: Path, rewrite: bool = False) -> Path:
                    "no config.json, plan.json or findings.json with report.html in it")
 
 
-def write_run_page(place: Path) -> Path:
+def write_run_page(place: Path,
+                   drawn: "Mapping[str, Callable[[], Figure]] | None" = None) -> Path:
     """Write the page of a finished run into its folder and return it."""
     ready()
     from simulator.experiments import stored
     from simulator.runs.files import write_atomic
     from theory import run_page
     page = place.resolve() / PAGE
-    write_atomic(page, run_page(stored(place)).encode())
+    write_atomic(page, run_page(stored(place), drawn).encode())
     return page
 
 

@@ -14,7 +14,7 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from theory.drawing.style import DrawingError
 
 __all__ = ["Assumption", "Claim", "DrawingError", "Finding", "Findings", "Measurement", "Run",
-           "Theorem", "animate", "claims", "confront", "draw_run", "figures", "load_claims",
-           "paper_of", "run_page"]
+           "Theorem", "animate", "claims", "confront", "draw_run", "drawings", "figures",
+           "load_claims", "paper_of", "run_page"]
 
 _HOMES = {"DrawingError": "theory.drawing.style"} | dict.fromkeys(
     ("Assumption", "Claim", "Finding", "Findings", "Measurement", "Run", "Theorem"),
@@ -166,11 +166,27 @@ def figures(run: "Run") -> "dict[str, Figure]":
         One of them cannot be drawn.
     """
     from theory.drawing.style import draw_all
-    return draw_all(_drawings(run))
+    return draw_all(drawings(run))
 
 
-def draw_run(run: "Run", folder: Path) -> list[Path]:
+def drawings(run: "Run") -> "dict[str, Callable[[], Figure]]":
+    """Return what draws the figures of a run, by name: each draws once and keeps its figure."""
+    paper = experiments.paper(run.config.MODEL).name
+    module = importlib.import_module(f"theory.{paper}.figures")
+    run = run.held()  # each figure looks at the arrays many times
+    return {name: cache(partial(draw, run)) for name, draw in module.figures(run).items()}
+
+
+def draw_run(run: "Run", folder: Path,
+             drawn: "Mapping[str, Callable[[], Figure]] | None" = None) -> list[Path]:
     """Draw the figures of a run as PDF and PNG into a folder; return the files written.
+
+    Parameters
+    ----------
+    run : Run
+    folder : Path
+    drawn : mapping of str to callable, or None
+        :func:`drawings` of the run, where its page shows the same figures.
 
     Raises
     ------
@@ -178,17 +194,18 @@ def draw_run(run: "Run", folder: Path) -> list[Path]:
         Whatever goes wrong, after all figures that can be drawn are.
     """
     from theory.drawing.style import save_figures
-    return save_figures(_drawings(run), folder)
+    return save_figures(drawings(run) if drawn is None else drawn, folder)
 
 
-def run_page(run: "Run") -> str:
+def run_page(run: "Run", drawn: "Mapping[str, Callable[[], Figure]] | None" = None) -> str:
     """Return the page of a run: one HTML file that needs no other; see :mod:`theory.pages.run`."""
     from theory.pages.run import Film, run_page
     captions, player = _of_paper(run, "captions"), _of_paper(run, "player")
     run = run.held()
     body: Any = player.player(run) if player is not None else ""
     conclude = getattr(captions, "conclusion", None)
-    return run_page(run, _drawings(run), captions=captions.CAPTIONS if captions else {},
+    return run_page(run, drawings(run) if drawn is None else drawn,
+                    captions=captions.CAPTIONS if captions else {},
                     conclusion=conclude(run) if conclude is not None else "",
                     film=Film(body, player.STYLE, player.SCRIPT) if player and body else None)
 
@@ -214,13 +231,6 @@ def _of_paper(run: "Run", part: str) -> ModuleType | None:
     """A module of a run's paper that not every paper has."""
     name = f"theory.{experiments.paper(run.config.MODEL).name}.{part}"
     return importlib.import_module(name) if importlib.util.find_spec(name) else None
-
-
-def _drawings(run: "Run") -> "dict[str, Callable[[], Figure]]":
-    paper = experiments.paper(run.config.MODEL).name
-    module = importlib.import_module(f"theory.{paper}.figures")
-    run = run.held()  # each figure looks at the arrays many times
-    return {name: partial(draw, run) for name, draw in module.figures(run).items()}
 
 
 def _known(claim: str) -> "Theorem":

@@ -29,7 +29,7 @@ def test_the_page_that_is_there_is_opened_as_a_file(folder, capsys, opened):
 
 
 def test_a_missing_page_is_written_and_an_old_one_written_anew(folder, opened, monkeypatch):
-    monkeypatch.setattr(theory, "run_page", lambda run: f"page of {run.config.name}")
+    monkeypatch.setattr(theory, "run_page", lambda run, drawn: f"page of {run.config.name}")
     (folder / "report.html").unlink()
     assert view.main([str(folder), "--no-open"]) == 0
     assert (folder / "report.html").read_text() == "page of smoke"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ADVERSARIAL", "CLEAN", "COLOURS", "COLUMN", "GUIDE", "LINEAR", "MARKERS", "NAMES",
            "OTHER", "PAGE", "SHADES", "STYLE", "DrawingError", "area", "bar", "cache_folder",
            "draw_all", "drawn", "every", "house_style", "line", "new_figure", "one_panel",
-           "plain_numbers", "save_figures"]
+           "plain_numbers", "save_figures", "settle"]
 
 Drawn = TypeVar("Drawn")
 COLUMN, PAGE = 3.4, 7.0  # inches: one column, the page
@@ -200,6 +200,14 @@ def save_figures(figures: "Mapping[str, Callable[[], Figure]]", folder: Path) ->
     return written
 
 
+def settle(figure: "Figure") -> None:
+    """Lay a figure out, once for all the files that it is written as."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+
+
 def drawn(name: str, draw: Callable[[], Drawn]) -> Drawn:
     """Return what a function draws; a DrawingError names the figure that cannot be drawn."""
     try:
@@ -212,6 +220,7 @@ def drawn(name: str, draw: Callable[[], Drawn]) -> Drawn:
 def _written(figure: "Figure", path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        settle(figure)
         # without a date in it, equal runs give equal files
         figure.savefig(path, metadata={"CreationDate": None} if path.suffix == ".pdf" else None)
     except OSError as error:

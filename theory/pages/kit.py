@@ -34,7 +34,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from theory.drawing.style import house_style
+from theory.drawing.style import house_style, settle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -253,6 +253,7 @@ def image(drawn: "Figure", form: str = "svg") -> str:
 
         # names by content, no date: equal figures give equal bytes
         matplotlib.rcParams["svg.hashsalt"] = "purify"
+        settle(drawn)
         drawn.savefig(buffer, format=form, dpi=SHARPNESS * SHOWN_DPI,
                       metadata={"Date": None} if form == "svg" else None)
     kind = "svg+xml" if form == "svg" else "png"
