@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.attacks.directions import FixedDirections
@@ -26,6 +26,7 @@ def case_in(ball, seed=0, classes=2, **sizes):
 
 @NORMS
 @given(seed=SEEDS)
+@settings(max_examples=15)
 def test_without_steps_it_is_the_best_mixture_of_its_directions(ball, seed):
     case = case_in(ball, seed, n=2, P=2, d=4)
     found = attack_with(case, PairedPatchSearch(case.features[:2], steps=0, starts=1))

@@ -69,7 +69,7 @@ def samples_on_the_bound(W, b, rng, dtype):
 
 
 @given(seed=st.integers(0, 10**6), single=st.booleans(), b=st.sampled_from([0.05, 0.2, 1.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 def test_on_the_bound_no_closed_pair_opens_in_any_order_of_summation(seed, single, b):
     rng, dtype = np.random.default_rng(seed), np.float32 if single else np.float64
     d = int(rng.choice([3, 16, 33, 130]))

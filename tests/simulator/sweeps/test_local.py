@@ -327,7 +327,7 @@ def test_a_killed_worker_loses_no_run(tmp_path, kills, second):
 
 
 def test_workers_do_not_outlive_a_killed_sweep_and_it_goes_on_to_the_same_bytes(tmp_path):
-    settings, killed = TINY | {"clean_steps": 1500, "batch_size": 10}, tmp_path / "killed"
+    settings, killed = TINY | {"clean_steps": 800, "batch_size": 10}, tmp_path / "killed"
     flags = [*small_flags(**settings), "--seeds", "2", "--out", str(killed)]
     process = start("sweep", *flags, "--workers", "2")
     while len(list(killed.glob("smoke-*/checkpoint.npz"))) < 2:
