@@ -371,6 +371,7 @@ def test_an_interrupt_leaves_a_run_that_resumes(tmp_path, number):
     assert status["state"] == "interrupted" and status["step"] > 0
 
 
+@pytest.mark.slow  # in the default suite tests/theory/drawing/test_style.py asks for such a backend
 def test_the_backend_of_a_notebook_does_not_matter(tmp_path):
     process = start("simulate", *small_flags(**FAST), "--out", str(tmp_path),
                     variables={"MPLBACKEND": "module://no_such_backend"}, stdout=subprocess.PIPE)

@@ -33,11 +33,11 @@ print(line.split()[1])
 """
 
 SIZES = [
-    {},  # the process itself
     {"d": 32, "k": 4, "m": 3000, "batch_size": 3000},  # the pre-activations
     {"d": 300, "k": 4, "m": 1200, "batch_size": 50},  # the weights
 ]
 OTHER_SIZES = [
+    {},  # the process itself
     {"d": 500, "k": 4, "m": 8000, "batch_size": 50},
     {"d": 500, "k": 4, "m": 4000, "batch_size": 50, "dtype": "float32"},
     {"d": 64, "k": 4, "m": 5000, "batch_size": 2000, "smoothing": 0.01,

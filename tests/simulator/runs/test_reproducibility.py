@@ -186,7 +186,7 @@ SIMULATE = [*small_flags(clean_steps=3000, adversarial_steps=3000, record_every=
             "--no-figures"]
 SWEEP = [*small_flags(clean_steps=1500, adversarial_steps=500, record_every=100),
          "--grid", "d=20,24", "--seeds", "3", "--workers", "2"]
-SHORT = [*small_flags(clean_steps=600, adversarial_steps=300, test_samples=20), "--no-figures"]
+SHORT = [*small_flags(clean_steps=300, adversarial_steps=150, test_samples=20), "--no-figures"]
 
 
 @pytest.mark.parametrize("module, flags, kills, longest", [
