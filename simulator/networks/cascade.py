@@ -280,63 +280,23 @@ def doubtful_pairs(W: np.ndarray, rows: np.ndarray, v: np.ndarray, b: float, X: 
                    measures: np.ndarray, pairs: np.ndarray) -> int:
     """Write the pairs of ``rows`` that stay in doubt; return how many, or -1 if too many."""
     n, d = len(counts), W.shape[1]
-    width, strip = 64, 32
+    width = 64
     T = np.zeros((d, width), np.float32)
+    lines = np.empty((8, d + 16), np.float32)  # not a power of two apart, as rows in memory are
+    at, sides = np.zeros((width, 2), np.int32), np.zeros((6, width), np.float32)
     u, hit = np.empty(width, np.float32), np.empty(width, np.uint8)
     words = hit.view(np.uint64)
-    square, along = np.empty(width), np.empty(width)
-    part, dot = np.empty(width, np.float32), np.empty(width, np.float32)
-    size1, size2 = np.empty(width, np.float32), np.empty(width, np.float32)
-    at1, at2 = np.empty(width, np.int32), np.empty(width, np.int32)
-    top1, top2 = np.empty(width, np.float32), np.empty(width, np.float32)
-    length, top = np.empty(width, np.float32), np.empty(width, np.float32)
-    c, short = np.empty(width, np.float32), np.empty(width, np.float32)
     which, where = np.empty(n * width + 8, np.uint8), np.empty(n * width + 8, np.int32)
     known = np.empty(n * width + 8, np.float32)
+    c, short, top, length = sides[0], sides[1], sides[2], sides[3]
+    top1, top2 = sides[4], sides[5]
     zero = np.float32(0.0)
     found = 0
     for start in range(0, len(rows), width):
         filled = min(width, len(rows) - start)
-        # the neurons side by side, with their lengths, what is along v, and the two largest
         if filled < width:
             T[:] = zero
-        square[:], along[:] = 0.0, 0.0
-        size1[:], size2[:] = zero, zero
-        at1[:], at2[:] = 0, 0
-        for left in range(0, d, strip):
-            right = min(left + strip, d)
-            for p in range(filled):
-                w = W[rows[start + p]]
-                for j in range(left, right):
-                    T[j, p] = w[j]
-            part[:], dot[:] = zero, zero
-            for j in range(left, right):
-                t, vj = T[j], v[j]
-                for p in range(width):
-                    size = abs(t[p])
-                    part[p] += t[p] * t[p]
-                    dot[p] += t[p] * vj
-                    above, between = size > size1[p], size > size2[p]
-                    at2[p] = at1[p] if above else (j if between else at2[p])
-                    size2[p] = size1[p] if above else (size if between else size2[p])
-                    at1[p] = j if above else at1[p]
-                    size1[p] = size if above else size1[p]
-            for p in range(width):
-                square[p] += float(part[p])
-                along[p] += float(dot[p])
-        for p in range(width):
-            loose = square[p] * (1e-9 * d + 1e-5)  # the errors of these sums
-            length[p] = math.sqrt(square[p]) * (1.0 + 1e-5)
-            t1 = float(T[at1[p], p])
-            t2 = float(T[at2[p], p]) if at2[p] != at1[p] else 0.0
-            inner = along[p] - t1 * float(v[at1[p]]) - t2 * float(v[at2[p]])
-            rest = square[p] - t1 * t1 - t2 * t2 - inner * inner
-            if rest < 0.0:  # NaN stays
-                rest = 0.0
-            c[p] = inner
-            short[p] = math.sqrt(rest + loose)
-            top[p] = (abs(t1) + abs(t2)) * (1.0 + 2e-6)
-            top1[p], top2[p] = t1, t2
+        _side_by_side(W, rows[start:start + filled], v, T, lines, at, sides)
         # the pairs that the products with s_n, and the sizes of all else, leave open
         candidates = 0
         for row in range(n):
@@ -373,10 +333,10 @@ def doubtful_pairs(W: np.ndarray, rows: np.ndarray, v: np.ndarray, b: float, X: 
             if p >= filled:
                 continue
             total = known[place]
-            x1, x2 = np.float32(X[row, at1[p]]), np.float32(X[row, at2[p]])
+            x1, x2 = np.float32(X[row, at[p, 0]]), np.float32(X[row, at[p, 1]])
             cut, last = measures[row, 6], measures[row, 7]
-            total += top1[p] * (x1 if abs(x1) <= cut or at1[p] > last else zero)
-            total += top2[p] * (x2 if abs(x2) <= cut or at2[p] > last else zero)
+            total += top1[p] * (x1 if abs(x1) <= cut or at[p, 0] > last else zero)
+            total += top2[p] * (x2 if abs(x2) <= cut or at[p, 1] > last else zero)
             if found == len(pairs):
                 return -1
             pairs[found, 0] = rows[start + np.int64(p)]
@@ -384,6 +344,64 @@ def doubtful_pairs(W: np.ndarray, rows: np.ndarray, v: np.ndarray, b: float, X: 
             found += 0 if (abs(total) + measures[row, 1] * short[p]
                            + measures[row, 2] * length[p] <= b) else 1
     return found
+
+
+@summing_kernel
+def _side_by_side(W: np.ndarray, rows: np.ndarray, v: np.ndarray, T: np.ndarray,
+                  lines: np.ndarray, at: np.ndarray, sides: np.ndarray) -> None:
+    """T[j, p] = w_pj, and what is known of each of these neurons.
+
+    ``at[p]`` are the places of its two largest entries, ``sides[:, p]`` bounds of <w', v> and of
+    ||w' - <w', v> v||, |t|_1, ||w||, and the two entries. ``lines`` holds rows on the way: a row
+    is read from end to end, which memory is fast at, and is measured in the cache.
+    """
+    d = W.shape[1]
+    for begin in range(0, len(rows), len(lines)):
+        some = min(len(lines), len(rows) - begin)
+        for q in range(some):
+            w, line, p = W[rows[begin + q]], lines[q], begin + q
+            square, along = 0.0, 0.0
+            for j in range(d):
+                line[j] = w[j]
+            for j in range(d):
+                square += float(line[j]) * float(line[j])
+                along += float(line[j]) * float(v[j])
+            _two_largest(line[:d], at[p])
+            first, second = at[p, 0], at[p, 1]
+            line[first], line[second] = w[first], w[second]  # where it left zeros
+            t1 = float(line[first])
+            t2 = float(line[second]) if second != first else 0.0
+            inner = along - t1 * float(v[first]) - t2 * float(v[second])
+            rest = square - t1 * t1 - t2 * t2 - inner * inner
+            if rest < 0.0:  # NaN stays
+                rest = 0.0
+            sides[0, p] = inner
+            sides[1, p] = math.sqrt(rest + square * (1e-9 * d + 1e-5))  # the errors of these sums
+            sides[2, p] = (abs(t1) + abs(t2)) * (1.0 + 2e-6)
+            sides[3, p] = math.sqrt(square) * (1.0 + 1e-5)
+            sides[4, p], sides[5, p] = t1, t2
+        for j in range(d):
+            for q in range(some):
+                T[j, begin + q] = lines[q, j]
+
+
+@kernel
+def _two_largest(line: np.ndarray, at: np.ndarray) -> None:
+    """at = the places of the two largest |line_j|; twice the same where there is one.
+
+    As integers, whose order is that of the floats' sizes, NaN above all: vector instructions.
+    """
+    bits, d = line.view(np.int32), len(line)
+    sign = np.iinfo(np.int32).max
+    for rank in range(min(2, d)):
+        most = bits[0] & 0
+        for j in range(d):
+            most = max(most, bits[j] & sign)
+        place = np.int32(d)
+        for j in range(np.int32(d)):  # without a branch
+            place = min(place, np.int32(j) if bits[j] & sign == most else np.int32(d))
+        at[rank] = place
+        bits[place] = 0
 
 
 def lists_by_row(pairs: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:

@@ -180,32 +180,24 @@ def _by_sample(starts: np.ndarray, samples: np.ndarray, begins: np.ndarray,
 def _input_gradient(starts: np.ndarray, places: np.ndarray, W: np.ndarray, rows: np.ndarray,
                     scale: np.ndarray, G: np.ndarray) -> None:
     d = W.shape[1]
-    tile = 256
-    T = np.empty((len(rows), min(tile, d)), W.dtype)
-    for left in range(0, d, tile):
-        width = min(left + tile, d) - left
-        for place in range(len(rows)):  # some columns of the open neurons: they stay in the cache
-            w = W[rows[place]]
-            for j in range(width):
-                T[place, j] = w[left + j]
-        for n in range(len(G)):
-            g, y = G[n, left:left + width], scale[n]
-            for j in range(width):
-                g[j] = 0.0
-            q, last = starts[n], starts[n + 1]
-            while q + 3 < last:  # four at a time: g is read and written once for four
-                w0, w1 = T[places[q]], T[places[q + 1]]
-                w2, w3 = T[places[q + 2]], T[places[q + 3]]
-                for j in range(width):
-                    g[j] += (w0[j] + w1[j]) + (w2[j] + w3[j])
-                q += 4
-            while q < last:
-                w0 = T[places[q]]
-                for j in range(width):
-                    g[j] += w0[j]
-                q += 1
-            for j in range(width):
-                g[j] *= y
+    for n in range(len(G)):
+        g, y = G[n], scale[n]
+        for j in range(d):
+            g[j] = 0.0
+        q, last = starts[n], starts[n + 1]
+        while q + 3 < last:  # four at a time: g is read and written once for four
+            w0, w1 = W[rows[places[q]]], W[rows[places[q + 1]]]
+            w2, w3 = W[rows[places[q + 2]]], W[rows[places[q + 3]]]
+            for j in range(d):
+                g[j] += (w0[j] + w1[j]) + (w2[j] + w3[j])
+            q += 4
+        while q < last:
+            w0 = W[rows[places[q]]]
+            for j in range(d):
+                g[j] += w0[j]
+            q += 1
+        for j in range(d):
+            g[j] *= y
 
 
 @summing_kernel

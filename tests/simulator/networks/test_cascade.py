@@ -15,7 +15,7 @@ from simulator.balls import L2Ball
 from simulator.bias_schedules import LinearThenConstant
 from simulator.data.sparse_coding import SparseCoding
 from simulator.jit import fixed_threads
-from simulator.networks import neurons
+from simulator.networks import cascade, neurons
 from simulator.networks.cascade import split
 from simulator.networks.neurons import Neurons
 from simulator.networks.sparse_passes import SparsePasses
@@ -89,6 +89,30 @@ def test_most_pairs_are_closed_and_groups_close_theirs():
     assert opened.mean() > 0.005 and (~shut).sum() < 2.0 * opened.sum()
     grouped = known._groups.members[known._groups.members >= 0]
     assert len(grouped) >= 190 and shut[:, grouped].mean() > 0.99
+
+
+@pytest.mark.parametrize("d, count", [(1, 3), (2, 8), (40, 13), (130, 64)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_known_of_neurons_side_by_side_is_theirs(d, count, dtype):
+    rng = np.random.default_rng(d)
+    W = rng.standard_normal((70, d)).astype(dtype)
+    rows, v = rng.permutation(70)[:count], rng.standard_normal(d).astype(dtype)
+    v /= np.linalg.norm(v)
+    T, at, sides = np.zeros((d, 64), np.float32), np.zeros((64, 2), np.int32), np.zeros(
+        (6, 64), np.float32)
+    cascade._side_by_side(W, rows, v, T, np.empty((8, d + 16), np.float32), at, sides)
+    assert np.array_equal(T[:, :count], W[rows].T.astype(np.float32))
+    for p, w in enumerate(W[rows].astype(np.float32)):
+        two = np.argsort(-np.abs(w))[:2]
+        assert list(at[p]) == [two[0], two[-1]]
+        rest = w.astype(float)
+        rest[two] = 0.0
+        along = float(rest @ v)
+        rest -= along * v.astype(float)
+        told = [along, np.linalg.norm(rest), np.abs(w[two]).sum(), np.linalg.norm(w)]
+        np.testing.assert_allclose(sides[:4, p], told, rtol=2e-3, atol=5e-3 * told[3])
+        assert (sides[1:4, p] >= np.array(told[1:], np.float32)).all()  # bounds, not estimates
+        assert sides[4, p] == w[two[0]] and sides[5, p] == (w[two[1]] if d > 1 else 0.0)
 
 
 def test_bounds_that_are_too_small_are_caught(monkeypatch):
