@@ -25,8 +25,9 @@ import numpy as np
 
 from simulator.jit import in_threads, kernel, shares, summing_kernel
 
-__all__ = ["GROUP", "WIDTH", "Samples", "as_integers", "closed_by_groups", "doubtful_pairs",
-           "group_maxima", "lists_by_row", "measure_rows", "raise_maxima", "split"]
+__all__ = ["GROUP", "WIDTH", "Blocks", "Samples", "as_integers", "blocks", "closed_by_groups",
+           "doubtful_pairs", "group_maxima", "lists_by_row", "measure_rows", "raise_maxima",
+           "split"]
 
 WIDTH = 64  # neurons, or groups of them, side by side
 GROUP = 8
@@ -59,6 +60,30 @@ class Samples(NamedTuple):
     values: np.ndarray
     counts: np.ndarray
     measures: np.ndarray
+
+
+class Blocks(NamedTuple):
+    """Neurons side by side, `WIDTH` to a block, and what the bounds need of each.
+
+    Attributes
+    ----------
+    T : ndarray of float32, shape (blocks, d, WIDTH)
+        w_ij; zero where a block is not full.
+    at : ndarray of int32, shape (blocks, WIDTH, 2)
+        The places of the two largest entries.
+    sides : ndarray of float32, shape (blocks, 6, WIDTH)
+        Bounds of <w', v>, of ``||w' - <w', v> v||``, |t|_1 and ||w||, and the two entries.
+    """
+
+    T: np.ndarray
+    at: np.ndarray
+    sides: np.ndarray
+
+
+def blocks(number: int, d: int) -> Blocks:
+    """Return empty blocks for :func:`doubtful_pairs` to fill."""
+    return Blocks(np.zeros((number, d, WIDTH), np.float32), np.zeros((number, WIDTH, 2), np.int32),
+                  np.zeros((number, 6, WIDTH), np.float32))
 
 
 def split(X: np.ndarray, v: np.ndarray) -> Samples:
@@ -210,12 +235,12 @@ def group_maxima(W: np.ndarray, members: np.ndarray, C: np.ndarray) -> None:
 
 @summing_kernel
 def closed_by_groups(W: np.ndarray, members: np.ndarray, C: np.ndarray, lengths: np.ndarray,
-                     b: float, columns: np.ndarray, values: np.ndarray, counts: np.ndarray,
-                     measures: np.ndarray, pairs: np.ndarray) -> int:
+                     b: float, samples: Samples, pairs: np.ndarray) -> int:
     """Write the pairs of grouped neurons that stay in doubt; return how many, or -1 if too many.
 
     ``C`` is of `group_maxima`; ``pairs`` takes rows (neuron, sample).
     """
+    _, _, columns, values, counts, measures = samples
     groups, size = members.shape
     width = C.shape[2]
     u, length = np.empty(width, np.float32), np.empty(width, np.float32)
@@ -275,28 +300,33 @@ def closed_by_groups(W: np.ndarray, members: np.ndarray, C: np.ndarray, lengths:
 
 
 @summing_kernel
-def doubtful_pairs(W: np.ndarray, rows: np.ndarray, v: np.ndarray, b: float, X: np.ndarray,
-                   columns: np.ndarray, values: np.ndarray, counts: np.ndarray,
-                   measures: np.ndarray, pairs: np.ndarray) -> int:
-    """Write the pairs of ``rows`` that stay in doubt; return how many, or -1 if too many."""
+def doubtful_pairs(W: np.ndarray, rows: np.ndarray, b: float, samples: Samples, known: Blocks,
+                   is_filled: bool, pairs: np.ndarray) -> int:
+    """Write the pairs of ``rows`` that stay in doubt; return how many, or -1 if too many.
+
+    ``known`` has a block for every `WIDTH` of the rows, which hold them already where
+    ``is_filled``; or it has one, which is filled again and again.
+    """
+    X, v, columns, values, counts, measures = samples
     n, d = len(counts), W.shape[1]
     width = 64
-    T = np.zeros((d, width), np.float32)
     lines = np.empty((8, d + 16), np.float32)  # not a power of two apart, as rows in memory are
-    at, sides = np.zeros((width, 2), np.int32), np.zeros((6, width), np.float32)
     u, hit = np.empty(width, np.float32), np.empty(width, np.uint8)
     words = hit.view(np.uint64)
     which, where = np.empty(n * width + 8, np.uint8), np.empty(n * width + 8, np.int32)
-    known = np.empty(n * width + 8, np.float32)
-    c, short, top, length = sides[0], sides[1], sides[2], sides[3]
-    top1, top2 = sides[4], sides[5]
+    sums = np.empty(n * width + 8, np.float32)
     zero = np.float32(0.0)
     found = 0
     for start in range(0, len(rows), width):
         filled = min(width, len(rows) - start)
-        if filled < width:
-            T[:] = zero
-        _side_by_side(W, rows[start:start + filled], v, T, lines, at, sides)
+        block = start // width if len(known.T) > 1 else 0
+        T, at, sides = known.T[block], known.at[block], known.sides[block]
+        c, short, top, length = sides[0], sides[1], sides[2], sides[3]
+        top1, top2 = sides[4], sides[5]
+        if not is_filled:
+            if filled < width:
+                T[:] = zero
+            _side_by_side(W, rows[start:start + filled], v, T, lines, at, sides)
         # the pairs that the products with s_n, and the sizes of all else, leave open
         candidates = 0
         for row in range(n):
@@ -325,14 +355,14 @@ def doubtful_pairs(W: np.ndarray, rows: np.ndarray, v: np.ndarray, b: float, X: 
                 if words[word] != 0:
                     for p in range(8 * word, 8 * word + 8):  # without a branch
                         which[candidates], where[candidates] = p, row
-                        known[candidates] = u[p]
+                        sums[candidates] = u[p]
                         candidates += int(np.int64(hit[p]))  # a sum of bytes is a byte in NumPy
         # of those, the ones that <t_i, r_n> itself leaves open
         for place in range(candidates):
             p, row = which[place], where[place]
             if p >= filled:
                 continue
-            total = known[place]
+            total = sums[place]
             x1, x2 = np.float32(X[row, at[p, 0]]), np.float32(X[row, at[p, 1]])
             cut, last = measures[row, 6], measures[row, 7]
             total += top1[p] * (x1 if abs(x1) <= cut or at[p, 0] > last else zero)
@@ -349,11 +379,10 @@ def doubtful_pairs(W: np.ndarray, rows: np.ndarray, v: np.ndarray, b: float, X: 
 @summing_kernel
 def _side_by_side(W: np.ndarray, rows: np.ndarray, v: np.ndarray, T: np.ndarray,
                   lines: np.ndarray, at: np.ndarray, sides: np.ndarray) -> None:
-    """T[j, p] = w_pj, and what is known of each of these neurons.
+    """Fill a block, see `Blocks`.
 
-    ``at[p]`` are the places of its two largest entries, ``sides[:, p]`` bounds of <w', v> and of
-    ||w' - <w', v> v||, |t|_1, ||w||, and the two entries. ``lines`` holds rows on the way: a row
-    is read from end to end, which memory is fast at, and is measured in the cache.
+    ``lines`` holds rows on the way: a row is read from end to end, which memory is fast at, and is
+    measured in the cache.
     """
     d = W.shape[1]
     for begin in range(0, len(rows), len(lines)):

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.jit import in_threads, kernel, shares
-from simulator.networks.cascade import (GROUP, WIDTH, Samples, as_integers, closed_by_groups,
-                                        doubtful_pairs, group_maxima, lists_by_row, measure_rows,
-                                        raise_maxima)
+from simulator.networks.cascade import (GROUP, WIDTH, Blocks, Samples, as_integers, blocks,
+                                        closed_by_groups, doubtful_pairs, group_maxima,
+                                        lists_by_row, measure_rows, raise_maxima)
 from simulator.networks.screening import lowered
 
 __all__ = ["Neurons", "lengths"]
@@ -36,6 +36,8 @@ PROBED = 256  # neurons whose common direction is v
 POWER_STEPS = 3
 SAME = 1e-4  # lengths nearer than that are of the same row: shrinking rounds to less
 LEAST = 1 << 20  # numbers of W below which a second thread is not woken
+REPEATED = 3  # passes over the same weights from which on their blocks are kept: an attack's
+MOST_KEPT = 1 << 27  # weights in such blocks
 
 
 class _Groups(NamedTuple):
@@ -59,6 +61,16 @@ class _Groups(NamedTuple):
     of: np.ndarray
     maxima: np.ndarray
     alone: np.ndarray
+
+
+class _Part(NamedTuple):
+    """A thread's share of the neurons: those in no group, and whole blocks of groups."""
+
+    rows: np.ndarray
+    known: Blocks
+    is_filled: bool
+    members: np.ndarray
+    maxima: np.ndarray
 
 
 class Neurons:
@@ -85,6 +97,8 @@ class Neurons:
         self._caught_up = np.zeros(len(W), np.int64)  # the steps that a row has taken
         self._rates = (0.0, 0.0)  # eta and lam of the steps that some rows are behind with
         self._groups: _Groups | None = None
+        self._passes = 0  # over the weights as they are
+        self._blocks: dict[tuple[int, int], Blocks] = {}  # of groups.alone[first:last]
         self._measure()
         self.norms = _settled(self._lengths, norms)
         self._then = self.norms.copy()  # of the rows as they are in memory
@@ -92,6 +106,11 @@ class Neurons:
     def _measure(self) -> None:
         self._lengths, self._largest = _measured(self.W)
         self._measured, self._groups, self._direction = self._steps, None, None
+        self._forget_blocks()
+
+    def _forget_blocks(self) -> None:
+        self._passes = 0
+        self._blocks.clear()
 
     def renew(self) -> None:
         """Let all rows catch up, and take the bounds anew."""
@@ -151,9 +170,11 @@ class Neurons:
         groups = self._grouped(samples, b)
         loud = ~(self.most(samples) <= low)
         lengths = np.where(np.isnan(self._lengths), np.inf, self._lengths * UP)
-        found = in_threads(_tried, [
-            (self.W, rows, members, maxima, lengths, low, samples, most)
-            for rows, members, maxima in self._parts(groups, loud)])
+        self._passes += 1
+        keeps = (self._passes >= REPEATED and groups.alone.size * self.W.shape[1] <= MOST_KEPT
+                 and samples.direction is self._direction)
+        found = in_threads(_tried, [(self.W, part, lengths, low, samples, most)
+                                    for part in self._parts(groups, loud, keeps)])
         if any(pairs is None for pairs in found) or sum(map(len, found)) > most:
             return None
         pairs = found[0] if len(found) == 1 else np.concatenate(found)
@@ -161,24 +182,32 @@ class Neurons:
         self.catch_up(np.flatnonzero(starts[1:] > starts[:-1]))
         return starts, lists
 
-    def _parts(self, groups: _Groups, loud: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-        """The neurons that are not silent, and blocks of groups, for each thread."""
-        alone = groups.alone[loud[groups.alone]]
+    def _parts(self, groups: _Groups, loud: np.ndarray, keeps: bool) -> Iterator[_Part]:
+        """The neurons that are not silent, for each thread; with blocks to keep, all in no group.
+        """
+        alone = groups.alone if keeps else groups.alone[loud[groups.alone]]
         tried = np.append(loud, False)[groups.members].any(axis=1)
-        blocks = np.flatnonzero([tried[first:first + WIDTH].any()
-                                 for first in range(0, len(tried), WIDTH)])
-        first, end = (blocks[0], blocks[-1] + 1) if len(blocks) else (0, 0)
+        some = np.flatnonzero([tried[first:first + WIDTH].any()
+                               for first in range(0, len(tried), WIDTH)])
+        first, end = (some[0], some[-1] + 1) if len(some) else (0, 0)
         number = len(shares(len(alone) + (end - first) * WIDTH, 2 * WIDTH))
         for part in range(number):
-            rows = alone[len(alone) * part // number:len(alone) * (part + 1) // number]
+            ends = len(alone) * part // number, len(alone) * (part + 1) // number
+            is_filled = keeps and ends in self._blocks
+            known = self._blocks[ends] if is_filled else blocks(
+                -(-(ends[1] - ends[0]) // WIDTH) if keeps else 1, self.W.shape[1])
+            if keeps:
+                self._blocks[ends] = known
             left = first + (end - first) * part // number
             right = first + (end - first) * (part + 1) // number
-            yield rows, groups.members[left * WIDTH:right * WIDTH], groups.maxima[left:right]
+            yield _Part(alone[ends[0]:ends[1]], known, is_filled,
+                        groups.members[left * WIDTH:right * WIDTH], groups.maxima[left:right])
 
     def _grouped(self, samples: Samples, b: float) -> _Groups:
         """The groups, made anew where the bias has moved."""
         if self._groups is None or not self._groups.b <= b <= HIGHER * self._groups.b:
             self._groups = self._make_groups(samples, b)
+            self._forget_blocks()
         return self._groups
 
     def _make_groups(self, samples: Samples, b: float) -> _Groups:
@@ -232,6 +261,7 @@ class Neurons:
             self.catch_up()
             self._rates = learning_rate, weight_decay
         self._steps += 1
+        self._forget_blocks()
         with np.errstate(over="ignore", invalid="ignore"):
             factor = learning_rate * weight_decay * (1.0 + self.norms)
             tame = bool((factor <= 1.0).all())  # else rows may grow, past their bounds
@@ -279,15 +309,14 @@ def _measured(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return found, bits.view(W.dtype).astype(np.float64)
 
 
-def _tried(W: np.ndarray, rows: np.ndarray, members: np.ndarray, maxima: np.ndarray,
-           lengths: np.ndarray, low: float, samples: Samples, most: int) -> np.ndarray | None:
+def _tried(W: np.ndarray, part: _Part, lengths: np.ndarray, low: float, samples: Samples,
+           most: int) -> np.ndarray | None:
     """Return the doubtful pairs (neuron, sample) of a thread's neurons, or None: too many."""
     pairs = np.empty((most + 1, 2), np.int32)
-    X, v, *sides = samples
-    grouped = closed_by_groups(W, members, maxima, lengths, low, *sides, pairs)
+    grouped = closed_by_groups(W, part.members, part.maxima, lengths, low, samples, pairs)
     if grouped < 0:
         return None
-    alone = doubtful_pairs(W, rows, v, low, X, *sides, pairs[grouped:])
+    alone = doubtful_pairs(W, part.rows, low, samples, part.known, part.is_filled, pairs[grouped:])
     return None if alone < 0 else pairs[:grouped + alone]
 
 

@@ -115,6 +115,26 @@ def test_what_is_known_of_neurons_side_by_side_is_theirs(d, count, dtype):
         assert sides[4, p] == w[two[0]] and sides[5, p] == (w[two[1]] if d > 1 else 0.0)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_kept_blocks_close_what_fresh_ones_close_until_the_weights_move(threads):
+    rng, b, dtype = np.random.default_rng(5), 0.3, np.float32
+    W = features_and_mixtures(600, 130, rng, dtype)
+    batches = [SparseCoding(130, 5).sample(30, seed, dtype).X for seed in range(6)]
+    with fixed_threads(threads):
+        known = Neurons(W)
+        for X in batches:  # from the third pass on blocks are kept
+            assert np.array_equal(closed(W, b, X, known), closed(W, b, X))
+        assert sum(kept.T.size for kept in known._blocks.values()) >= len(
+            known._groups.alone) * 130
+        moved = np.arange(0, 600, 7)
+        W[moved] += dtype(0.1)
+        known.shrink(moved, np.linalg.norm(W[moved], axis=1), 0.1, 0.0)
+        assert not known._blocks
+        for X in batches[:4]:
+            opened = np.abs(X @ W.T) > b
+            assert opened[:, moved].any() and not (opened & closed(W, b, X, known)).any()
+
+
 def test_bounds_that_are_too_small_are_caught(monkeypatch):
     """The control: with bounds of a third of their size, pairs close that are open."""
     measured = neurons._measured
