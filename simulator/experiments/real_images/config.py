@@ -32,7 +32,7 @@ class ImageConfig(Config):
     source : "digits", "photographs" or "file"
         Handwritten digits of 8 x 8; patches of two photographs or textures; images of the user's.
     file : str
-        Of the user's images; see :func:`simulator.data.images.read_images`.
+        Of the user's images; see :func:`simulator.data.image_files.read_images`.
     task : str
         "halves" of the classes, or two of them, as in "4-8", "brick-grass", "cat-dog".
     labels : "true" or "shuffled"

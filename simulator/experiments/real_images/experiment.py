@@ -17,8 +17,9 @@ from simulator.attacks.directions import Universal
 from simulator.attacks.gradient import FGM, PGD, AdaptivePGD
 from simulator.balls import L2Ball
 from simulator.data.batches import TrainingSet
+from simulator.data.image_files import read_images
 from simulator.data.images import (PHOTOGRAPHS, ImageTask, binary_task, digits, patches_of,
-                                   photograph, photograph_patches, read_images)
+                                   photograph, photograph_patches)
 from simulator.experiments.parts import require_kind, require_parts
 from simulator.experiments.real_images.config import PHASES, SECOND, ImageConfig
 from simulator.networks.symmetric_relu import SymmetricReLU
