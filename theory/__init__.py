@@ -171,10 +171,14 @@ def figures(run: "Run") -> "dict[str, Figure]":
 
 def drawings(run: "Run") -> "dict[str, Callable[[], Figure]]":
     """Return what draws the figures of a run, by name: each draws once and keeps its figure."""
+    return {name: cache(draw) for name, draw in _drawn_anew(run).items()}
+
+
+def _drawn_anew(run: "Run") -> "dict[str, Callable[[], Figure]]":
     paper = experiments.paper(run.config.MODEL).name
     module = importlib.import_module(f"theory.{paper}.figures")
     run = run.held()  # each figure looks at the arrays many times
-    return {name: cache(partial(draw, run)) for name, draw in module.figures(run).items()}
+    return {name: partial(draw, run) for name, draw in module.figures(run).items()}
 
 
 def draw_run(run: "Run", folder: Path,
@@ -204,7 +208,7 @@ def run_page(run: "Run", drawn: "Mapping[str, Callable[[], Figure]] | None" = No
     run = run.held()
     body: Any = player.player(run) if player is not None else ""
     conclude = getattr(captions, "conclusion", None)
-    return run_page(run, drawings(run) if drawn is None else drawn,
+    return run_page(run, drawings(run) if drawn is None else drawn, narrow=_drawn_anew(run),
                     captions=captions.CAPTIONS if captions else {},
                     conclusion=conclude(run) if conclude is not None else "",
                     film=Film(body, player.STYLE, player.SCRIPT) if player and body else None)

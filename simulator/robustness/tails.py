@@ -22,7 +22,8 @@ from simulator.attacks.worst_case import require_adversary, require_samples, whi
 from simulator.checks import require_radii, require_real
 from simulator.protocols import Batch, Network
 
-__all__ = ["CONFIDENCE", "LEVELS", "TailRadius", "limits", "order", "tail_radii"]
+__all__ = ["CONFIDENCE", "LEVELS", "TailRadius", "limits", "limits_on_grid", "order",
+           "tail_radii"]
 
 LEVELS = (0.99, 0.01)
 CONFIDENCE = 0.95
@@ -73,6 +74,33 @@ def limits(level: float, n: int, confidence: float = CONFIDENCE) -> tuple[int, i
     # the binomial law itself: scipy.stats takes a second to import, in each worker of a sweep
     below = scipy.special.bdtr(np.arange(n + 1), n, 1.0 - level)
     return int(np.searchsorted(below, tail)), int(np.searchsorted(below, 1.0 - tail)) + 1
+
+
+def limits_on_grid(level: float, radii: Sequence[float], points: np.ndarray,
+                   confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return limits of the population's radius of a level, from what the curves know alone.
+
+    Parameters
+    ----------
+    level : float
+        Of accuracy.
+    radii : sequence of float
+        Ascending.
+    points : ndarray of int, shape (n,)
+        Under "strongest" of :func:`~simulator.robustness.accuracy.breaking_points` there.
+    confidence : float
+
+    Returns
+    -------
+    low, high : float
+        Radii of the grid, so that the limits are at most one step of it too wide on either side;
+        0 and infinity where the grid or so few samples limit nothing.
+    """
+    ends = np.concatenate([[0.0], require_radii("radii", radii), [np.inf]])
+    first, last = limits(level, len(points), confidence)
+    ascending = np.sort(points)
+    return (float(ends[ascending[first - 1]]) if first >= 1 else 0.0,
+            float(ends[ascending[last - 1] + 1]) if last <= len(points) else math.inf)
 
 
 def tail_radii(network: Network, batch: Batch, adversary: Adversary, *,

@@ -10,6 +10,7 @@
         metrics.csv      the history
         arrays.npz       weights, curves, perturbations: all that the figures need
         frames.npz       of a purification run: some steps of its training, to be watched
+        limits.npz       95 % limits over the samples of numbers that are no means of them
         summary.json     what `purify simulate` prints
         verdicts.csv     of a purification run: what is known of each certified sample
         counterexamples.npz

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["History", "Run", "Size", "load_run", "write_run"]
 
-FRAMES = "frames.npz"  # a file of its own: the arrays of a run are what they were without it
+# files of their own: the arrays of a run are what they were without them
+FRAMES, LIMITS = "frames.npz", "limits.npz"
 
 
 class Size(NamedTuple):
@@ -94,19 +95,24 @@ class Run:
     frames : mapping of str to ndarray, or callable
         What was kept along the training so that it can be watched; {} where nothing was. A
         callable is asked each time, as for ``arrays``.
+    limits : mapping of str to ndarray, or callable
+        Low and high, shape (2, ...), of what is in ``arrays`` and ``summary``, where that does not
+        tell them: 95 % limits over the samples, or a range that the experiment documents; {}
+        where nothing has any.
     """
 
     def __init__(self, config: Config, summary: Mapping[str, Any],
                  history: History | Sequence[Mapping[str, Any]] = (),
                  arrays: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]] = {},
                  folder: "RunFolder | None" = None, experiment: Any = None,
-                 frames: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]] = {}
+                 frames: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]] = {},
+                 limits: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]] = {}
                  ) -> None:
         self.config: Any = config  # of the paper's own class: whoever reads it knows which
         self.folder = folder
         self.summary: dict[str, Any] = dict(summary)
         self.history = history if isinstance(history, History) else History(history)
-        self._arrays, self._frames = arrays, frames
+        self._arrays, self._frames, self._limits = arrays, frames, limits
         if experiment is not None:
             self.__dict__["experiment"] = experiment
 
@@ -120,10 +126,17 @@ class Run:
         """The frames of the run, {} where it has none; those of a stored run are read now."""
         return self._frames() if callable(self._frames) else self._frames
 
+    @property
+    def limits(self) -> Mapping[str, np.ndarray]:
+        """Limits over the samples, {} where the run has none; those of a stored run are read now.
+        """
+        return self._limits() if callable(self._limits) else self._limits
+
     def held(self) -> "Run":
         """Return the same run, which reads what is stored once and keeps it in memory."""
         run = copy.copy(self)
         run._arrays, run._frames = cache(lambda: self.arrays), cache(lambda: self.frames)
+        run._limits = cache(lambda: self.limits)
         return run
 
     @property
@@ -196,7 +209,8 @@ def write_run(run: Run, folder: "RunFolder | None", step: int,
         folder.write_csv("metrics.csv", run.history.rows())
         folder.write_npz("arrays.npz", run.arrays)
         folder.write_json("summary.json", run.summary)
-        extras = ({FRAMES: run.frames} if run.frames else {}) | dict(extras)
+        extras = {name: content for name, content in ((FRAMES, run.frames), (LIMITS, run.limits))
+                  if content} | dict(extras)
         for name, content in extras.items():
             (folder.write_csv if name.endswith(".csv") else folder.write_npz)(name, content)
         folder.finish(step, tuple(extras))
@@ -208,11 +222,11 @@ def load_run(config: Config, folder: "RunFolder") -> Run:
     """Return the run of a finished folder, whose settings :mod:`simulator.experiments` checks."""
     return Run(config, with_nan(folder.read_json("summary.json")), folder.read_csv("metrics.csv"),
                lambda: folder.read_npz("arrays.npz"), folder,
-               frames=lambda: _frames(folder))
+               frames=lambda: _if_there(folder, FRAMES), limits=lambda: _if_there(folder, LIMITS))
 
 
-def _frames(folder: "RunFolder") -> Mapping[str, np.ndarray]:
-    return folder.read_npz(FRAMES) if (folder.path / FRAMES).exists() else {}
+def _if_there(folder: "RunFolder", name: str) -> Mapping[str, np.ndarray]:
+    return folder.read_npz(name) if (folder.path / name).exists() else {}
 
 
 def _unknown(what: str, name: str, names: Mapping[str, Any]) -> str:

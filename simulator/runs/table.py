@@ -41,7 +41,7 @@ class Table(NamedTuple):
 
 def by_network(title: str, networks: Mapping[str, Mapping[str, Any]],
                labels: Mapping[str, str], samples: Mapping[str, int],
-               shares: Collection[str] = (), limited: Collection[str] = ()) -> Table:
+               shares: Collection[str] = (), limited: Mapping[str, str] = {}) -> Table:
     """Return a table with a column for each network and a row for each quantity.
 
     The first column says on how many samples a row stands, so that numbers of different samples
@@ -59,20 +59,22 @@ def by_network(title: str, networks: Mapping[str, Mapping[str, Any]],
         On how many samples each quantity was measured; those that need none are not in it.
     shares : collection of str
         Keys of those that are shares of these samples.
-    limited : collection of str
-        Keys of those whose 95 % limits are beside them, as ``key_low`` and ``key_high``.
+    limited : mapping of str to str
+        Keys of those whose 95 % limits are beside them, with the name of these, ``name_low`` and
+        ``name_high``.
     """
     shown: Sequence[str] = [key for key in labels
                             if any(key in numbers for numbers in networks.values())]
     rows = tuple((labels[key], (samples.get(key), *(numbers.get(key)
                                                     for numbers in networks.values())))
                  for key in shown)
-    limits = {labels[key]: (None, *(_limits(numbers, key) for numbers in networks.values()))
+    limits = {labels[key]: (None, *(_limits(numbers, limited[key])
+                                    for numbers in networks.values()))
               for key in shown if key in limited}
     return Table(title, (SAMPLES, *networks), rows,
                  tuple(labels[key] for key in shown if key in shares), limits)
 
 
-def _limits(numbers: Mapping[str, Any], key: str) -> tuple[float, float] | None:
-    ends = numbers.get(f"{key}_low"), numbers.get(f"{key}_high")
+def _limits(numbers: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    ends = numbers.get(f"{name}_low"), numbers.get(f"{name}_high")
     return None if None in ends else ends  # type: ignore[return-value]

@@ -110,6 +110,17 @@ class Dynamics:
                    float(f_error / np.linalg.norm(self.outputs)),
                    float(K_error / np.linalg.norm(self.target)))
 
+    def relative_kernel_without_each(self, mask: np.ndarray, scale: float = 1.0,
+                                     bias: float | None = None,
+                                     weights: np.ndarray | None = None) -> np.ndarray:
+        """Return ``||K_mask - K||_F / ||K||_F`` without each of the inputs, shape (n,).
+
+        Arguments as of :meth:`gap`.
+        """
+        _, K = self.outputs_and_kernel(require_mask(mask, self.weights.shape), scale,
+                                       self.bias if bias is None else bias, weights)
+        return np.sqrt(_without_each(K - self.target) / _without_each(self.target))
+
     def gradient(self, mask: np.ndarray, scale: float = 1.0, bias: float | None = None,
                  gamma: float = 1.0, output_weight: float = 1.0) -> np.ndarray:
         """Return ``output_weight * d(outputs)/dmask + gamma^2 * d(kernel)/dmask``, shape (m, d).
@@ -149,6 +160,12 @@ class Dynamics:
         passes = MaskedPasses(mask)
         W = self.weights if weights is None else weights
         return passes, passes.forward(W, bias, scale * self.X)
+
+
+def _without_each(K: np.ndarray) -> np.ndarray:
+    """``||K||_F^2`` without row and column n of a symmetric matrix, for each n."""
+    squares = K**2
+    return np.maximum(squares.sum() - 2.0 * squares.sum(axis=1) + np.diagonal(squares), 0.0)
 
 
 @kernel

@@ -3,16 +3,20 @@
 Figures are made without pyplot: nobody's backend is chosen, switched or started, and a figure
 lives as long as somebody holds it. A figure is made for the width of a column or of a page, and
 printed at that width no letter is smaller than 8 points (sub- and superscripts are, as in any
-text). Colour is never alone: whoever prints in grey tells things apart by marker, dash or hatch.
-The house style lies over Matplotlib's own defaults and not
-over the user's settings, so that equal runs give equal files on every machine; what the user has
-set is as before afterwards. Matplotlib is loaded when the first figure is drawn.
+text). What is made for a page has a second form for a phone, a column wide with its panels below
+each other, drawn by the same functions inside :func:`narrow_form`. Colour is never alone: whoever
+prints in grey tells things apart by marker, dash or hatch. The house style lies over Matplotlib's
+own defaults and not over the user's settings, so that equal runs give equal files on every machine;
+what the user has set is as before afterwards. Matplotlib is loaded when the first figure is drawn.
 """
 
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,9 +31,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["ADVERSARIAL", "CLEAN", "COLOURS", "COLUMN", "GUIDE", "LINEAR", "MARKERS", "NAMES",
-           "OTHER", "PAGE", "SHADES", "STYLE", "DrawingError", "area", "bar", "cache_folder",
-           "draw_all", "drawn", "every", "house_style", "line", "new_figure", "one_panel",
-           "plain_numbers", "save_figures", "settle"]
+           "OTHER", "PAGE", "SHADES", "STYLE", "DrawingError", "area", "bar", "broken",
+           "cache_folder", "draw_all", "drawn", "every", "house_style", "is_narrow", "legend",
+           "line", "name_y", "narrow_form", "new_figure", "one_panel", "plain_numbers",
+           "save_figures", "settle"]
 
 Drawn = TypeVar("Drawn")
 COLUMN, PAGE = 3.4, 7.0  # inches: one column, the page
@@ -42,6 +47,9 @@ NAMES = {"clean": "after clean training", "adversarial": "after adversarial trai
 SHADES = ("#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#999999")
 # ends of a logarithmic axis, one over the other, up to which it is labelled like a linear one
 NARROW = 3.0
+LETTER, HANDLE, LINE = 0.067, 0.5, 0.17  # inches: of 8 points, and of an entry of a legend
+TALLEST = 2.6  # inches: a panel of the narrow form, if nothing else is said
+_NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 MANY_DECADES = 2.5  # on one axis, from which on powers of ten are labels enough
 GUIDE: dict[str, Any] = {"color": "0.75", "linewidth": 0.6, "zorder": 0}  # a line to read off at
 STYLE: dict[str, Any] = {
@@ -94,8 +102,23 @@ def cache_folder() -> str:
     return str(matplotlib.get_cachedir())
 
 
-def new_figure(rows: int = 1, columns: int = 1, *, size: tuple[float, float],
-               **grid: Any) -> "tuple[Figure, np.ndarray]":
+@contextmanager
+def narrow_form() -> Iterator[None]:
+    """Draw for a phone: every figure a column wide, panels below each other."""
+    token = _NARROW.set(True)
+    try:
+        yield
+    finally:
+        _NARROW.reset(token)
+
+
+def is_narrow() -> bool:
+    """Whether figures are drawn in the form for a phone."""
+    return _NARROW.get()
+
+
+def new_figure(rows: int = 1, columns: int = 1, *, size: tuple[float, float], across: int = 1,
+               tallest: float = TALLEST, **grid: Any) -> "tuple[Figure, np.ndarray]":
     """Return a figure and its axes, shape (rows, columns).
 
     Parameters
@@ -103,13 +126,68 @@ def new_figure(rows: int = 1, columns: int = 1, *, size: tuple[float, float],
     rows, columns : int
     size : tuple of float
         Width and height in inches.
+    across : int
+        Panels beside each other in the narrow form; the others follow below, column by column.
+        As many as columns: the grid stays as it is.
+    tallest : float
+        Inches of a panel there, at most.
     **grid
         As of ``matplotlib.figure.Figure.subplots``: sharex, width_ratios and the like.
     """
     _load_matplotlib()
     from matplotlib.figure import Figure
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, **grid)
+    if not is_narrow() or size[0] <= COLUMN:
+        figure = Figure(figsize=size, layout="constrained")
+        return figure, figure.subplots(rows, columns, squeeze=False, **grid)
+    if across == columns:
+        figure = Figure(figsize=(COLUMN, size[1]), layout="constrained")
+        return figure, figure.subplots(rows, columns, squeeze=False, **grid)
+    down = -(-rows * columns // across)
+    figure = Figure(figsize=(COLUMN, down * min(size[1] / rows, tallest)), layout="constrained")
+    grid.pop("width_ratios", None)
+    if "height_ratios" in grid:
+        grid["height_ratios"] = (list(grid["height_ratios"]) * columns if across == 1 else None)
+    row_wise = grid.get("sharey") == "row"
+    if row_wise:
+        grid["sharey"] = False
+    panels = figure.subplots(down, across, squeeze=False, **grid).ravel()
+    for panel in panels[rows * columns:]:
+        panel.remove()
+    axes = panels[:rows * columns].reshape(columns, rows).T
+    for row in axes if row_wise else ():
+        for panel in row[1:]:
+            panel.sharey(row[0])
+    return figure, axes
+
+
+def legend(where: "Figure | Axes", handles: "Sequence[Artist]", *, ncols: int,
+           **look: Any) -> None:
+    """Put a legend into a figure or a pair of axes; in the narrow form with fewer columns.
+
+    The figure grows by the lines that the legend has more.
+    """
+    if is_narrow():
+        if "title" in look:
+            look["title"] = broken(look["title"])
+        longest = max((len(str(handle.get_label())) for handle in handles), default=1)
+        fit = max(1, min(ncols, int(COLUMN / (LETTER * longest + HANDLE))))
+        figure: Any = where.figure if hasattr(where, "get_xlim") else where
+        width, height = figure.get_size_inches()
+        more = math.ceil(len(handles) / fit) - math.ceil(len(handles) / ncols)
+        figure.set_size_inches(width, height + LINE * more)
+        ncols = fit
+    where.legend(handles=handles, ncols=ncols, **look)
+
+
+def name_y(axes: "Iterable[Axes]", words: str) -> None:
+    """Name the axis of y of panels beside each other: of the first, in the narrow form of all."""
+    for place, panel in enumerate(axes):
+        panel.set_ylabel(words if place == 0 or is_narrow() else "")
+
+
+def broken(words: str, letters: int = 42) -> str:
+    """Return words that the narrow form breaks into lines of so many letters."""
+    return textwrap.fill(words, letters) if is_narrow() else words
 
 
 def one_panel(ax: "Axes | None", size: tuple[float, float]) -> "tuple[Figure, Axes]":

@@ -1,6 +1,7 @@
 """What to see in each figure of a run, and in the run as a whole."""
 
 from theory.claim import Run
+from theory.pages.conclusions import compared, percent
 
 __all__ = ["CAPTIONS", "conclusion"]
 
@@ -11,8 +12,8 @@ CAPTIONS = {
     "coefficients": "Look at the tint beside the black diagonal: it is the dense mixture of every "
                     "neuron, and the diagonal its own feature. Adversarial training is to remove "
                     "the one and keep the other.",
-    "history": "See the mixture gather in clean training and go in adversarial training, and the "
-               "purity rise with it.",
+    "history": "See the mixture gather in clean training and go in adversarial training, and "
+               "purity and attacked accuracy rise with that.",
     "window": "From where the clean network is lost to where the purified one is still certified: "
               "shaded where one radius tells the two apart.",
     "perturbation": "See over how many features the perturbation is spread: a little of all of "
@@ -21,17 +22,20 @@ CAPTIONS = {
 
 
 def conclusion(run: Run) -> str:
-    """Return what the run shows, in two sentences."""
+    """Return what the run shows: is it robust then, and is the mixture gone?"""
     clean, adversarial = run.summary["clean"], run.summary["adversarial"]
-    said = (f"Clean training: right on {_percent(clean['accuracy'])} of the samples, on "
-            f"{_percent(clean['attacked_accuracy'])} under attack at radius "
-            f"{run.config.tau:.3g}. Adversarial training: {_percent(adversarial['accuracy'])} and "
-            f"{_percent(adversarial['attacked_accuracy'])}.")
+    kept = {phase: numbers["attacked_accuracy"] for phase, numbers in (
+        ("clean", clean), ("adversarial", adversarial))}
+    gain = {1: "Adversarial training makes the network robust",
+            -1: "Adversarial training makes the network less robust",
+            0: "Adversarial training changes little about what the network withstands"}
+    said = (f"{gain[compared(kept['adversarial'], kept['clean'], run.config.test_samples)]}: at "
+            f"radius {run.config.tau:.3g} {percent(kept['clean'])} of the samples hold before it, "
+            f"{percent(kept['adversarial'])} after (without attack {percent(clean['accuracy'])} "
+            f"and {percent(adversarial['accuracy'])}).")
     if "mixture_ratio" not in clean:
         return said
-    return (f"{said} Mixture beside a neuron's own feature: {clean['mixture_ratio']:.2g}, then "
-            f"{adversarial['mixture_ratio']:.2g}.")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    before, after = clean["mixture_ratio"], adversarial["mixture_ratio"]
+    went = ("The mixture beside each neuron's own feature goes" if abs(after) < 0.5 * abs(before)
+            else "The mixture beside each neuron's own feature stays")
+    return f"{said} {went}: {before:.2g} before, {after:.2g} after."

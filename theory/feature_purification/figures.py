@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.experiments.feature_purification.measured import HISTORY_SAMPLES
 from simulator.features import decompose, participation_ratio, strongest_neurons
 from theory.claim import Run
 from theory.drawing.shares import BAND, SHARE_WORDS, share_band
 from theory.drawing.style import (ADVERSARIAL, CLEAN, COLOURS, COLUMN, GUIDE, LINEAR, MARKERS,
-                                  NAMES, PAGE, area, bar, every, line, new_figure, one_panel)
+                                  NAMES, PAGE, area, bar, broken, every, is_narrow, legend, line,
+                                  name_y, new_figure, one_panel)
 from theory.feature_purification.window_figure import has_window, window_figure
 
 if TYPE_CHECKING:
@@ -61,8 +63,7 @@ def accuracy_figure(run: Run) -> "Figure":
         handles += [line("strongest attack found", marker="v", **marks),
                     line("certified against any", marker="^", **marks),
                     area("95 % limits of the accuracy", color="black", alpha=BAND)]
-    figure.legend(handles=handles, loc="outside lower center",
-                  ncols=3 if _bracket(run, "clean") else 1)
+    legend(figure, handles, loc="outside lower center", ncols=3 if _bracket(run, "clean") else 1)
     return figure
 
 
@@ -106,6 +107,8 @@ def bracket_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
     _radius_axis(run, axes, 1.06 * largest)
     samples = max((row["samples"] for row in _bracket(run, "clean")), default=0)
     axes.set_title(f"between proof and attack ({samples} samples)", pad=18)
+    if is_narrow():
+        axes.set_ylabel("accuracy")
     return figure
 
 
@@ -138,7 +141,8 @@ def coefficients_figure(run: Run) -> "Figure":
     """
     shown = {phase: _strongest_neurons(run, phase) for phase in COLOURS}
     limit = colour_end(shown["clean"])
-    figure, axes = new_figure(1, 2, sharex=True, sharey=True, size=(PAGE, 4.1))
+    figure, axes = new_figure(1, 2, sharex=True, sharey=True, size=(PAGE, 4.1),
+                              tallest=3.6)
     ends = (-0.5, run.config.d - 0.5)
     for panel, (phase, rows) in zip(axes[0], shown.items()):
         others = rows.copy()
@@ -154,9 +158,10 @@ def coefficients_figure(run: Run) -> "Figure":
         panel.spines[:].set_visible(False)
         panel.tick_params(length=0)
     few = len(shown["clean"])
-    axes[0, 0].set_ylabel("strongest neuron of feature $j(i)$" + (
-        "" if few == run.config.d else f", {few} of {run.config.d}"))
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, extend="both")
+    name_y(axes[0], "strongest neuron of feature $j(i)$" + (
+        "" if few == run.config.d else f",\n{few} of {run.config.d}"))
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, extend="both",
+                          location="bottom" if is_narrow() else "right")
     bar.set_label(r"$s_i w^\star_j C_{ij} \,/\, |C_{i,j(i)}|$")
     bar.outline.set_visible(False)
     handles = [area("its own feature: 1", color="black")]
@@ -166,7 +171,7 @@ def coefficients_figure(run: Run) -> "Figure":
     if _second_features(shown["adversarial"]):
         handles.append(area("dark red and alone: its second feature",
                             color="#67001F"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    legend(figure, handles, loc="outside lower center", ncols=len(handles))
     return figure
 
 
@@ -197,14 +202,15 @@ def _strongest_neurons(run: Run, phase: str) -> np.ndarray:
 
 
 def history_figure(run: Run) -> "Figure":
-    """Mixture ratio and purity over training: gathered in one phase, removed in the other.
+    """Mixture ratio, purity and accuracy over training: what is gathered in one phase, removed in
+    the other.
 
-    A bar at the end of a phase spans the middle 80 % of its feature neurons. For the width of a
-    column.
+    A bar at the end of a phase spans the middle 80 % of its feature neurons; a band the limits of
+    an accuracy. For the width of a column.
     """
     config, steps = run.config, run.history["step"]
-    figure, axes = new_figure(2, 1, sharex=True, size=(COLUMN, 3.4))
-    upper, lower = axes[:, 0]
+    figure, axes = new_figure(3, 1, sharex=True, size=(COLUMN, 5.2))
+    upper, lower, last = axes[:, 0]
     of_neurons = {phase: _of_neurons(run, phase) for phase in COLOURS}
     for panel, name, label in ((upper, "mixture_ratio", "mixture ratio $r$"),
                                (lower, "purity", "purity $\\|p_i\\|^2/\\|w_i\\|^2$")):
@@ -223,15 +229,31 @@ def history_figure(run: Run) -> "Figure":
     upper.annotate(r"$p = P(z_j \neq 0)$", (1.0, p), (-2, 2), ha="right", va="bottom",
                    xycoords=upper.get_yaxis_transform(), textcoords="offset points")
     upper.set_ylim(bottom=min(0.0, upper.get_ylim()[0]))
-    lower.set(xlabel="gradient step of clean, then adversarial training", ylim=(0, 1),
-              xlim=(0, steps[-1]))
-    figure.legend(handles=[bar("middle 80 % of the neurons")], loc="outside lower center")
+    lower.set(ylim=(0, 1))
+    _accuracies_over_training(run, last)
+    last.set(xlabel="gradient step of clean, then adversarial training", xlim=(0, steps[-1]))
+    legend(figure, [bar("middle 80 % of the neurons"), line("without attack", color="black"),
+                    line(r"FGM at $\tau$", color="black", linestyle=DASHES["fgm"]),
+                    area(SHARE_WORDS, color="black", alpha=BAND)],
+           loc="outside lower center", ncols=2)
     halfway = ((config.clean_steps / 2, "clean", CLEAN),
                (config.clean_steps + config.adversarial_steps / 2, "adversarial", ADVERSARIAL))
     for place, text, colour in halfway:
         upper.text(place, 1.02, text, color=colour, ha="center", va="bottom",
                    transform=upper.get_xaxis_transform())
     return figure
+
+
+def _accuracies_over_training(run: Run, axes: "Axes") -> None:
+    steps, clean = run.history["step"], run.config.clean_steps
+    samples = min(HISTORY_SAMPLES, run.config.test_samples)
+    for phase, colour in COLOURS.items():
+        rows = steps <= clean if phase == "clean" else steps >= clean
+        for name, dash in (("accuracy", "-"), ("fgm_accuracy", DASHES["fgm"])):
+            axes.plot(steps[rows], run.history[name][rows], dash, color=colour)
+            share_band(axes, steps[rows], run.history[name][rows], samples, colour)
+    axes.axvline(clean, **GUIDE)
+    axes.set(ylabel="accuracy", ylim=(-0.02, 1.03))
 
 
 def _of_neurons(run: Run, phase: str) -> dict[str, np.ndarray]:
@@ -266,6 +288,6 @@ def perturbation_figure(run: Run) -> "Figure":
         spread = participation_ratio(deltas[deltas.any(axis=1)])
         words = f"spread over {spread.mean():.0f} of {d} features on average" if len(spread) else (
             "no perturbation was found")
-        panel.set_title(f"{NAMES[phase]}: {words}", loc="right", color=COLOURS[phase])
+        panel.set_title(broken(f"{NAMES[phase]}: {words}"), loc="right", color=COLOURS[phase])
     axes[1, 0].set(xlabel="feature $j$", xlim=(-1, d))
     return figure

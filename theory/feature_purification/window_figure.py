@@ -13,7 +13,7 @@ import numpy as np
 from theory.claim import Run
 from theory.drawing.shares import BAND, SHARE_WORDS, share_band
 from theory.drawing.style import (ADVERSARIAL, CLEAN, GUIDE, LINEAR, MARKERS, NAMES, PAGE, area,
-                                  every, line, new_figure)
+                                  broken, every, legend, line, name_y, new_figure)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,11 +49,12 @@ def window_figure(run: Run) -> "Figure":
         norm = r"\ell_2" if run.config.norm == "l2" else r"\ell_\infty"
         panel.set(xlabel=rf"${norm}$ radius of the perturbation", xlim=(low, high),
                   ylim=(-0.02, 1.03))
-    whole.set_ylabel("accuracy")
-    whole.set_title(f"d = {run.config.d}, k = {run.config.k}: {run.config.test_samples} samples, "
-                    f"certificates for {len(run.arrays['certified_radii'])}", loc="left", pad=18)
+    name_y(axes[0], "accuracy")
+    whole.set_title(broken(
+        f"d = {run.config.d}, k = {run.config.k}: {run.config.test_samples} samples, "
+        f"certificates for {len(run.arrays['certified_radii'])}"), loc="left", pad=18)
     near.set_title("the window" if ends[0] < ends[1] else "no window", loc="left", pad=18)
-    figure.legend(handles=_handles(run, ends), loc="outside lower center", ncols=3)
+    legend(figure, _handles(run, ends), loc="outside lower center", ncols=3)
     return figure
 
 

@@ -12,17 +12,19 @@ from simulator.experiments.ntk_evolution.experiment import DYNAMICS
 from simulator.experiments.ntk_evolution.summary import first_phase
 from simulator.features import participation_ratio
 from theory.claim import Run
-from theory.drawing.shares import SHARE_WORDS, share_band, share_bars
-from theory.drawing.style import (COLOURS, COLUMN, LINEAR, MARKERS, OTHER, PAGE, bar, every, line,
-                                  new_figure, one_panel)
+from theory.drawing.shares import BAND, LIMIT_WORDS, SHARE_WORDS, limit_band, share_band, share_bars
+from theory.drawing.style import (COLOURS, COLUMN, LINEAR, MARKERS, OTHER, PAGE, area, bar, every,
+                                  is_narrow, legend, line, name_y, new_figure, one_panel,
+                                  plain_numbers)
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["distances_figure", "dynamics_panel", "eigenvectors_figure", "figures", "frozen_figure",
            "frozen_panel", "movement_figure", "rank_panel", "seen_figure", "spectrum_figure",
-           "spectrum_panel", "transfer_figure"]
+           "spectrum_panel", "training_figure", "transfer_figure"]
 
 MODES = ("clean", "adversarial")
 TRAINING = {mode: f"{mode} training" for mode in (*MODES, "mixed")} | {
@@ -32,11 +34,14 @@ MARKS = MARKERS | {"mixed": "D", "flip": "^"}
 SECOND = ("benign", "adversarial", "mixed", "masked")  # phase 2, at most three of them are shown
 SEEN = ("the labels", "the features", r"$M w^\star$")
 PANEL = (COLUMN, 2.7)  # inches
+WIDTHS = {1: 1.3, 2: 0.5}  # of lines: the second is an independent run
 
 
 def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
     """Return the functions that draw the run, by the name of the figure."""
-    drawn: dict[str, Callable[[Run], Figure]] = {
+    drawn: dict[str, Callable[[Run], Figure]] = {"training": training_figure} if (
+        "fgm_accuracy" in run.history) else {}
+    drawn |= {
         "movement": movement_figure, "distances": distances_figure, "frozen": frozen_figure,
         "spectrum": spectrum_figure, "eigenvectors": eigenvectors_figure}
     if "seen_start" in run.arrays:
@@ -46,6 +51,29 @@ def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
     return drawn
 
 
+def training_figure(run: Run) -> "Figure":
+    """Accuracy without attack, under FGM, and the loss, over phase 1; thin: an independent run."""
+    names = {"accuracy": "accuracy without attack", "fgm_accuracy": r"accuracy under FGM at $\tau$",
+             "loss": "loss, of what is trained on"}
+    figure, axes = new_figure(1, len(names), size=(PAGE, 3.2))
+    for panel, (name, words) in zip(axes[0], names.items()):
+        for mode, number in first_phase(run.config):
+            steps, values = (_column(run, mode, each, number) for each in ("step", name))
+            panel.plot(steps, values, color=LOOKS[mode], linewidth=WIDTHS[number],
+                       marker=MARKS[mode] if number == 1 else None, markevery=every(len(steps)))
+            if name != "loss" and number == 1:
+                share_band(panel, steps, values, run.config.test_samples, LOOKS[mode])
+        panel.set(xlabel="phase-1 step", ylabel=words, xlim=(0, run.config.steps))
+        if name == "loss":
+            panel.set_yscale("log")
+            plain_numbers(panel.yaxis)
+        else:
+            panel.set_ylim(-0.02, 1.03)
+    legend(figure, [*_runs_told(run), area(SHARE_WORDS, color="black", alpha=BAND)],
+           loc="outside lower center", ncols=3)
+    return figure
+
+
 def movement_figure(run: Run) -> "Figure":
     """Distance of the kernel from its start and to its end, and its velocity, over phase 1."""
     names = {"distance_from_start": "distance from the start $S(K_0, K_t)$",
@@ -53,25 +81,28 @@ def movement_figure(run: Run) -> "Figure":
              "velocity": "velocity $S(K_t, K_{t+dt})/dt$"}
     shown = [name for name in names if name in run.history.rows()[0]]
     figure, axes = new_figure(1, len(shown), size=(PAGE, 3.2))
-    widths = {1: 1.3, 2: 0.5}  # the second is an independent run
     for panel, name in zip(axes[0], shown):
         for mode, number in first_phase(run.config):
             steps, values = (_column(run, mode, each, number) for each in ("step", name))
             told = slice(1, None) if name == "velocity" else slice(
                 -1) if name == "distance_to_last" else slice(None)
-            panel.plot(steps[told], values[told], color=LOOKS[mode], linewidth=widths[number],
+            panel.plot(steps[told], values[told], color=LOOKS[mode], linewidth=WIDTHS[number],
                        marker=MARKS[mode] if number == 1 else None, markevery=every(len(steps)))
         panel.set(xlabel="phase-1 step", ylabel=names[name], xlim=(0, run.config.steps))
         if name == "distance_from_start":
             panel.set_ylim(bottom=0)
         else:
             panel.set_yscale("log")
-    handles = [line(TRAINING[mode] if number == 1 else f"{mode}, independent run",
-                    color=LOOKS[mode], linewidth=widths[number],
-                    marker=MARKS[mode] if number == 1 else None)
-               for mode, number in first_phase(run.config)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    legend(figure, _runs_told(run), loc="outside lower center", ncols=3)
     return figure
+
+
+def _runs_told(run: Run) -> "list[Artist]":
+    """Entries of a legend for the runs of phase 1."""
+    return [line(TRAINING[mode] if number == 1 else f"{mode}, independent run",
+                 color=LOOKS[mode], linewidth=WIDTHS[number],
+                 marker=MARKS[mode] if number == 1 else None)
+            for mode, number in first_phase(run.config)]
 
 
 def distances_figure(run: Run) -> "Figure":
@@ -82,17 +113,22 @@ def distances_figure(run: Run) -> "Figure":
     axes = panels[0, 0]
     image = axes.imshow(moved.reshape(runs * count, runs * count), cmap="viridis", vmin=0.0,
                         interpolation="none")
-    step = -(-runs * count // 20)  # labels beside each other, not over each other
+    most = 9 if is_narrow() else 20  # labels beside each other, not over each other
+    step = -(-runs * count // most)
     labels = [f"{time}" if place % step == 0 and place + step <= count else ""
               for place, time in enumerate(times)] * runs
     places = np.arange(runs * count)
     axes.set_xticks(places, labels, rotation=90)
     axes.set_yticks(places, labels)
-    axes.set(xlabel="phase-1 step of the kernel", ylabel="phase-1 step of the kernel")
+    words = "phase-1 step of the kernel" + f", 0 to {times[-1]}" * is_narrow()
+    axes.set(xlabel=words, ylabel=words)
     middles = np.arange(runs) * count + (count - 1) / 2
     for middle, (mode, number) in zip(middles, first_phase(run.config)):
         name = f"{mode},\nrun {number}"
-        axes.text(middle, -0.8, name, ha="center", va="bottom", color=LOOKS[mode])
+        axes.text(middle, -0.8, name, ha="center", va="bottom", color=LOOKS[mode],
+                  rotation=90 if is_narrow() else 0)
+        if is_narrow():
+            continue
         axes.text(runs * count - 0.2, middle, name, ha="left", va="center", rotation=270,
                   color=LOOKS[mode])
     for edge in np.arange(1, runs) * count - 0.5:
@@ -100,7 +136,8 @@ def distances_figure(run: Run) -> "Figure":
         axes.axvline(edge, color="white", linewidth=1.0)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    scale = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.09)
+    scale = figure.colorbar(image, ax=axes, shrink=0.85, **(
+        {"location": "bottom"} if is_narrow() else {"pad": 0.09}))
     scale.set_label("kernel distance $S$")
     scale.outline.set_visible(False)
     return figure
@@ -114,14 +151,14 @@ def frozen_figure(run: Run) -> "Figure":
     for (upper, lower), data in zip(axes.T, shown):
         frozen_panel(run, data, upper)
         dynamics_panel(run, data, lower)
-    for panel in axes[:, 1:].ravel():
+    for panel in () if is_narrow() else axes[:, 1:].ravel():
         panel.set_ylabel("")
     handles = [line(f"checkpoint of {TRAINING[mode]}", color=LOOKS[mode], marker=MARKS[mode])
                for mode in run.config.modes]
     handles += [line(words, color=colour, linewidth=0.8, linestyle=dash)
                 for words, colour, dash in _levels().values()]
     handles.append(bar(SHARE_WORDS))
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    legend(figure, handles, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -191,16 +228,23 @@ def transfer_figure(run: Run) -> "Figure":
     image = axes.imshow(table, cmap="viridis", vmin=0.0, vmax=1.0, aspect="auto",
                         interpolation="none")
     for (row, column), share in np.ndenumerate(table):
-        axes.text(column, row, f"{share:.2f}", ha="center", va="center",
-                  color="white" if share < 0.6 else "black")
-    axes.set_xticks(range(len(targets)), targets, rotation=40, ha="right",
-                    rotation_mode="anchor")
+        if not is_narrow():
+            axes.text(column, row, f"{share:.2f}", ha="center", va="center",
+                      color="white" if share < 0.6 else "black")
+    if is_narrow():  # a letter each, told beside the rows
+        letters = dict(zip(targets, "abcdefghijklmnopqrstuvwxyz"))
+        axes.set_xticks(range(len(targets)), [letters.get(name, "") for name in targets])
+        sources = [f"{name}  {letters.get(name, '')}" for name in sources]
+    else:
+        axes.set_xticks(range(len(targets)), targets, rotation=40, ha="right",
+                        rotation_mode="anchor")
     axes.set_yticks(range(len(sources)), sources)
     axes.set(xlabel="shown to", ylabel="examples made on")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    scale = figure.colorbar(image, ax=axes, pad=0.02)
-    scale.set_label("accuracy")
+    scale = figure.colorbar(image, ax=axes, **(
+        {"location": "bottom"} if is_narrow() else {"pad": 0.02}))
+    scale.set_label(f"accuracy ({run.config.transfer_samples} samples)")
     scale.outline.set_visible(False)
     return figure
 
@@ -216,15 +260,21 @@ def seen_figure(run: Run) -> "Figure":
             marks = np.unique(np.geomspace(1, len(share), 7).astype(int)) - 1
             panel.plot(np.arange(1, len(share) + 1), share, color=colour, marker=marker,
                        markevery=list(marks))
+            limits = run.limits.get(f"seen_{name}")
+            if limits is not None:
+                low, high = limits[:, place]
+                limit_band(panel, np.arange(1, len(low) + 1), (low, high), colour)
         index = np.arange(1, len(share) + 1)
         panel.plot(index, index / run.config.spectrum_samples, color="0.6", linewidth=0.8,
                    linestyle=":")
         panel.set(xscale="log", xlabel="first eigenvectors", ylim=(0.0, 1.02), title=words)
-    axes[0, 0].set_ylabel("share in their span")
+    name_y(axes[0], "share in their span")
     handles = [line(words, color=colour, marker=marker)
                for words, colour, marker in kernels.values()]
     handles.append(line("directions drawn at random", color="0.6", linewidth=0.8, linestyle=":"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    if run.limits:
+        handles.append(area(LIMIT_WORDS, color="black", alpha=BAND))
+    legend(figure, handles, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -237,7 +287,9 @@ def spectrum_figure(run: Run) -> "Figure":
 
 
 def spectrum_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
-    """Eigenvalues of the kernel in descending order, as shares of its trace."""
+    """Eigenvalues of the kernel in descending order, as shares of its trace, with their limits
+    over the samples (infinitesimal jackknife).
+    """
     figure, axes = one_panel(ax, PANEL)
     for name, colour, marker, words in (
             ("start", LINEAR, "", "at the start"),
@@ -247,10 +299,15 @@ def spectrum_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
         marks = np.unique(np.geomspace(1, len(values), 10).astype(int)) - 1
         axes.plot(np.arange(1, len(values) + 1), values, color=colour, label=words, marker=marker,
                   markevery=list(marks))
+        if f"spectrum_{name}" in run.limits:
+            limit_band(axes, np.arange(1, len(values) + 1), run.limits[f"spectrum_{name}"], colour)
     axes.set(xlabel="index of the eigenvalue", ylabel="eigenvalue / trace", yscale="log",
              xscale="log")
     axes.set_ylim(bottom=1e-4 * float(run.arrays["spectrum_start"][0]))
-    axes.legend(loc="lower left")
+    handles, _ = axes.get_legend_handles_labels()
+    if run.limits:
+        handles.append(area(LIMIT_WORDS, color="black", alpha=BAND))
+    axes.legend(handles=handles, loc="lower left")
     return figure
 
 
@@ -289,7 +346,8 @@ def eigenvectors_figure(run: Run) -> "Figure":
         for row, vector in enumerate(vectors[mode]):
             _features(axes[row, column], vector, LOOKS[mode],
                       f"after {TRAINING[mode]}\n" if row == 0 else "")
-            axes[row, 0].set_ylabel(f"$v_{row + 1}$", rotation=0, labelpad=10)
+            if column == 0 or is_narrow():
+                axes[row, column].set_ylabel(f"$v_{row + 1}$", rotation=0, labelpad=10)
     axes[0, 0].set(xlim=(-1, run.config.d), ylim=(-limit, limit))
     for panel in axes[-1]:
         panel.set_xlabel("feature $j$")

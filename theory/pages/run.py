@@ -14,7 +14,7 @@ from simulator.runs.config import config_hash
 from simulator.runs.environment import environment
 from simulator.runs.table import SAMPLES, Cell, Table
 from theory.claim import Run
-from theory.drawing.style import DrawingError, draw_all
+from theory.drawing.style import COLUMN, DrawingError, draw_all, narrow_form
 from theory.pages import kit
 from theory.pages.kit import Html
 from theory.scaling import binomial_limits
@@ -37,7 +37,8 @@ class Film(NamedTuple):
 
 def run_page(run: Run, drawings: "Mapping[str, Callable[[], Figure]]", *,
              captions: Mapping[str, str] | None = None, conclusion: str = "",
-             film: Film | None = None) -> str:
+             film: Film | None = None,
+             narrow: "Mapping[str, Callable[[], Figure]] | None" = None) -> str:
     """Return the page of a run.
 
     Parameters
@@ -50,6 +51,8 @@ def run_page(run: Run, drawings: "Mapping[str, Callable[[], Figure]]", *,
     conclusion : str
         What the run shows, before any number.
     film : Film or None
+    narrow : mapping of str to callable, or None
+        Draw the same figures anew, for phones: inside :func:`~theory.drawing.style.narrow_form`.
 
     Notes
     -----
@@ -64,7 +67,8 @@ def run_page(run: Run, drawings: "Mapping[str, Callable[[], Figure]]", *,
         kit.section("Numbers", *map(_table, tables), kit.paragraph(
             "In brackets: 95 % limits over the samples of this run. What other seeds would give, "
             "a sweep tells.", "note")),
-        kit.section("Figures", *(_figure(name, draw, (captions or {}).get(name, ""))
+        kit.section("Figures", *(_figure(name, draw, (captions or {}).get(name, ""),
+                                         (narrow or {}).get(name))
                                  for name, draw in drawings.items())),
         kit.section("What was run", kit.folded("Settings", _settings(run)),
                     kit.folded("Environment", kit.pairs(_environment(run))),
@@ -126,14 +130,19 @@ def _limited(shown: str, limits: Sequence[float]) -> Html:
                 f"{kit.number(limits[1])}]</span>")
 
 
-def _figure(name: str, draw: "Callable[[], Figure]", caption: str) -> Html:
+def _figure(name: str, draw: "Callable[[], Figure]", caption: str,
+            again: "Callable[[], Figure] | None") -> Html:
     words = name.replace("_", " ")
     try:
-        drawn = draw_all({name: draw})[name]
+        drawn, small = draw_all({name: draw})[name], None
+        if again is not None and drawn.get_size_inches()[0] > COLUMN:
+            with narrow_form():
+                small = draw_all({name: again})[name]
     except DrawingError as error:
         return kit.paragraph(str(error), "note")
     return Html(f"<h3>{kit.text(words.capitalize())}</h3>"
-                + kit.figure(drawn, alt=f"Figure {words}: {caption}", caption=caption or words))
+                + kit.figure(drawn, alt=f"Figure {words}: {caption}", caption=caption or words,
+                             narrow=small))
 
 
 def _settings(run: Run) -> Html:

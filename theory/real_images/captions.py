@@ -1,6 +1,7 @@
 """What to see in each figure of a run, and what a run shows in a sentence."""
 
 from theory.claim import Run
+from theory.pages.conclusions import compared, percent
 
 __all__ = ["CAPTIONS", "conclusion"]
 
@@ -16,6 +17,8 @@ CAPTIONS = {
     "parts": "Each clean neuron is a multiple of what it becomes and a rest that is removed. "
              "Below, how many times longer the first is than the second.",
     "features": "The longest features of patches of photographs: edges and stripes.",
+    "training": "Adversarial and longer clean training both go on from the clean network. The loss "
+                "is of what each is trained on: attacked images where it is adversarial.",
     "accuracy": "How accuracy on held-out images falls with the radius. Short lines are proofs: "
                 "they hold against any perturbation. The dotted line was trained on clean images "
                 "for as long as the adversarially trained network was trained in all.",
@@ -24,8 +27,17 @@ CAPTIONS = {
 
 def conclusion(run: Run) -> str:
     """Return what the run shows: who is right at tau, and what of it is time alone."""
-    shares = {phase: f"{run.summary[phase]['attacked_accuracy']:.2f}"
-              for phase in ("clean", "longer", "adversarial")}
-    return (f"At radius {run.config.tau:g} the network after clean training keeps "
-            f"{shares['clean']} of the held-out images, after adversarial training "
-            f"{shares['adversarial']}; after clean training for as long, {shares['longer']}.")
+    kept = {phase: run.summary[phase]["attacked_accuracy"]
+            for phase in ("clean", "longer", "adversarial")}
+    samples = int(run.summary["test_images"])
+    gain = {1: "makes the network robust", -1: "makes the network less robust",
+            0: "changes little about what the network withstands"}
+    time = {1: "time alone does not", -1: "clean training for as long does more",
+            0: "so does clean training for as long"}
+    if (first := compared(kept["adversarial"], kept["clean"], samples)) != 1:
+        time = dict.fromkeys(time, "")
+    after = time[compared(kept["adversarial"], kept["longer"], samples)]
+    return (f"Adversarial training {gain[first]}{', ' * bool(after)}{after}: at radius "
+            f"{run.config.tau:g} {percent(kept['clean'])} of the held-out images hold after clean "
+            f"training, {percent(kept['adversarial'])} after adversarial, "
+            f"{percent(kept['longer'])} after clean training for as long.")

@@ -4,15 +4,17 @@ All are made for the width of a page; ``transition`` and ``spectrum`` for that o
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simulator.experiments.structured_features.config import TRAININGS
+from simulator.experiments.structured_features.experiment import of_classes
 from theory.claim import Run
-from theory.drawing.shares import BAR, SHARE_WORDS, share_bars
+from theory.drawing.shares import BAR, SHARE_WORDS, limit_bars, share_bars
 from theory.drawing.style import (ADVERSARIAL, CLEAN, COLUMN, GUIDE, LINEAR, OTHER, PAGE, area, bar,
-                                  line, new_figure, one_panel)
+                                  is_narrow, legend, line, name_y, new_figure, one_panel,
+                                  plain_numbers)
 from theory.scaling import t_quantile
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["accuracy_figure", "correlation_figure", "figures", "perturbation_figure",
-           "spectrum_figure", "transition_figure"]
+           "spectrum_figure", "training_figure", "transition_figure"]
 
 ROBUST, NONROBUST, AGAINST, REST = ADVERSARIAL, CLEAN, OTHER, LINEAR
 ORANGE, SKY = "#E69F00", "#56B4E9"
@@ -28,6 +30,9 @@ SHADES = {"standard": CLEAN, "one_step": ORANGE, "pgd": SKY, "multi_start": ADVE
 HATCHES = {"standard": "", "one_step": "////", "pgd": "....", "multi_start": "xxxx"}
 NAMES = {"standard": "standard", "one_step": "one ascent step", "pgd": "PGD",
          "multi_start": "multi-start PGD"}
+LINES: dict[str, Any] = {"standard": "-", "one_step": "--", "pgd": ":", "multi_start": "-."}
+SHORT = {"standard": "standard", "one_step": "ascent\nstep", "pgd": "PGD",
+         "multi_start": "multi-start\nPGD"}
 ATTACKS = {"accuracy": "none", "one_step_attack": "ascent\nstep",
            "full_length_step": "full\nstep", "pgd": "PGD",
            "along_v": "swap $v$", "along_u": "swap $u$", "mixed_features": "mixed\nfeatures",
@@ -49,7 +54,22 @@ def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
     if run.config.spectrum_points:
         return {"spectrum": spectrum_figure}
     return {"correlations": correlation_figure, "accuracy": accuracy_figure,
-            "perturbation": perturbation_figure}
+            "perturbation": perturbation_figure, "training": training_figure}
+
+
+def training_figure(run: Run) -> "Figure":
+    """Loss over each training, of what it is trained on; a column wide."""
+    figure, axes = new_figure(size=(COLUMN, 2.8))
+    panel, history = axes[0, 0], run.history
+    for name in _shown(run):
+        rows = history["training"] == name
+        steps = history["step"][rows]
+        panel.plot(steps, history["loss"][rows], color=SHADES[name], linestyle=LINES[name],
+                   label=NAMES[name])
+    panel.set(xlabel="gradient step", ylabel="loss, of what is trained on", yscale="log")
+    plain_numbers(panel.yaxis)
+    legend(figure, panel.get_legend_handles_labels()[0], loc="outside lower center", ncols=2)
+    return figure
 
 
 def correlation_figure(run: Run) -> "Figure":
@@ -60,16 +80,16 @@ def correlation_figure(run: Run) -> "Figure":
     shown = _shown(run)
     figure, axes = new_figure(1, 2, sharey=True, width_ratios=(1, 1.6), size=(PAGE, 3.0))
     for panel, names, title in zip(axes[0], (shown[:1], shown[1:]),
-                                   ("standard training", "adversarial training")):
+                                   ("standard training", "adversarial training"
+                                    + " against" * is_narrow())):
         _correlations(panel, run, names)
         panel.set_title(title, pad=24)
         panel.set_xlabel("gradient step")
         panel.axhline(0.0, **GUIDE)
-    axes[0, 0].set_ylabel("correlation, mean over classes")
-    figure.legend(handles=[*(line(label, color=colour, linestyle=dash)
-                             for _, colour, dash, label in LEARNED),
-                           bar("all classes, at the end")],
-                  loc="outside lower center", ncols=2)
+    name_y(axes[0], "correlation, mean over classes")
+    legend(figure, [*(line(label, color=colour, linestyle=dash)
+                      for _, colour, dash, label in LEARNED), bar("all classes, at the end")],
+           loc="outside lower center", ncols=2)
     return figure
 
 
@@ -91,7 +111,8 @@ def _correlations(axes: "Axes", run: Run, names: Sequence[str]) -> None:
                           linewidth=0.9, clip_on=False, zorder=3)
         if len(names) > 1:
             axes.axvline(last, **GUIDE)
-            axes.text(0.5 * (first + last), 1.01, "against\n" + NAMES[name], ha="center",
+            words = SHORT[name] if is_narrow() else "against\n" + NAMES[name]
+            axes.text(0.5 * (first + last), 1.01, words, ha="center",
                       va="bottom", transform=axes.get_xaxis_transform())
         first = last
     if first:
@@ -100,16 +121,13 @@ def _correlations(axes: "Axes", run: Run, names: Sequence[str]) -> None:
 
 def _over_classes(run: Run, name: str) -> list[tuple[float, float]]:
     """Smallest and largest of what a training taught, over classes, in the order of LEARNED."""
-    weights, features = run.arrays[f"weights_{name}"], run.arrays["features"]
-    onto_u, onto_v = (np.einsum("ird,jd->ijr", weights, rows) for rows in np.split(features, 2))
-    own, others = np.arange(len(weights)), ~np.eye(len(weights), dtype=bool)
-    return [(float(values.min()), float(values.max())) for values in (
-        onto_u[own, own].max(axis=1), onto_v[own, own].max(axis=1), onto_v.min(axis=2)[others])]
+    learned = of_classes(run.arrays[f"weights_{name}"], *np.split(run.arrays["features"], 2))
+    return [(float(learned[key].min()), float(learned[key].max())) for key, *_ in LEARNED]
 
 
 def accuracy_figure(run: Run, ax: "Axes | None" = None) -> "Figure":
     """Accuracy of every training under every attack, on the same test samples, with limits."""
-    figure, axes = one_panel(ax, (PAGE, 2.9))
+    figure, axes = one_panel(ax, (PAGE, 4.0 if is_narrow() else 2.9))
     shown = _shown(run)
     keys = [key for key in ATTACKS if key in run.summary[shown[0]]]
     width = 0.8 / len(shown)
@@ -120,11 +138,15 @@ def accuracy_figure(run: Run, ax: "Axes | None" = None) -> "Figure":
                  hatch=HATCHES[name], edgecolor="white", linewidth=0)
         for at, share, key in zip(place, height, keys):  # also of a bar of height zero
             share_bars(axes, at, share, _samples(run, name, key), "black")
-    axes.set_xticks(range(len(keys)), [ATTACKS[key] for key in keys])
+    names = [ATTACKS[key] for key in keys]
+    if is_narrow():
+        axes.set_xticks(range(len(keys)), [name.replace("\n", " ") for name in names], rotation=90)
+    else:
+        axes.set_xticks(range(len(keys)), names)
     axes.set(ylabel=rf"accuracy, $\epsilon = {run.config.epsilon:g}$ a patch", ylim=(0.0, 1.02),
              xlim=(-0.5, len(keys) - 0.5), xlabel="attack")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(shown),
-                title=f"training (bars: {SHARE_WORDS})")
+    legend(axes, axes.get_legend_handles_labels()[0], loc="lower center",
+           bbox_to_anchor=(0.5, 1.0), ncols=len(shown), title=f"training (bars: {SHARE_WORDS})")
     return figure
 
 
@@ -143,7 +165,7 @@ def perturbation_figure(run: Run) -> "Figure":
     below to above.
     """
     shown, first = _shown(run), run.config.robust_patches
-    figure, panels = new_figure(2, len(shown), sharey="row", size=(PAGE, 3.6))
+    figure, panels = new_figure(2, len(shown), sharey="row", size=(PAGE, 3.6), across=2)
     for (bars, shares), name in zip(panels.T, shown):
         parts = np.asarray(run.arrays[f"parts_{name}"], float)
         attacked = parts[parts.any(axis=(1, 2))]
@@ -159,13 +181,13 @@ def perturbation_figure(run: Run) -> "Figure":
         shares.stackplot(np.arange(len(share)), share.T, colors=PART_COLOURS, linewidth=0,
                          hatch=PART_HATCHES, edgecolor="white")
         shares.set(xlim=(0, max(len(share) - 1, 1)), ylim=(0, 1))
-    panels[0, 0].set_ylabel(r"mean component / $\epsilon$" if run.config.epsilon == 1.0
-                            else "mean component")
-    panels[1, 0].set_ylabel("share of $\\|\\delta_p\\|^2$")
-    figure.legend(handles=[area(label, facecolor=colour, hatch=hatch, edgecolor="white")
-                           for colour, hatch, label in zip(PART_COLOURS, PART_HATCHES, PARTS)],
-                  loc="outside upper center", ncols=len(PARTS),
-                  title="component of the perturbation along")
+    name_y(panels[0], r"mean component / $\epsilon$" if run.config.epsilon == 1.0
+           else "mean component")
+    name_y(panels[1], "share of $\\|\\delta_p\\|^2$")
+    legend(figure, [area(label, facecolor=colour, hatch=hatch, edgecolor="white")
+                    for colour, hatch, label in zip(PART_COLOURS, PART_HATCHES, PARTS)],
+           loc="outside upper center", ncols=len(PARTS),
+           title="component of the perturbation along")
     return figure
 
 
@@ -216,14 +238,19 @@ def transition_figure(run: Run, ax: "Axes | None" = None) -> "Figure":
 
 
 def spectrum_figure(run: Run, ax: "Axes | None" = None) -> "Figure":
-    """What one-step training learns of u and v at every radius."""
+    """What one-step training learns of u and v at every radius; bars span the classes."""
     figure, axes = one_panel(ax, (COLUMN, 3.0))
     ratio = run.history["epsilon"] / run.config.beta
     for (key, colour, dash, label), mark in zip(LEARNED[:2], "os"):
         axes.plot(ratio, run.history[key], dash, marker=mark, color=colour, markersize=4,
                   label=label)
+        if key in run.limits:
+            limit_bars(axes, ratio, run.history[key], run.limits[key], colour, zorder=1)
     axes.axvline(1.0, **GUIDE)
     axes.set(xlabel=r"$\epsilon / \beta$", ylabel="correlation, mean over classes")
     axes.set_ylim(bottom=0.0)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    handles, _ = axes.get_legend_handles_labels()
+    if run.limits:
+        handles.append(bar("all classes"))
+    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.experiments.winning_tickets.config import MASKS, OTHERS, TICKETS, TRAINED
+from simulator.experiments.winning_tickets.config import FLOWS, MASKS, OTHERS, TICKETS, TRAINED
 from theory.claim import Run
-from theory.drawing.shares import SHARE_WORDS, share_band, share_bars
-from theory.drawing.style import (COLUMN, PAGE, area, bar, every, line, new_figure, one_panel,
-                                  plain_numbers)
+from theory.drawing.shares import (BAND, LIMIT_WORDS, SHARE_WORDS, limit_band, limit_bars,
+                                   share_band, share_bars)
+from theory.drawing.style import (COLUMN, PAGE, area, bar, every, legend, line, name_y, new_figure,
+                                  one_panel, plain_numbers)
 from theory.winning_tickets.quantities import best_ticket, percents, value
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["accuracy_figure", "accuracy_panel", "errors_figure", "errors_panel", "figures",
-           "flow_figure", "where_figure"]
+           "flow_figure", "training_figure", "where_figure"]
 
 BLUE = "#0072B2"
 # Okabe & Ito, told apart by every eye: all tickets are blue
@@ -38,7 +39,6 @@ DASHES: dict[str, Any] = {"ticket": "-", "kernel-ticket": (0, (6, 1.5)), "random
 SINGLE = tuple(name for name in TICKETS if name != "neuron-ticket")  # they choose single weights
 LINES = ("neuron-ticket", *OTHERS, TRAINED)
 MARKERS = ("o", "s", "^", "D", "v", "P")  # of the shares kept
-FLOWS = ("ticket", "random", "magnitude")
 WHERE = ("ticket", "kernel-ticket", "random", "magnitude", "snip", "saliency", "lottery", TRAINED)
 ERRORS = {"kernel_error": "kernel error at initialisation",
           "trajectory_error": "trajectory error, common examples",
@@ -48,8 +48,33 @@ ACCURACIES = {"accuracy": "clean accuracy", "attacked_accuracy": r"attacked accu
 
 def figures(run: Run) -> "dict[str, Callable[[Run], Figure]]":
     """Return the functions that draw the run, by the name of the figure."""
-    return {"errors": errors_figure, "accuracy": accuracy_figure, "where": where_figure,
-            "flow": flow_figure}
+    drawn: dict[str, Callable[[Run], Figure]] = {
+        "errors": errors_figure, "accuracy": accuracy_figure, "where": where_figure,
+        "flow": flow_figure}
+    return drawn | ({"training": training_figure} if len(run.history) else {})
+
+
+def training_figure(run: Run) -> "Figure":
+    """Error of the outputs and loss along adversarial training against each mask's own attacks."""
+    kept = percents([run])
+    figure, axes = new_figure(2, len(kept), sharex=True, sharey="row", size=(PAGE, 4.4))
+    names = [name for name in (*TICKETS, *OTHERS, TRAINED) if name in DASHES]
+    for (upper, lower), percent in zip(axes.T, kept):
+        upper.set_title(f"{percent} % kept")
+        lower.set_xlabel("gradient step")
+        for name in _known(run, tuple(names)):
+            rows = (run.history["mask"] == name) & (run.history["keep"] == percent / 100.0)
+            for panel, quantity in ((upper, "own_error"), (lower, "loss")):
+                panel.plot(run.history["step"][rows], run.history[quantity][rows],
+                           color=COLOURS[name], linestyle=DASHES[name])
+    for row, words in zip(axes, ("error of the outputs", "loss")):
+        row[0].set_yscale("log")
+        plain_numbers(row[0].yaxis)
+        name_y(row, words)
+    legend(figure, [line(name, color=COLOURS[name], linestyle=DASHES[name])
+                    for name in _known(run, tuple(names))],
+           loc="outside upper center", ncols=4, handlelength=2.6)
+    return figure
 
 
 def errors_figure(run: Run) -> "Figure":
@@ -61,7 +86,9 @@ def errors_figure(run: Run) -> "Figure":
                area("tickets of single weights", color=BLUE, alpha=0.25)]
     handles += [line(name, color=COLOURS[name], linestyle=_dash(name), marker=MARKS[name])
                 for name in _known(run, LINES)]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    if run.limits:
+        handles.append(bar(LIMIT_WORDS))
+    legend(figure, handles, loc="outside upper center", ncols=4)
     return figure
 
 
@@ -73,7 +100,7 @@ def errors_panel(run: Run, quantity: str = "kernel_error", ax: "Axes | None" = N
     """An error of every mask against the share of the weights that it keeps.
 
     The ticket is the search with the smallest objective; a band spans all searches for single
-    weights.
+    weights. Bars are limits over the samples (jackknife), where the run has kept them.
     """
     figure, axes = one_panel(ax, (COLUMN, 3.0))
     kept = percents([run])
@@ -81,11 +108,18 @@ def errors_panel(run: Run, quantity: str = "kernel_error", ax: "Axes | None" = N
                        for name in SINGLE])
     axes.fill_between(kept, family.min(axis=0), family.max(axis=0), color=BLUE, alpha=0.25,
                       linewidth=0)
-    for name in _known(run, LINES):
-        axes.plot(kept, [value(run, name, quantity, percent) for percent in kept], _dash(name),
-                  color=COLOURS[name], marker=MARKS[name])
-    axes.plot(kept, [value(run, best_ticket(run, percent), quantity, percent) for percent in kept],
-              color=BLUE, linewidth=1.8, marker=MARKS["ticket"])
+    lines: list[tuple[list[str], dict[str, Any]]] = [
+        ([name] * len(kept), {"linestyle": _dash(name), "color": COLOURS[name],
+                              "marker": MARKS[name]}) for name in _known(run, LINES)]
+    lines.append(([best_ticket(run, percent) for percent in kept],
+                  {"color": BLUE, "linewidth": 1.8, "marker": MARKS["ticket"]}))
+    for names, look in lines:
+        values = [value(run, name, quantity, percent) for name, percent in zip(names, kept)]
+        axes.plot(kept, values, **look)
+        limits = [run.limits[f"{quantity}_{percent}"][:, run.config.masks.index(name)]
+                  for name, percent in zip(names, kept) if f"{quantity}_{percent}" in run.limits]
+        if limits:
+            limit_bars(axes, kept, values, np.transpose(limits), look["color"], zorder=1)
     axes.set(xscale="log", yscale="log", xlabel="weights kept (%)", ylabel=ERRORS[quantity])
     axes.set_xticks(kept, [str(percent) for percent in kept])
     axes.set_xticks([], minor=True)
@@ -107,7 +141,7 @@ def accuracy_figure(run: Run) -> "Figure":
                     markersize=4) for percent, marker in zip(percents([run]), MARKERS)]
     handles += [line("dense network", color="black", linewidth=0.8),
                 bar(SHARE_WORDS)]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    legend(figure, handles, loc="outside upper center", ncols=len(handles))
     return figure
 
 
@@ -160,11 +194,11 @@ def where_figure(run: Run) -> "Figure":
             lower.plot(middle, place, "o", color=COLOURS[name], markersize=3.5)
         lower.axvline(percent / 100.0, color="0.75", linewidth=0.6, zorder=0)
         lower.set(xlabel="share kept of a neuron", xlim=(-0.02, 1.02))
-    axes[0, 0].set_ylabel("share kept")
+    name_y(axes[0], "share kept")
     axes[1, 0].set_yticks(range(len(names)), names)
     axes[1, 0].invert_yaxis()
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, handlelength=2.6)
+    handles, _ = axes[0, 0].get_legend_handles_labels()
+    legend(figure, handles, loc="outside upper center", ncols=4, handlelength=2.6)
     return figure
 
 
@@ -184,16 +218,23 @@ def flow_figure(run: Run) -> "Figure":
                                     "markevery": every(flows.shape[2])}
             panel.plot(times, distance, **look)
             panel.plot(times, bound, "--", linewidth=0.9, **look)
-        panel.set(title=f"{percent} % kept", xlabel=r"time $\eta t$")
+            if f"flow_{percent}" in run.limits:
+                for limits in run.limits[f"flow_{percent}"][:, MASKS.index(name)].swapaxes(0, 1):
+                    if np.isfinite(limits).any():
+                        limit_band(panel, times, limits, COLOURS[name])
+        panel.set(title=f"{percent} % kept", xlabel=r"time $\eta t$", xlim=(0.0, times[-1]))
         if np.isfinite(flows[[MASKS.index(name) for name in FLOWS]]).any():
             panel.set_yscale("log")
             plain_numbers(panel.yaxis)
         else:
+            panel.set_yticks([])
             panel.text(0.5, 0.5, "no kernel of these\ncan be inverted", ha="center", va="center",
                        transform=panel.transAxes)
-    axes[0, 0].set_ylabel(r"$\|f_s - f_d\|$ and its bound")
+    name_y(axes[0], r"$\|f_s - f_d\|$ and its bound")
     handles = [line(name, color=COLOURS[name], marker=MARKS[name]) for name in FLOWS]
     handles += [line("distance", color="black"),
                 line("its bound", color="black", linestyle="--", linewidth=0.9)]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    if run.limits:
+        handles.append(area(LIMIT_WORDS, color="black", alpha=BAND))
+    legend(figure, handles, loc="outside upper center", ncols=3)
     return figure

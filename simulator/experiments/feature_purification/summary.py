@@ -10,7 +10,9 @@ The summary has
                                 ``mixtures`` with ``several``, ``many``, ``norm``, ``rest``,
                                 ``alignment``, ``largest`` and ``quantile``, see
                                 :func:`simulator.features.mixture_metrics`,
-                                ``r50_tolerance``, half the width of r50's interval; ``r99`` and
+                                ``r50_tolerance``, half the width of r50's interval, and
+                                ``r50_limit_low`` and ``r50_limit_high``, its 95 % limits over the
+                                samples, to the grid of the curves; ``r99`` and
                                 ``r01``, the largest radius with attacked accuracy of at least .99
                                 and the smallest with at most .01, with ``r99_tolerance`` and
                                 ``r01_tolerance`` and 95 % limits, ``r99_low``, ``r99_high``,
@@ -55,6 +57,7 @@ from simulator.experiments.feature_purification.low_rank import phase_of
 from simulator.experiments.feature_purification.measured import SHOWN_PERTURBATIONS, linear_radii
 from simulator.experiments.records import from_text, rows_of
 from simulator.robustness.accuracy import curve_of
+from simulator.robustness.tails import limits_on_grid
 from simulator.runs.run import Run
 from simulator.runs.stages import Arrays
 from simulator.runs.table import SAMPLES, Table, by_network
@@ -69,6 +72,7 @@ ROWS = {"accuracy": "clean accuracy", "universal_accuracy": "under the universal
         "r99": "99 % hold up to r99", "r01": "1 % hold from r01 on"}
 ON_TEST_SAMPLES = ("accuracy", "universal_accuracy", "attacked_accuracy", "gate_rate", "r50",
                    "r99", "r01")
+LIMITED = {"r50": "r50_limit", "r99": "r99", "r01": "r01"}  # by what their limits are called
 TAILS = {"r99": 0.99, "r01": 0.01}  # levels of accuracy
 NETWORKS = PHASES
 CERTIFIED = "adversarial: certified"  # the stage that certifies most samples together
@@ -94,6 +98,10 @@ def _summary(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> 
         numbers: dict[str, Any] = {}
         for what in MEASURED:
             numbers |= _numbers(done.get(f"{phase}: {what}", {}), {})
+        low, high = limits_on_grid(0.5, list(experiment.radii()),
+                                   done[f"{phase}: curves"]["strongest"])
+        numbers |= {name: end for name, end in (("r50_limit_low", low), ("r50_limit_high", high))
+                    if math.isfinite(end)}
         summary[phase] = {"bracket": []} | numbers if "bracket" not in numbers else numbers
     table = [found for name, arrays in done.items() if name.startswith("learner: ")
              for found in _numbers(arrays, [])]
@@ -154,7 +162,7 @@ def tables(config: PurificationConfig, summary: Mapping[str, Any]) -> list[Table
     shown = [by_network(f"p = P(z_j != 0) = {summary['p']:.4f}   tau = {summary['tau']:.4f}   "
                         f"linear r50 = {summary['linear_r50']:.4f}", networks, ROWS,
                         dict.fromkeys(ON_TEST_SAMPLES, config.test_samples),
-                        ("accuracy", "universal_accuracy", "attacked_accuracy"), tuple(TAILS)),
+                        ("accuracy", "universal_accuracy", "attacked_accuracy"), LIMITED),
              _bracket(config, networks)]
     if "certified_tail" in summary["adversarial"]:
         shown.append(_window(config, **networks))

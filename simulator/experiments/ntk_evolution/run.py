@@ -31,17 +31,20 @@ from typing import Any
 
 import numpy as np
 
+from simulator.experiments.jackknife import by_weights, without_each
 from simulator.experiments.ntk_evolution.config import CONFIG, NTKConfig
 from simulator.experiments.ntk_evolution.cost import cost
 from simulator.experiments.ntk_evolution.experiment import NTKExperiment
 from simulator.experiments.ntk_evolution.recorder import KernelRecord
-from simulator.experiments.ntk_evolution.summary import (LINEAR, Frozen, PhaseOne, finished_run,
-                                                         first_phase, frozen_trainings, passing)
+from simulator.experiments.ntk_evolution.summary import (LIMITS_OF, LINEAR, Frozen, PhaseOne,
+                                                         finished_run, first_phase,
+                                                         frozen_trainings, passing)
 from simulator.experiments.records import Record, columns_of
 from simulator.networks.linear import LinearClassifier
 from simulator.ntk.empirical import empirical_ntk
 from simulator.ntk.measures import (distances, eigenvectors_on_features, seen_by_eigenvectors,
                                     spectrum)
+from simulator.ntk.sensitivity import seen_without_groups, spectrum_by_sample
 from simulator.protocols import Network
 from simulator.runs.folder import RunFolder
 from simulator.runs.run import Run, write_run
@@ -51,6 +54,7 @@ __all__ = ["CONFIG", "check", "cost", "simulate"]
 
 SHOWN_EIGENVECTORS = 4
 SEEN = 200  # leading eigenvectors whose span is asked what it holds
+GROUPS = 5  # of samples, each left out in turn, for the limits of that
 
 
 def check(config: NTKConfig) -> None:
@@ -142,7 +146,8 @@ def _spectrum(experiment: NTKExperiment, name: str, done: Mapping[str, Arrays],
               saved: Arrays | None, tick: Tick) -> Arrays:
     """Return the spectrum of a kernel, its leading eigenvectors among the features, what they see.
 
-    As published alone: ``seen`` (3, eigenvectors), for labels, features, M w*.
+    As published alone: ``seen`` (3, eigenvectors), for labels, features, M w*. Limits over the
+    samples have the names of what they limit, after LIMITS_OF.
     """
     config, batch = experiment.config, experiment.spectrum_batch
     weights = done[config.modes[0]]["weights"][0] if name == "start" else done[name]["weights"][-1]
@@ -150,12 +155,21 @@ def _spectrum(experiment: NTKExperiment, name: str, done: Mapping[str, Arrays],
     found = {f"spectrum_{name}": spectrum(kernel),
              f"eigenvectors_{name}": eigenvectors_on_features(kernel, batch.X, None,
                                                               SHOWN_EIGENVECTORS)}
+    if kernel.any():
+        found[f"{LIMITS_OF}spectrum_{name}"] = by_weights(found[f"spectrum_{name}"],
+                                                          spectrum_by_sample(kernel))
     if config.protocol == "short" or batch.codes is None:
         return found
     targets = (batch.y[:, None], batch.codes.toarray(),
                (batch.X @ experiment.data.dense_direction)[:, None])
-    return found | {f"seen_{name}": np.array([seen_by_eigenvectors(kernel, each, SEEN)
-                                              for each in targets])}
+    found[f"seen_{name}"] = np.array([seen_by_eigenvectors(kernel, each, SEEN)
+                                      for each in targets])
+    if kernel.any():
+        count = min(SEEN, len(kernel) - -(-len(kernel) // GROUPS))
+        found[f"{LIMITS_OF}seen_{name}"] = without_each(
+            found[f"seen_{name}"][:, :count],
+            seen_without_groups(kernel, targets, count, GROUPS), positive=False)
+    return found
 
 
 def _distances(experiment: NTKExperiment, done: Mapping[str, Arrays], saved: Arrays | None,

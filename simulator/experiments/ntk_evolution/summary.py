@@ -40,6 +40,9 @@ Arrays: times; distances (runs, times, runs, times), of all frozen kernels of :f
 order; weights_<mode> (times, m, d); spectrum_<kernel> and eigenvectors_<kernel> (4, d), of the
 kernels "start", "clean", "adversarial", ...; as published also seen_<kernel> (3, eigenvectors): how
 much of the labels, the features (their mean) and M w* lies in the span of the first eigenvectors.
+
+Limits over the samples: spectrum_<kernel> (2, n), seen_<kernel> (2, 3, eigenvectors), perhaps
+fewer of them.
 """
 
 import math
@@ -55,9 +58,10 @@ from simulator.runs.run import Run
 from simulator.runs.stages import Arrays
 from simulator.runs.table import Table, by_network
 
-__all__ = ["LINEAR", "ROWS", "Frozen", "PhaseOne", "current", "finished_run", "first_phase",
-           "frozen_trainings", "passing", "tables"]
+__all__ = ["LIMITS_OF", "LINEAR", "ROWS", "Frozen", "PhaseOne", "current", "finished_run",
+           "first_phase", "frozen_trainings", "passing", "tables"]
 
+LIMITS_OF = "limits of "  # before the name of what the limits of a stage's arrays belong to
 LINEAR = "linear"  # the classifier sign <w*, x>, among what examples are passed between
 ACCURACIES = {"accuracy": "clean accuracy", "attacked_accuracy": "under the worst of the attacks",
               "plain_attacked_accuracy": "under PGD at true gates"}
@@ -159,9 +163,14 @@ def finished_run(experiment: NTKExperiment, done: Mapping[str, Arrays]) -> Run:
                for run in runs for row in rows_of(done[run.stage])]
     moved = done["distances"]["distances"]
     arrays = {"times": np.array(config.freeze_times), "distances": moved}
-    for mode in config.modes:
-        arrays |= {f"weights_{mode}": done[mode]["weights"]} | done[f"spectrum {mode}"]
-    arrays |= done["spectrum start"]
+    limits: Arrays = {}
+    for kernel in (*config.modes, "start"):
+        if kernel in config.modes:
+            arrays[f"weights_{kernel}"] = done[kernel]["weights"]
+        for name, array in done[f"spectrum {kernel}"].items():
+            into, of = ((limits, name.removeprefix(LIMITS_OF)) if name.startswith(LIMITS_OF)
+                        else (arrays, name))
+            into[of] = array
     frozen = _frozen_rows(config, done)
     summary = {"p": experiment.data.activation_probability, "tau": config.tau,
                "linear_attacked_accuracy": experiment.linear_attacked_accuracy(),
@@ -173,7 +182,7 @@ def finished_run(experiment: NTKExperiment, done: Mapping[str, Arrays]) -> Run:
         summary[mode] = (_accuracies(done[f"attacking {mode}"])
                          | {name: row[name] for name in ("effective_rank", "gate_rate")}
                          | _leading(arrays[f"eigenvectors_{mode}"][0]))
-    return Run(config, summary | _first_frozen(config, frozen), history, arrays)
+    return Run(config, summary | _first_frozen(config, frozen), history, arrays, limits=limits)
 
 
 def _last_distances(runs: tuple[PhaseOne, ...], moved: np.ndarray) -> dict[str, float]:

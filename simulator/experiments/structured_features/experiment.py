@@ -30,7 +30,8 @@ from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN
 from simulator.protocols import Attack, Batch, DataModel, Network
 from simulator.randomness import Role, stream
 
-__all__ = ["StructuredExperiment", "Training", "correlations", "parts_of"]
+__all__ = ["StructuredExperiment", "Training", "correlations", "of_classes",
+           "parts_of"]
 
 SHOWN_PERTURBATIONS = 16
 
@@ -217,13 +218,25 @@ def correlations(network: SmoothedReLUCNN, data: PatchData) -> dict[str, float]:
     ``u`` is ``max_r <w_ir, u_i>``, ``v`` is ``max_r <w_ir, v_i>``, and ``against_v``
     ``min_r <w_ir, v_j>`` for j != i: how strongly a class is inhibited by another one's feature.
     """
-    onto_u = np.einsum("ird,jd->ijr", network.weights, data.robust_features)
-    onto_v = np.einsum("ird,jd->ijr", network.weights, data.nonrobust_features)
-    own = np.arange(network.classes)
-    others = ~np.eye(network.classes, dtype=bool)
-    return {"u": float(onto_u[own, own].max(axis=1).mean()),
-            "v": float(onto_v[own, own].max(axis=1).mean()),
-            "against_v": float(onto_v.min(axis=2)[others].mean())}
+    return {name: float(classes.mean()) for name, classes in of_classes(
+        network.weights, data.robust_features, data.nonrobust_features).items()}
+
+
+def of_classes(weights: np.ndarray, robust: np.ndarray,
+               nonrobust: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what :func:`correlations` gives the means of: one number a class, or a pair of them.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (K, m, d)
+    robust, nonrobust : ndarray, shape (K, d)
+        The features u and v.
+    """
+    onto_u = np.einsum("ird,jd->ijr", weights, robust)
+    onto_v = np.einsum("ird,jd->ijr", weights, nonrobust)
+    own, others = np.arange(len(weights)), ~np.eye(len(weights), dtype=bool)
+    return {"u": onto_u[own, own].max(axis=1), "v": onto_v[own, own].max(axis=1),
+            "against_v": onto_v.min(axis=2)[others]}
 
 
 def parts_of(delta: np.ndarray, y: np.ndarray, data: PatchData) -> np.ndarray:

@@ -79,7 +79,7 @@ def simulate(config: StructuredConfig, folder: RunFolder | None = None,
     if config.races:
         run = race_run(config, done["races"]["races"])
     elif config.spectrum_points:
-        run = spectrum_run(config, done["spectrum"]["spectrum"])
+        run = spectrum_run(config, **done["spectrum"])
     else:
         run = trainings_run(experiment, done)
     return write_run(run, folder, sum(stage.steps for stage in stages))
@@ -198,10 +198,20 @@ def _race(config: StructuredConfig, done: Mapping[str, Arrays], saved: Arrays | 
 
 def _spectrum(experiment: StructuredExperiment, done: Mapping[str, Arrays], saved: Arrays | None,
               tick: Tick) -> Arrays:
-    """Train at every radius; return ``spectrum`` (spectrum_points, columns)."""
+    """Train at every radius; return ``spectrum`` (spectrum_points, columns), and ``over_classes``
+    (spectrum_points, 2, 2), of u and v the smallest and the largest.
+    """
     rows = [] if saved is None else list(saved["spectrum"])
+    classes = [np.full((2, 2), np.nan)] * len(rows) if saved is None or "over_classes" not in (
+        saved) else list(saved["over_classes"])
+
+    def state() -> Arrays:
+        return {"spectrum": np.array(rows), "over_classes": np.array(classes)}
+
     for index, radius in enumerate(radii(experiment.config)):
         if index >= len(rows):
-            rows.append(at_radius(experiment, float(radius)))
-            tick(index + 1, lambda: {"spectrum": np.array(rows)})
-    return {"spectrum": np.array(rows)}
+            numbers, spread = at_radius(experiment, float(radius))
+            rows.append(numbers)
+            classes.append(spread)
+            tick(index + 1, state)
+    return state()

@@ -11,7 +11,8 @@ from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import Ascent
 from simulator.errors import Diverged
 from simulator.experiments.structured_features.config import StructuredConfig
-from simulator.experiments.structured_features.experiment import StructuredExperiment, correlations
+from simulator.experiments.structured_features.experiment import (StructuredExperiment,
+                                                                  correlations, of_classes)
 from simulator.training import train
 
 __all__ = ["COLUMNS", "at_radius", "overtaken_from", "radii"]
@@ -26,8 +27,8 @@ def radii(config: StructuredConfig) -> np.ndarray:
     return np.linspace(0.0, 2.0 * config.beta, config.spectrum_points)
 
 
-def at_radius(experiment: StructuredExperiment, radius: float) -> np.ndarray:
-    """Train against one ascent step within a radius; return one number a column of ``COLUMNS``.
+def at_radius(experiment: StructuredExperiment, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """Train against one ascent step within a radius, and measure what comes out.
 
     Parameters
     ----------
@@ -37,8 +38,10 @@ def at_radius(experiment: StructuredExperiment, radius: float) -> np.ndarray:
 
     Returns
     -------
-    ndarray, shape (columns,)
-        NaN where the training diverged.
+    numbers : ndarray, shape (columns,)
+        One a column of ``COLUMNS``; NaN where the training diverged.
+    over_classes : ndarray, shape (2, 2)
+        Of u and of v the smallest and the largest over the classes.
     """
     config, network = experiment.config, experiment.initial_network()
     adversary = Adversary(experiment.ball.with_radius(radius),
@@ -56,13 +59,16 @@ def at_radius(experiment: StructuredExperiment, radius: float) -> np.ndarray:
               stop=config.one_step_steps, seed=config.seed, adversary=adversary,
               after_step=after_step)
     except Diverged:  # an answer as well: nothing is learned at this radius
-        return np.full(len(COLUMNS), np.nan)
+        return np.full(len(COLUMNS), np.nan), np.full((2, 2), np.nan)
     learned, test = correlations(network, experiment.data), experiment.test_set
     overtaken = (np.nan if behind[0] == config.one_step_steps
                  else behind[0] + config.record_every)
     shares = [float(np.mean(network.margins(X, test.y) > 0.0)) for X in (
         test.X, experiment.data.robust_only(test.X), experiment.data.nonrobust_only(test.X))]
-    return np.array([learned["u"], learned["v"], overtaken, *shares])
+    classes = of_classes(network.weights, experiment.data.robust_features,
+                         experiment.data.nonrobust_features)
+    return (np.array([learned["u"], learned["v"], overtaken, *shares]),
+            np.array([[classes[name].min(), classes[name].max()] for name in ("u", "v")]))
 
 
 def overtaken_from(ratio: np.ndarray, spectrum: np.ndarray) -> float | None:

@@ -35,7 +35,8 @@ kappa, v_wins, v_should_win; and arrays kappas (points,), races (points, races, 
 A run with spectrum points has in its summary the radius at which u overtakes v for good, over beta
 (overtaken_from; None: nowhere or everywhere); in its history epsilon and the columns of
 :data:`~simulator.experiments.structured_features.spectrum.COLUMNS`; and arrays epsilons (points,),
-spectrum (points, columns).
+spectrum (points, columns); as limits u and v (2, points), the smallest and the largest over the
+classes.
 """
 
 from collections.abc import Mapping
@@ -148,14 +149,21 @@ def race_run(config: StructuredConfig, races: np.ndarray) -> Run:
     return Run(config, summary, history, {"kappas": points, "races": races})
 
 
-def spectrum_run(config: StructuredConfig, spectrum: np.ndarray) -> Run:
-    """Return the run that trainings at many radii make, shape (spectrum_points, columns)."""
+def spectrum_run(config: StructuredConfig, spectrum: np.ndarray,
+                 over_classes: np.ndarray | None = None) -> Run:
+    """Return the run that trainings at many radii make, shape (spectrum_points, columns).
+
+    ``over_classes`` (spectrum_points, 2, 2): of u and v the smallest and the largest.
+    """
     epsilons = radii(config)
     history = [{"epsilon": float(epsilon), **dict(zip(COLUMNS, row.tolist()))}
                for epsilon, row in zip(epsilons, spectrum)]
     summary = {"kappa": config.kappa, "points": len(epsilons),
                "overtaken_from": overtaken_from(epsilons / config.beta, spectrum)}
-    return Run(config, summary, history, {"epsilons": epsilons, "spectrum": spectrum})
+    limits = {} if over_classes is None else {
+        name: over_classes[:, place].T for place, name in enumerate(("u", "v"))}
+    return Run(config, summary, history, {"epsilons": epsilons, "spectrum": spectrum},
+               limits=limits)
 
 
 def _fitted(points: np.ndarray, wins: np.ndarray) -> tuple[float | None, float | None]:

@@ -10,12 +10,13 @@ from simulator.experiments.settings import SparseCodingSettings
 if TYPE_CHECKING:
     from simulator.experiments.winning_tickets.experiment import TicketExperiment
 
-__all__ = ["CONFIG", "MASKS", "OTHERS", "RULES", "TICKETS", "TRAINED", "TicketConfig"]
+__all__ = ["CONFIG", "FLOWS", "MASKS", "OTHERS", "RULES", "TICKETS", "TRAINED", "TicketConfig"]
 
 # dynamics-preserving: outputs and kernel, one of them, both with swaps, both with whole neurons
 TICKETS = ("ticket", "output-ticket", "kernel-ticket", "swapped-ticket", "neuron-ticket")
 OTHERS = ("random", "neurons", "magnitude", "snip", "saliency", "lottery")
 MASKS = (*TICKETS, *OTHERS)  # over fixed weights
+FLOWS = ("ticket", "random", "magnitude")  # whose frozen flows have limits over their samples
 TRAINED = "weights-and-mask"  # the ticket whose surviving weights are trained too
 RULES = {"none": ("none",), "weights": ("weights",), "outputs": ("outputs",),
          "better": ("weights", "outputs")}

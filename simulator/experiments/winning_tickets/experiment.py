@@ -17,6 +17,7 @@ from simulator.attacks.through import Borrowed
 from simulator.balls import L2Ball
 from simulator.data.batches import FreshBatches
 from simulator.data.sparse_coding import SparseCoding
+from simulator.experiments.jackknife import without_each
 from simulator.experiments.parts import require_kind, require_parts
 from simulator.experiments.winning_tickets.config import MASKS, RULES, TRAINED, TicketConfig
 from simulator.networks.masked import MaskedReLU
@@ -35,6 +36,7 @@ __all__ = ["FLOW_TIMES", "Found", "SEARCHES", "Search", "TicketExperiment"]
 
 SWAP_ROUNDS = 5
 FLOW_TIMES = 41
+FLOW_GROUPS = 5  # of samples, each left out in turn
 
 
 class Search(NamedTuple):
@@ -230,11 +232,45 @@ class TicketExperiment:
         NotInvertible
             The mask's kernel has no inverse.
         """
+        return self._flow(*self._flow_start(mask, rule, weights))
+
+    def flow_limits(self, flow: FrozenFlow, found: Found) -> np.ndarray:
+        """Return 95 % limits over the samples of distance and bound of a mask's flow.
+
+        By the jackknife over FLOW_GROUPS groups of samples.
+
+        Parameters
+        ----------
+        flow : FrozenFlow
+            What :meth:`flow` returned.
+        found : Found
+            Its mask.
+
+        Returns
+        -------
+        ndarray, shape (2, 2, times)
+            Low and high, distance and bound.
+        """
+        start = self._flow_start(*found)
+        places = np.arange(self.config.flow_samples)
+        groups = min(FLOW_GROUPS, len(places) - 1)
+        without = [self._flow(*start, places % groups != group) for group in range(groups)]
+        return without_each(np.array([flow.distance, flow.bound]),
+                            np.array([[part.distance, part.bound] for part in without]))
+
+    def _flow_start(self, mask: np.ndarray, rule: Rescaling, weights: np.ndarray | None
+                    ) -> tuple[Dynamics, np.ndarray, np.ndarray, np.ndarray]:
+        """The dense network at the flow's samples, their labels, and the mask's f and K there."""
+        dynamics, y = self._dynamics(self.config.flow_samples, Role.KERNEL_SAMPLES, 2)
+        return dynamics, y, *dynamics.outputs_and_kernel(mask, rule.scale, rule.bias, weights)
+
+    def _flow(self, dynamics: Dynamics, y: np.ndarray, f: np.ndarray, K: np.ndarray,
+              kept: np.ndarray | slice = slice(None)) -> FrozenFlow:
+        """The flows on some of the samples."""
         config = self.config
-        dynamics, y = self._dynamics(config.flow_samples, Role.KERNEL_SAMPLES, 2)
-        f, K = dynamics.outputs_and_kernel(mask, rule.scale, rule.bias, weights)
         times = np.linspace(0.0, config.learning_rate * config.steps, FLOW_TIMES)
-        return frozen_flow(K, dynamics.target, f, dynamics.outputs, y, times)
+        return frozen_flow(K[kept][:, kept], dynamics.target[kept][:, kept], f[kept],
+                           dynamics.outputs[kept], y[kept], times)
 
     def _ticket(self, name: str, keep: float, rule: Rescaling) -> np.ndarray:
         config, search, rng = self.config, SEARCHES[name], self._draw(name)

@@ -27,7 +27,7 @@ import numpy as np
 from simulator.attacks.worst_case import worst_case
 from simulator.errors import NotInvertible
 from simulator.experiments.records import Record, as_text, columns_of, unheard
-from simulator.experiments.winning_tickets.config import CONFIG, TicketConfig
+from simulator.experiments.winning_tickets.config import CONFIG, FLOWS, TicketConfig
 from simulator.experiments.winning_tickets.cost import cost
 from simulator.experiments.winning_tickets.experiment import FLOW_TIMES, Found, TicketExperiment
 from simulator.experiments.winning_tickets.summary import (DENSE, Masked, finished_run,
@@ -105,19 +105,24 @@ def find_mask(experiment: TicketExperiment, masked: Masked, done: Mapping[str, A
     dict
         ``mask``, its bits; ``rescaling``, scale and bias; ``objective``, ``kernel_error`` and
         ``output_error``; ``flow`` (2, times), distance and bound, and ``flow_error``, NaN where
-        the mask's kernel has no inverse.
+        the mask's kernel has no inverse; ``kernel_without``, the kernel error without each sample,
+        and of FLOWS ``flow_limits``.
     """
     candidates = experiment.candidates(masked.name, masked.keep, done[DENSE.own]["weights"])
     chosen = experiment.best_rule(candidates)
     found, gap = candidates[chosen], _gap(experiment, candidates[chosen])
     measured = {"objective": experiment.objective(*found),
                 "kernel_error": gap.relative_kernel, "output_error": gap.relative_outputs}
+    own = {} if found.weights is None else {"weights": found.weights}
+    own["kernel_without"] = experiment.held_out.relative_kernel_without_each(
+        found.mask, found.rule.scale, found.rule.bias, found.weights)
     try:
         flow = experiment.flow(*found)
+        if masked.name in FLOWS:
+            own["flow_limits"] = experiment.flow_limits(flow, found)
         lines, measured["flow_error"] = np.array([flow.distance, flow.bound]), flow.relative_error
     except NotInvertible:
         lines, measured["flow_error"] = np.full((2, FLOW_TIMES), np.nan), np.nan
-    own = {} if found.weights is None else {"weights": found.weights}
     if len(candidates) > 1:
         own["by_rule"] = as_text({"chosen": chosen} | {
             rule: {"kernel_error": gap.relative_kernel, "output_error": gap.relative_outputs,

@@ -31,6 +31,9 @@ Arrays: steps (records,), and with a row for each mask, for each percentage as i
 per_neuron (masks, m), kept weights of the neurons, ascending; per_feature (masks, d), kept share
 of the weights of a feature; per_rank (masks, d), kept share of the weights that are their
 neuron's largest, second largest, ...
+
+Limits over the samples, for each percentage: kernel_error, trajectory_error and
+own_trajectory_error (2, masks); flow (2, masks, 2, times), NaN but for FLOWS.
 """
 
 import math
@@ -39,9 +42,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.experiments.jackknife import without_each
 from simulator.experiments.records import from_text, rows_of
 from simulator.experiments.winning_tickets.config import RULES, TICKETS, TicketConfig
-from simulator.experiments.winning_tickets.experiment import TicketExperiment
+from simulator.experiments.winning_tickets.experiment import FLOW_TIMES, TicketExperiment
 from simulator.runs.run import Run
 from simulator.runs.stages import Arrays
 from simulator.runs.table import Table
@@ -99,6 +103,7 @@ def finished_run(experiment: TicketExperiment, done: Mapping[str, Arrays]) -> Ru
                                "dense": _accuracies(done[DENSE.own]),
                                **{name: {} for name in config.masks}}
     arrays: Arrays = {"steps": _recorded(config)}
+    limits: Arrays = {}
     history: list[dict[str, Any]] = []
     for percent in config.percents:
         networks = [Masked(name, percent) for name in config.masks]
@@ -111,7 +116,10 @@ def finished_run(experiment: TicketExperiment, done: Mapping[str, Arrays]) -> Ru
                   "flow": np.array([done[masked.found]["flow"] for masked in networks]),
                   **_where(experiment, networks, done)}
         arrays |= {f"{name}_{percent}": array for name, array in shapes.items()}
-    return Run(config, summary, history, arrays)
+        limits |= {f"{name}_{percent}": array for name, array in _limits(
+            [masked for masked in networks if "kernel_without" in done[masked.found]],
+            done).items() if array.shape[1] == len(networks)}
+    return Run(config, summary, history, arrays, limits=limits)
 
 
 def _accuracies(trained: Arrays) -> dict[str, float]:
@@ -162,6 +170,30 @@ def _error(dense: np.ndarray, masked: np.ndarray) -> float:
 def _recorded(config: TicketConfig) -> np.ndarray:
     steps = list(range(0, config.steps + 1, config.record_every))
     return np.array(steps if steps[-1] == config.steps else [*steps, config.steps])
+
+
+def _limits(networks: list[Masked], done: Mapping[str, Arrays]) -> Arrays:
+    """95 % limits over the samples, by the jackknife; a column a network."""
+    kernel = [without_each(done[masked.found]["kernel_error"], done[masked.found]["kernel_without"])
+              for masked in networks]
+    paths = {"trajectory_error": [_error_limits(_outputs(DENSE.common, done),
+                                                _outputs(masked.common, done))
+                                  for masked in networks],
+             "own_trajectory_error": [_error_limits(_outputs(DENSE.own, done),
+                                                    _outputs(masked.own, done))
+                                      for masked in networks]}
+    flows = [done[masked.found].get("flow_limits", np.full((2, 2, FLOW_TIMES), np.nan))
+             for masked in networks]
+    return {name: np.stack(columns, axis=1)
+            for name, columns in ({"kernel_error": kernel, "flow": flows} | paths).items()
+            if columns}
+
+
+def _error_limits(dense: np.ndarray, masked: np.ndarray) -> np.ndarray:
+    """Limits of the relative output error over samples, outputs of shape (records, n)."""
+    apart, power = (masked - dense) ** 2, dense**2
+    ratio = ((apart.sum() - apart.sum(axis=0)) / (power.sum() - power.sum(axis=0)))
+    return without_each(np.array(_error(dense, masked)), np.sqrt(np.maximum(ratio, 0.0)))
 
 
 def _trajectories(networks: list[Masked], done: Mapping[str, Arrays]) -> np.ndarray:

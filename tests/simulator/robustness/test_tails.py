@@ -11,7 +11,7 @@ from simulator.balls import L2Ball
 from simulator.networks.linear import LinearClassifier
 from simulator.protocols import Batch
 from simulator.robustness.accuracy import breaking_points
-from simulator.robustness.tails import LEVELS, limits, order, tail_radii
+from simulator.robustness.tails import LEVELS, limits, limits_on_grid, order, tail_radii
 
 from planted.robustness import WEIGHTS, Constant, both_balls
 
@@ -49,6 +49,18 @@ def test_on_a_linear_classifier_they_are_the_order_statistics_of_its_radii(right
         assert found[level].high + 1e-12 >= exact[high - 1] if high <= 400 else (
             found[level].high == np.inf)
         assert found[level].low < found[level].value < found[level].high
+
+
+def test_limits_on_a_grid_hold_those_of_the_samples_and_are_no_wider_than_a_step(right):
+    network, batch = right
+    grid = np.linspace(0.0, 3.0, 61)
+    points = breaking_points(network, batch, Adversary(L2Ball(0.1), {"fgm": FGM()}),
+                             radii=list(grid))["strongest"]
+    exact = np.sort(network.critical_radii(batch.X, batch.y, L2Ball(1.0)))
+    first, last = limits(0.5, 400)
+    low, high = limits_on_grid(0.5, list(grid), points)
+    assert 0.0 <= exact[first - 1] - low <= grid[1] and 0.0 <= high - exact[last - 1] <= grid[1]
+    assert limits_on_grid(0.99, [0.1], np.array([1, 1, 1])) == (0.0, np.inf)  # three say nothing
 
 
 def test_accuracy_is_on_the_right_side_of_its_level_at_either_end(right):

@@ -9,8 +9,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from theory.drawing.style import (DrawingError, draw_all, house_style, new_figure, one_panel,
-                                  plain_numbers, save_figures)
+from theory.drawing.style import (COLUMN, PAGE, DrawingError, broken, draw_all, house_style,
+                                  is_narrow, legend, line, name_y, narrow_form, new_figure,
+                                  one_panel, plain_numbers, save_figures)
 
 from syntax import ROOT
 
@@ -160,3 +161,65 @@ def test_the_settings_come_back_after_an_error():
     with house_style():
         assert matplotlib.rcParams["font.size"] == 8
     assert np.isclose(matplotlib.rcParams["font.size"], before["font.size"])
+
+
+# --- the form for a phone -------------------------------------------------------------------
+
+
+def places(axes):
+    """Row and column of each panel in its figure."""
+    return [[(panel.get_subplotspec().rowspan.start, panel.get_subplotspec().colspan.start)
+             for panel in row] for row in axes]
+
+
+@pytest.mark.parametrize("across, expected", [
+    (1, [[(0, 0), (2, 0), (4, 0)], [(1, 0), (3, 0), (5, 0)]]),  # column by column
+    (2, [[(0, 0), (1, 0), (2, 0)], [(0, 1), (1, 1), (2, 1)]]),
+    (3, [[(0, 0), (0, 1), (0, 2)], [(1, 0), (1, 1), (1, 2)]])])
+def test_panels_lie_below_each_other_on_a_phone_and_are_shared_as_before(across, expected):
+    with narrow_form():
+        figure, axes = new_figure(2, 3, size=(PAGE, 4.0), sharey="row", across=across,
+                                  height_ratios=(1, 2))
+    assert axes.shape == (2, 3) and figure.get_size_inches()[0] == COLUMN
+    assert places(axes) == expected
+    axes[1, 2].set_ylim(2.0, 3.0)
+    assert axes[1, 0].get_ylim() == (2.0, 3.0) != axes[0, 0].get_ylim()
+
+
+def test_what_is_a_column_wide_is_the_same_on_a_phone_and_everything_else_elsewhere():
+    for draw in (partial(new_figure, 1, 2, size=(COLUMN, 2.0)),
+                 partial(new_figure, 1, 2, size=(PAGE, 2.0))):
+        wide = draw()[0]
+        with narrow_form():
+            assert is_narrow()
+            small = draw()[0]
+        assert not is_narrow()
+        same = wide.get_size_inches()[0] == COLUMN
+        assert (tuple(wide.get_size_inches()) == tuple(small.get_size_inches())) == same
+
+
+def test_a_legend_has_fewer_columns_on_a_phone_and_the_figure_room_for_its_lines():
+    handles = [line(f"a label of some length {number}") for number in range(6)]
+    found = {}
+    for narrow in (False, True):
+        if narrow:
+            with narrow_form():
+                figure, axes = new_figure(1, 2, size=(PAGE, 2.0))
+                legend(figure, handles, loc="outside lower center", ncols=3)
+                name_y(axes[0], "loss")
+        else:
+            figure, axes = new_figure(1, 2, size=(PAGE, 2.0))
+            legend(figure, handles, loc="outside lower center", ncols=3)
+            name_y(axes[0], "loss")
+        found[narrow] = (figure.legends[0]._ncols, figure.get_size_inches()[1],
+                         [panel.get_ylabel() for panel in axes[0]])
+    assert found[False] == (3, 2.0, ["loss", ""])
+    columns, height, names = found[True]
+    assert columns == 1 and height > 4.0 and names == ["loss", "loss"]
+
+
+def test_long_words_are_broken_on_a_phone_alone():
+    words = "a title that is much longer than a column is wide"
+    assert broken(words, 20) == words
+    with narrow_form():
+        assert max(map(len, broken(words, 20).split("\n"))) <= 20

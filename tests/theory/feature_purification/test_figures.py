@@ -5,7 +5,7 @@ import pytest
 
 from simulator.experiments.feature_purification.run import simulate
 from theory import draw_run
-from theory.drawing.style import COLUMN, house_style, new_figure
+from theory.drawing.style import COLUMN, house_style, narrow_form, new_figure
 from theory.feature_purification.figures import (_of_neurons, accuracy_figure, bracket_panel,
                                                  coefficients_figure, curves_panel, figures)
 from theory.scaling import binomial_limits
@@ -32,6 +32,12 @@ def test_every_figure_can_be_read(run):
     with house_style():
         drawn = {name: faults(draw(run)) for name, draw in figures(run).items()}
     assert drawn == dict.fromkeys(NAMES, [])
+
+
+@pytest.mark.slow
+def test_every_figure_can_be_read_on_a_phone(run):
+    with narrow_form(), house_style():
+        assert all(faults(draw(run)) == [] for draw in figures(run).values())
 
 
 def test_certified_is_never_above_what_is_drawn_as_attacked(run):

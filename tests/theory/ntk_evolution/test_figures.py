@@ -5,7 +5,7 @@ import pytest
 
 from simulator.experiments import config_of, experiment_module, preset
 from theory import draw_run, ntk_evolution
-from theory.drawing.style import house_style, new_figure
+from theory.drawing.style import house_style, narrow_form, new_figure
 from theory.ntk_evolution.captions import CAPTIONS
 from theory.ntk_evolution.figures import (distances_figure, dynamics_panel, eigenvectors_figure,
                                           figures, frozen_figure, frozen_panel, movement_figure,
@@ -16,7 +16,7 @@ from theory.scaling import binomial_limits
 
 from legible import faults
 
-SHORT = ("movement", "distances", "frozen", "spectrum", "eigenvectors")
+SHORT = ("training", "movement", "distances", "frozen", "spectrum", "eigenvectors")
 NAMES = (*SHORT, "seen", "transfer")
 SMALL = {"d": 12, "k": 2, "m": 40, "batch_size": 40, "steps": 20, "record_every": 5,
          "freeze_every": 10, "frozen_steps": 2, "probe_samples": 30, "spectrum_samples": 40,
@@ -53,6 +53,13 @@ def test_every_figure_can_be_read(run, short_run):
         assert drawn == dict.fromkeys(names, [])
 
 
+@pytest.mark.slow
+def test_every_figure_can_be_read_on_a_phone(run, short_run):
+    with narrow_form(), house_style():
+        for each in (run, short_run):
+            assert all(faults(draw(each)) == [] for draw in figures(each).values())
+
+
 @pytest.mark.parametrize("panel", [frozen_panel, dynamics_panel, spectrum_panel, rank_panel])
 def test_a_panel_alone_can_be_read(run, panel):
     with house_style():
@@ -71,6 +78,19 @@ def test_the_spectrum_is_drawn_over_the_index(run):
     left = spectrum_figure(run).axes[0]
     assert left.get_xlabel() == "index of the eigenvalue"
     assert left.get_ylabel() == "eigenvalue / trace"
+
+
+def test_spectra_and_what_eigenvectors_see_have_their_limits_as_bands(run, short_run):
+    for each in (run, short_run):
+        bands = spectrum_panel(each).axes[0].collections
+        assert len(bands) == 1 + len(each.config.modes)
+        for kernel in ("start", *each.config.modes):
+            low, high = each.limits[f"spectrum_{kernel}"]
+            values = each.arrays[f"spectrum_{kernel}"]
+            known = values > 1e-6
+            assert (low[known] < values[known]).all() and (values[known] < high[known]).all()
+    assert all(len(panel.collections) == 1 + len(run.config.modes)
+               for panel in seen_figure(run).axes)
 
 
 def test_no_words_lie_over_the_bars_of_an_eigenvector(run):

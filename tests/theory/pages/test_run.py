@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 import simulator as sim
 from simulator.runs.table import SAMPLES, Table
+from theory.drawing.style import new_figure
 from theory.pages import run as page_of_run
 from theory.pages.run import run_page
 from theory.scaling import binomial_limits
@@ -48,6 +49,14 @@ def test_an_accuracy_has_its_binomial_limits(page, run):
 
 def test_a_figure_that_cannot_be_drawn_says_why(page):
     assert "figure broken: cannot be drawn: ZeroDivisionError" in page
+
+
+def test_a_figure_wider_than_a_phone_is_there_in_both_forms(run):
+    drawn = {"narrow": lambda: Figure(figsize=(3, 2)), "wide": lambda: Figure(figsize=(7, 2))}
+    page = run_page(run, drawn, narrow={
+        "narrow": lambda: 1 / 0, "wide": lambda: new_figure(1, 2, size=(7, 2))[0]})
+    assert page.count("<source ") == 1 and 'width="340" height="400"' in page
+    assert 'class="moves"' not in page and "cannot be drawn" not in page
 
 
 def test_shares_limits_and_words_stand_in_their_cells():

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from theory.drawing.style import house_style
+from theory.drawing.style import house_style, narrow_form
+from theory.pages.conclusions import percent
 from theory.real_images.captions import CAPTIONS, conclusion
 from theory.real_images.figures import (accuracy_figure, chosen_neurons, figures, neurons_figure,
                                         parts_figure, perturbations_figure, reconstruction_figure)
@@ -25,7 +26,13 @@ def test_every_figure_can_be_read(run):
     with house_style():
         drawn = {name: faults(draw(run)) for name, draw in figures(run).items()}
     assert drawn == dict.fromkeys(("reconstruction", "perturbations", "neurons", "parts",
-                                   "features", "accuracy"), [])
+                                   "features", "accuracy", "training"), [])
+
+
+@pytest.mark.slow
+def test_every_figure_can_be_read_on_a_phone(run):
+    with narrow_form(), house_style():
+        assert all(faults(draw(run)) == [] for draw in figures(run).values())
 
 
 def test_a_photograph_stands_before_what_is_rebuilt_from_fewer_and_fewer(run):
@@ -63,7 +70,7 @@ def test_the_two_parts_of_a_neuron_add_up_to_it(run):
 def test_every_figure_has_a_caption_and_the_run_a_sentence(run):
     assert set(CAPTIONS) == set(figures(run))
     for phase in ("clean", "longer", "adversarial"):
-        assert f"{run.summary[phase]['attacked_accuracy']:.2f}" in conclusion(run)
+        assert percent(run.summary[phase]["attacked_accuracy"]) in conclusion(run)
 
 
 def test_what_is_certified_lies_in_the_picture_of_accuracy(run):

@@ -5,7 +5,7 @@ import pytest
 
 from simulator.experiments import config_of, experiment_module, preset
 from theory import draw_run
-from theory.drawing.style import house_style
+from theory.drawing.style import house_style, narrow_form
 from theory.pages.run import run_page
 from theory.scaling import binomial_limits
 from theory.structured_features.captions import CAPTIONS
@@ -14,7 +14,7 @@ from theory.structured_features.figures import (LEARNED, _over_classes, accuracy
 
 from legible import faults
 
-NAMES = ("accuracy", "correlations", "perturbation")
+NAMES = ("accuracy", "correlations", "perturbation", "training")
 
 
 def run_of(name, **changes):
@@ -40,6 +40,12 @@ def test_every_figure_can_be_read(run):
     assert drawn == dict.fromkeys(NAMES, [])
 
 
+@pytest.mark.slow
+def test_every_figure_can_be_read_on_a_phone(run):
+    with narrow_form(), house_style():
+        assert all(faults(draw(run)) == [] for draw in figures(run).values())
+
+
 def test_races_have_a_figure_of_their_own(tmp_path):
     races = run_of("transition", races=1, kappa_points=3)
     assert {path.name for path in draw_run(races, tmp_path)} == {"transition.pdf",
@@ -53,6 +59,9 @@ def test_a_spectrum_has_a_figure_of_its_own():
     with house_style():
         drawn = {name: faults(draw(spectrum)) for name, draw in figures(spectrum).items()}
     assert drawn == {"spectrum": []}
+    for key in ("u", "v"):
+        low, high = spectrum.limits[key]
+        assert (low <= spectrum.history[key]).all() and (spectrum.history[key] <= high).all()
 
 
 def test_the_legend_of_the_correlations_lies_beside_the_panels(run):

@@ -6,7 +6,8 @@ import pytest
 from simulator.experiments import config_of, experiment_module, preset
 from simulator.experiments.winning_tickets.config import MASKS, TRAINED
 from theory import draw_run, winning_tickets
-from theory.drawing.style import house_style, new_figure
+from theory.drawing.shares import LIMIT_WORDS
+from theory.drawing.style import house_style, narrow_form, new_figure
 from theory.pages.run import run_page
 from theory.scaling import binomial_limits
 from theory.winning_tickets.captions import CAPTIONS
@@ -16,7 +17,7 @@ from theory.winning_tickets.quantities import percents, value
 
 from legible import faults
 
-NAMES = ("errors", "accuracy", "where", "flow")
+NAMES = ("errors", "accuracy", "where", "flow", "training")
 
 
 @pytest.fixture(scope="module")
@@ -44,23 +45,39 @@ def test_every_figure_can_be_read(run):
     assert drawn == dict.fromkeys(NAMES, [])
 
 
+@pytest.mark.slow
+def test_every_figure_can_be_read_on_a_phone(run):
+    with narrow_form(), house_style():
+        assert all(faults(draw(run)) == [] for draw in figures(run).values())
+
+
 def test_a_panel_alone_can_be_read(run):
     with house_style():
         assert faults(errors_panel(run)) == faults(accuracy_panel(run)) == []
 
 
 def test_the_errors_are_those_of_the_summary(run):
-    lines = errors_panel(run, "kernel_error").axes[0].get_lines()
+    lines = [drawn for drawn in errors_panel(run, "kernel_error").axes[0].get_lines()
+             if drawn.get_linestyle() != "None"]  # those are the ends of bars
     assert len(lines) == len(LINES) + 1
     for drawn, name in zip(lines, LINES):
         np.testing.assert_allclose(drawn.get_ydata(), [value(run, name, "kernel_error", percent)
                                                        for percent in (50, 20, 10)])
 
 
+def test_an_error_has_its_limits_over_the_samples(run):
+    axes = errors_panel(run, "own_trajectory_error").axes[0]
+    bars = [segment[:, 1] for bar in axes.collections if hasattr(bar, "get_segments")
+            for segment in bar.get_segments()]
+    low, high = run.limits["own_trajectory_error_50"][:, run.config.masks.index("random")]
+    assert low < value(run, "random", "own_trajectory_error", 50) < high
+    assert any(np.allclose(bar, (low, high)) for bar in bars)
+
+
 def test_every_line_and_area_of_the_errors_is_in_the_legend(run):
     figure = errors_figure(run)
     told = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert told == ["the ticket", "tickets of single weights", *LINES]
+    assert told == ["the ticket", "tickets of single weights", *LINES, LIMIT_WORDS]
 
 
 def test_each_mask_has_a_place_of_its_own(run):

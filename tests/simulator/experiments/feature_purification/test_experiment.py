@@ -50,6 +50,7 @@ def test_the_summary_has_the_documented_keys(finished):
     for phase in ("clean", "adversarial"):
         assert SUMMARY_KEYS <= set(result.summary[phase])
         found = result.summary[phase]
+        assert found["r50_limit_low"] <= found["r50"] <= found["r50_limit_high"]
         assert found["r99_low"] <= found["r99"] <= found["r50"] <= found["r01"]
         assert "r99_high" in found and "r01_high" not in found  # 60 samples limit no upper tail
     assert result.summary["tau"] == config.tau
