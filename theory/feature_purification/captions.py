@@ -30,7 +30,7 @@ def conclusion(run: Run) -> str:
             -1: "Adversarial training makes the network less robust",
             0: "Adversarial training changes little about what the network withstands"}
     said = (f"{gain[compared(kept['adversarial'], kept['clean'], run.config.test_samples)]}: at "
-            f"radius {run.config.tau:.3g} {percent(kept['clean'])} of the samples hold before it, "
+            f"radius {run.config.tau:.3g}, {percent(kept['clean'])} of the samples hold before it, "
             f"{percent(kept['adversarial'])} after (without attack {percent(clean['accuracy'])} "
             f"and {percent(adversarial['accuracy'])}).")
     if "mixture_ratio" not in clean:

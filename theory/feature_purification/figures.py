@@ -209,7 +209,7 @@ def history_figure(run: Run) -> "Figure":
     an accuracy. For the width of a column.
     """
     config, steps = run.config, run.history["step"]
-    figure, axes = new_figure(3, 1, sharex=True, size=(COLUMN, 5.2))
+    figure, axes = new_figure(3, 1, sharex=True, size=(COLUMN, 5.5))
     upper, lower, last = axes[:, 0]
     of_neurons = {phase: _of_neurons(run, phase) for phase in COLOURS}
     for panel, name, label in ((upper, "mixture_ratio", "mixture ratio $r$"),
@@ -235,7 +235,7 @@ def history_figure(run: Run) -> "Figure":
     legend(figure, [bar("middle 80 % of the neurons"), line("without attack", color="black"),
                     line(r"FGM at $\tau$", color="black", linestyle=DASHES["fgm"]),
                     area(SHARE_WORDS, color="black", alpha=BAND)],
-           loc="outside lower center", ncols=2)
+           loc="outside lower center", ncols=1)
     halfway = ((config.clean_steps / 2, "clean", CLEAN),
                (config.clean_steps + config.adversarial_steps / 2, "adversarial", ADVERSARIAL))
     for place, text, colour in halfway:

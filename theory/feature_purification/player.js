@@ -41,6 +41,22 @@
   }
   const line = (xs, ys, [x, y]) => xs.map((value, i) => `${i ? "L" : "M"}${x(value)} ${y(ys[i])}`).join("");
 
+  // Words beside a point, on the side where there is room.
+  function tell(svg, words, x, y) {
+    const now = svg.querySelector(".now"), atEnd = x > 0.6 * svg.viewBox.baseVal.width;
+    now.textContent = words;
+    now.setAttribute("x", Number(x) + (atEnd ? -9 : 9));
+    now.setAttribute("y", Number(y) + (y < 34 ? 18 : -7));
+    now.setAttribute("text-anchor", atEnd ? "end" : "start");
+    const circle = svg.querySelector("circle");
+    circle.setAttribute("cx", x);
+    circle.setAttribute("cy", y);
+  }
+  function between(xs, ys, x) {
+    const after = Math.max(1, xs.findIndex(value => value >= x)), before = after - 1;
+    return ys[before] + (ys[after] - ys[before]) * (x - xs[before]) / (xs[after] - xs[before]);
+  }
+
   const ratio = part("#ratio"), accuracy = part("#accuracy"), bars = player.querySelectorAll(".bars");
   const ofRatio = scales(ratio), ofAccuracy = scales(accuracy);
 
@@ -52,13 +68,19 @@
       const seen = data.ratio.slice(from, to + 1);
       part(`#ratio .${name}`).setAttribute("d", line(seen.map((_, i) => from + i), seen, ofRatio));
     }
-    part("#ratio circle").setAttribute("cx", ofRatio[0](frame));
-    part("#ratio circle").setAttribute("cy", ofRatio[1](data.ratio[frame]));
+    tell(ratio, data.ratio[frame].toFixed(3), ofRatio[0](frame), ofRatio[1](data.ratio[frame]));
     bars.forEach((svg, sample) => {
       const [x, y] = scales(svg), zero = y(0), first = (frame * bars.length + sample) * d;
-      let path = "";
-      for (let j = 0; j < d; j++) path += `M${x(j)} ${zero}V${y(pushes[first + j] / 127)}`;
+      let path = "", squares = 0, fourths = 0;
+      for (let j = 0; j < d; j++) {
+        const push = pushes[first + j] / 127;
+        path += `M${x(j)} ${zero}V${y(push)}`;
+        squares += push ** 2;
+        fourths += push ** 4;
+      }
       svg.querySelector(".moving").setAttribute("d", path);
+      svg.querySelector(".now").textContent = fourths
+        ? `spread over ${Math.round(squares ** 2 / fourths)} of ${d} features` : "";
     });
     for (const attack of ["universal", "fgm"]) {
       const right = data[attack][frame], share = right.map(n => n / data.samples);
@@ -68,6 +90,9 @@
             .replace("M", "L") + "Z";
       part(`#accuracy .${attack}-band`).setAttribute("d", band);
     }
+    const right = between(data.radii, data.fgm[frame].map(n => n / data.samples), data.tau);
+    tell(accuracy, `${Math.round(100 * right)} % right at τ`, ofAccuracy[0](data.tau),
+         ofAccuracy[1](right));
     slider.value = frame;
     const phase = step === 0 ? "before training" : isClean ? "clean training"
       : "adversarial training";

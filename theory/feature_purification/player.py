@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 SCRIPT = (HERE / "player.js").read_text(encoding="utf-8")
 STYLE = (HERE / "player.css").read_text(encoding="utf-8")
 ROOM = 0.13  # of an axis, from the middle of a tick's words to that of the next
+NOW = '<circle r="6"/><text class="now"></text>'  # a point that the script moves, and its words
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 380, 46, 8, 10, 40  # of a panel, in its own units
 
 
@@ -85,6 +86,7 @@ def _data(run: Run) -> dict[str, Any]:
             "map": _bytes(shades),
             "ratio": [float(f"{ratio:.4g}") for ratio in np.nan_to_num(frames["mixture_ratio"])],
             "perturbations": _bytes(np.rint(127 * pushes / reach).astype(np.int8)),
+            "tau": float(f"{frames['tau']:.6g}"),
             "radii": [float(f"{radius:.4g}") for radius in frames["radii"]],
             "samples": samples, "low": low, "high": high,
             **{name: np.rint(samples * frames[f"accuracy_{name}"]).astype(int).tolist()
@@ -135,7 +137,7 @@ def _ratio(run: Run) -> str:
                    ("0", kit.number(top, 2)), (0.0, top))
     marks = (panel.path("whole", range(len(steps)), ratio) + panel.rule("guide", x=clean_end(run))
              + panel.rule("guide", y=p) + panel.label("P(z ≠ 0)", len(steps) - 1, p, "end")
-             + '<path class="moving before"/><path class="moving after"/><circle r="6"/>')
+             + '<path class="moving before"/><path class="moving after"/>' + NOW)
     return _figure("How much of it is mixture", panel, marks, panel.x_ticks(_step_ticks(run)))
 
 
@@ -157,6 +159,7 @@ def _perturbations(run: Run) -> str:
     pushes = np.asarray(run.frames["perturbations"], float) / _reach(run)
     low, high, d = float(pushes.min()), float(pushes.max()), run.config.d
     ends = ((0.0, "0"), (high, kit.number(high * _reach(run), 2)))
+    spread = f'<text class="now" x="{WIDTH - RIGHT}" y="{TOP + 8}" text-anchor="end"></text>'
     width = max(0.6, 0.65 * (WIDTH - LEFT - RIGHT) / d)
     panels = []
     for sample in range(pushes.shape[1]):
@@ -167,7 +170,7 @@ def _perturbations(run: Run) -> str:
                        [at for at, _ in ends], bottom=bottom)
         ticks = panel.x_ticks({0: "0", d // 2: str(d // 2), d: str(d)}) if is_last else ""
         panels.append(panel.svg(f'<path class="moving" stroke-width="{width:.2f}"/>'
-                                + panel.rule("axis", y=0) + ticks, "bars"))
+                                + panel.rule("axis", y=0) + ticks + spread, "bars"))
     return (f"<figure><h3>What fools it: two perturbations of length τ</h3>{''.join(panels)}"
             "</figure>")
 
@@ -183,7 +186,7 @@ def _accuracy(run: Run) -> str:
         if f"curve_{phase}_strongest" in arrays:
             marks += panel.path(f"end-{phase}", arrays["radii"], arrays[f"curve_{phase}_strongest"])
     marks += ('<path class="universal-band"/><path class="fgm-band"/>'
-              '<path class="moving universal"/><path class="moving fgm"/>')
+              '<path class="moving universal"/><path class="moving fgm"/>' + NOW)
     keys = ('<ul class="key"><li><i class="rule"></i>one gradient step (FGM)</li>'
             '<li><i class="rule dashed"></i>universal direction</li>'
             '<li><i class="rule thin"></i>thin: strongest attack, at the end of each phase</li>'

@@ -36,8 +36,8 @@ def conclusion(run: Run) -> str:
 def _another_kernel(run: Run) -> str:
     between = run.summary["between"]
     within = {mode: run.summary[f"within_{mode}"] for mode in ("clean", "adversarial")}
-    apart = (f"it ends {between:.2g} from that of clean training, where two runs of one kind are "
-             f"{within['clean']:.2g} (clean) and {within['adversarial']:.2g} (adversarial) apart")
+    apart = (f"it ends at distance {between:.2g} from that of clean training, two runs of one kind "
+             f"at {within['clean']:.2g} (clean) and {within['adversarial']:.2g} (adversarial)")
     if between > max(within.values()):
         return f"Adversarial training makes another kernel: {apart}."
     return f"Adversarial training makes no kernel of its own: {apart}."

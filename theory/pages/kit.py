@@ -45,7 +45,9 @@ __all__ = ["Html", "figure", "folded", "image", "joined", "lead", "number", "pag
 HERE = Path(__file__).parent
 SHOWN_DPI = 100  # CSS pixels an inch of a figure takes: letters of 8 points are 11 pixels high
 PHONE = 366  # CSS pixels that a page has across on a phone; what is wider moves in its box
+MANY_COLUMNS = 4  # that fit on a phone
 SHARPNESS = 1.75  # pixels of a PNG for one of them
+HEAVY, SHARPER = 120_000, 2.0  # bytes of an SVG, from which on a PNG that is smaller stands for it
 POLICY = ("default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
           "script-src 'unsafe-inline'")
 
@@ -167,15 +169,22 @@ def table(heads: Sequence[object], rows: Sequence[Sequence[object]], *, caption:
         Says what the table is; also to those who do not see it.
     sortable : bool
         A click on a head sorts by that column.
+
+    Notes
+    -----
+    Of many columns and not to be sorted, a table becomes a list on a phone: each cell with its
+    head.
     """
+    listed = len(heads) > MANY_COLUMNS and not sortable
     numeric = [bool(rows) and all(_sorted_by(row[place]) is not None for row in rows
                                   if place < len(row) and row[place] not in ("", "–"))
                for place in range(len(heads))]
     head = "".join(f'<th scope="col"{_kind(right and place > 0)}>{text(value)}</th>'
                    for place, (value, right) in enumerate(zip(heads, numeric)))
-    body = "\n".join("<tr>" + "".join(_cell(value, place == 0, right) for place, (value, right)
-                                      in enumerate(zip(row, numeric))) + "</tr>" for row in rows)
-    kind = ' class="sortable"' if sortable else ""
+    body = "\n".join("<tr>" + "".join(
+        _cell(value, place == 0, right, heads[place] if listed else "")
+        for place, (value, right) in enumerate(zip(row, numeric))) + "</tr>" for row in rows)
+    kind = ' class="sortable"' if sortable else ' class="listed"' if listed else ""
     return Html(f'<div class="wide" tabindex="0" role="region" aria-label="{text(caption)}">'
                 f"<table{kind}><caption><span>{text(caption)}</span></caption>"
                 f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>")
@@ -192,13 +201,14 @@ def _kind(right: bool) -> str:
     return ' class="number"' if right else ""
 
 
-def _cell(value: object, is_head: bool, right: bool) -> str:
+def _cell(value: object, is_head: bool, right: bool, head: object = "") -> str:
     by = _sorted_by(value)
     shown = value[1] if isinstance(value, tuple) else value
     sort = "" if by is None or math.isnan(by) else f' data-value="{by!r}"'
     if is_head:
         return f'<th scope="row"{sort}>{text(shown)}</th>'
-    return f"<td{_kind(right)}{sort}>{text(shown)}</td>"
+    told = f' data-head="{text(head)}"' if head != "" else ""
+    return f"<td{_kind(right)}{sort}{told}>{text(shown)}</td>"
 
 
 def figure(drawn: "Figure", *, alt: str, caption: str, narrow: "Figure | None" = None,
@@ -243,10 +253,19 @@ def _shown_size(drawn: "Figure") -> tuple[int, int]:
 def image(drawn: "Figure", form: str = "svg") -> str:
     """Return a figure as the address of an image that is in the page: ``data:image/...``.
 
-    An SVG is an image of its own, not part of the page, so that no two figures share a name.
+    An SVG is an image of its own, not part of the page, so that no two figures share a name. One
+    of many points becomes a PNG that can be looked at closely, if that is smaller.
     """
     if form not in ("svg", "png"):
         raise ValueError(f"form: expected svg or png, got {form!r}")
+    content, kind = _file_of(drawn, form, SHARPNESS), "svg+xml" if form == "svg" else "png"
+    if form == "svg" and len(content) > HEAVY:
+        content, kind = min((content, kind), (_file_of(drawn, "png", SHARPER), "png"),
+                            key=lambda made: len(made[0]))
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _file_of(drawn: "Figure", form: str, sharpness: float) -> bytes:
     buffer = io.BytesIO()
     with house_style():
         import matplotlib
@@ -254,7 +273,6 @@ def image(drawn: "Figure", form: str = "svg") -> str:
         # names by content, no date: equal figures give equal bytes
         matplotlib.rcParams["svg.hashsalt"] = "purify"
         settle(drawn)
-        drawn.savefig(buffer, format=form, dpi=SHARPNESS * SHOWN_DPI,
+        drawn.savefig(buffer, format=form, dpi=sharpness * SHOWN_DPI,
                       metadata={"Date": None} if form == "svg" else None)
-    kind = "svg+xml" if form == "svg" else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()

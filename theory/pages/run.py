@@ -60,16 +60,16 @@ def run_page(run: Run, drawings: "Mapping[str, Callable[[], Figure]]", *,
     """
     entry = paper(run.config.MODEL)
     tables = summary_module(run.config.MODEL).tables(run.config, run.summary)
+    numbers = kit.section("Numbers", *map(_table, tables), kit.paragraph(
+        "In brackets: 95 % limits over the samples of this run. What other seeds would give, a "
+        "sweep tells.", "note"))
+    figures = kit.section("Figures", *(_figure(name, draw, (captions or {}).get(name, ""),
+                                               (narrow or {}).get(name))
+                                       for name, draw in drawings.items()))
     return kit.page(
         f"{_title(entry)}: run {run.config.name}-{config_hash(run.config)}",
         kit.lead(conclusion), kit.paragraph(_what(run, entry), "note"),
-        film.body if film is not None else "",
-        kit.section("Numbers", *map(_table, tables), kit.paragraph(
-            "In brackets: 95 % limits over the samples of this run. What other seeds would give, "
-            "a sweep tells.", "note")),
-        kit.section("Figures", *(_figure(name, draw, (captions or {}).get(name, ""),
-                                         (narrow or {}).get(name))
-                                 for name, draw in drawings.items())),
+        *((figures, numbers) if film is None else (film.body, numbers, figures)),  # pictures first
         kit.section("What was run", kit.folded("Settings", _settings(run)),
                     kit.folded("Environment", kit.pairs(_environment(run))),
                     kit.folded("How to cite", _citation(entry), is_open=True)),

@@ -38,6 +38,6 @@ def conclusion(run: Run) -> str:
         time = dict.fromkeys(time, "")
     after = time[compared(kept["adversarial"], kept["longer"], samples)]
     return (f"Adversarial training {gain[first]}{', ' * bool(after)}{after}: at radius "
-            f"{run.config.tau:g} {percent(kept['clean'])} of the held-out images hold after clean "
+            f"{run.config.tau:g}, {percent(kept['clean'])} of the held-out images hold after clean "
             f"training, {percent(kept['adversarial'])} after adversarial, "
             f"{percent(kept['longer'])} after clean training for as long.")

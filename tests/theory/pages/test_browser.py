@@ -174,6 +174,10 @@ def test_the_slider_moves_every_panel(at, width):
     slider(window).send_keys(Keys.END)
     after = window.execute_script(SHOWN)
     assert value(window) == last(window)
+    ratio, *spread, right = (now.get_attribute("textContent") for now in window.find_elements(
+        By.CSS_SELECTOR, "#player .now"))
+    assert float(ratio) >= 0.0 and len(spread) == 2 and right.endswith("% right at τ")
+    assert all(words.startswith("spread over ") for words in spread if words)
     assert len(before) == 6  # the map, the ratio, two perturbations, two accuracies
     assert all(other and one != other for one, other in zip(before, after))
     slider(window).send_keys(Keys.HOME)

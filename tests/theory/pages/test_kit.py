@@ -63,6 +63,25 @@ def test_a_column_of_words_does_not_stand_right():
     assert '<th scope="col">b</th>' in kit.table(["a", "b"], [["x", "y"]], caption="c")
 
 
+def test_a_table_of_many_columns_is_a_list_on_a_phone_with_a_head_at_each_cell():
+    wide = kit.table(list("abcde"), [["x", 1.0, 2.0, 3.0, ""]], caption="c")
+    assert '<table class="listed">' in wide and 'data-head="c">2</td>' in wide
+    assert "data-head" not in kit.table(list("abcd"), [["x", 1.0, 2.0, 3.0]], caption="c")
+    assert "data-head" not in kit.table(list("abcde"), [["x", 1.0, 2.0, 3.0, 4.0]], caption="c",
+                                        sortable=True)
+
+
+def test_a_figure_of_many_points_is_a_picture_of_points(monkeypatch):
+    assert kit.image(drawn()).startswith("data:image/svg")
+    monkeypatch.setattr(kit, "HEAVY", 0)
+    monkeypatch.setattr(kit, "_file_of", lambda figure, form, sharpness: {
+        "svg": b"long" * 9, "png": b"short"}[form])
+    assert kit.image(drawn()).startswith("data:image/png")
+    monkeypatch.setattr(kit, "_file_of", lambda figure, form, sharpness: {
+        "svg": b"short", "png": b"long" * 9}[form])
+    assert kit.image(drawn()).startswith("data:image/svg")
+
+
 def test_the_script_of_sorting_is_there_only_where_a_table_asks_for_it(page):
     assert "<script>" in page
     assert "<script>" not in kit.page("t", kit.table(["a"], [["x"]], caption="c"))
