@@ -116,9 +116,9 @@ def finished_run(experiment: TicketExperiment, done: Mapping[str, Arrays]) -> Ru
                   "flow": np.array([done[masked.found]["flow"] for masked in networks]),
                   **_where(experiment, networks, done)}
         arrays |= {f"{name}_{percent}": array for name, array in shapes.items()}
-        limits |= {f"{name}_{percent}": array for name, array in _limits(
-            [masked for masked in networks if "kernel_without" in done[masked.found]],
-            done).items() if array.shape[1] == len(networks)}
+        if all("kernel_without" in done[masked.found] for masked in networks):  # not of old ones
+            limits |= {f"{name}_{percent}": array
+                       for name, array in _limits(networks, done).items()}
     return Run(config, summary, history, arrays, limits=limits)
 
 
@@ -185,8 +185,7 @@ def _limits(networks: list[Masked], done: Mapping[str, Arrays]) -> Arrays:
     flows = [done[masked.found].get("flow_limits", np.full((2, 2, FLOW_TIMES), np.nan))
              for masked in networks]
     return {name: np.stack(columns, axis=1)
-            for name, columns in ({"kernel_error": kernel, "flow": flows} | paths).items()
-            if columns}
+            for name, columns in ({"kernel_error": kernel, "flow": flows} | paths).items()}
 
 
 def _error_limits(dense: np.ndarray, masked: np.ndarray) -> np.ndarray:
