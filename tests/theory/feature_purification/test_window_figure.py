@@ -6,7 +6,7 @@ Drawn from planted numbers: of which samples are certified how far, and where ea
 import numpy as np
 import pytest
 
-from theory.drawing.style import ADVERSARIAL, CLEAN, house_style
+from theory.drawing.style import ADVERSARIAL, CLEAN, house_style, narrow_form
 from theory.feature_purification.captions import CAPTIONS
 from theory.feature_purification.figures import figures
 from theory.feature_purification.window_figure import WINDOW, has_window, window_figure
@@ -28,6 +28,11 @@ def planted_window(r01=0.15, r99_certified=0.2):
         {"learner": "linear", "training": "adversarial", "attacked": [0.4, 0.2]}]}
     return changed(run, {"learners": learners}, arrays, clean={"r01": r01},
                    adversarial={"r99_certified": r99_certified})
+
+
+def test_it_can_be_read_on_a_phone():
+    with narrow_form(), house_style():
+        assert faults(window_figure(planted_window())) == []
 
 
 @pytest.fixture
