@@ -64,12 +64,13 @@ def test_of_tickets(searched, words):
 
 
 def test_of_patches():
-    run = planted_patches.planted_run(0)
+    few = {"test_samples": 20, "evaluation_chunk": 20}
+    run = planted_patches.planted_run(0, **few)
     said = patches.conclusion(run)
     assert "Standard training learns the non-robust feature" in said
     assert "against multi-start PGD learns the robust feature" in said
     turned = planted_patches.planted_run(0, standard=planted_patches.robust_weights,
-                                         adversarial=planted_patches.standard_weights)
+                                         adversarial=planted_patches.standard_weights, **few)
     said = patches.conclusion(turned)
     assert "Standard training learns the robust feature" in said
     assert "against multi-start PGD learns the non-robust feature" in said
