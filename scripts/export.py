@@ -106,13 +106,13 @@ def _task(arguments: argparse.Namespace, run: "Run") -> _Task:
     if config.MODEL == "purification":
         names, own, radius = list(PHASES), config.norm, config.tau
         certified = config.bracket_samples
-    elif config.MODEL == "patches" and not config.races:
-        names, own, radius = list(TRAININGS), "l2", config.epsilon
+    elif config.MODEL == "patches" and not (config.races or config.spectrum_points):
+        names, own, radius = list(TRAININGS), config.norm, config.epsilon
         certified, patches = config.certified_samples, config.patches
     else:
         paper = next(entry.name for entry in PAPERS if entry.model == config.MODEL)
         raise RunError(f"{arguments.run}: expected a run of feature_purification or one of "
-                       f"structured_features without races, got one of {paper}: only their "
+                       f"structured_features with trainings, got one of {paper}: only their "
                        "networks have a form that other tools read")
     arrays = run.arrays
     names = [name for name in names if f"weights_{name}" in arrays]

@@ -44,7 +44,7 @@ from simulator.certificates.patches.problem import (ACTIVATION, COEFFICIENT, CUR
 from simulator.heartbeat import beat
 from simulator.jit import kernel
 
-__all__ = ["TINY", "attack_patches", "descend", "tighten", "tighten_box"]
+__all__ = ["RATE", "TINY", "attack_patches", "descend", "tighten", "tighten_box"]
 
 # Descent. Its step length, in radii, grows while phi falls and shrinks when it does not.
 DESCENT_STEPS = 60
@@ -115,7 +115,7 @@ def descend(problem: PatchProblem, patches: np.ndarray, b: np.ndarray) -> np.nda
 
 
 def tighten(problem: PatchProblem, boxes: Boxes, upper: np.ndarray, steps: int,
-            curved: bool) -> None:
+            curved: bool, rates: np.ndarray | None = None) -> None:
     """Climb the dual in every box, in place; a bound never gets worse.
 
     Parameters
@@ -128,14 +128,18 @@ def tighten(problem: PatchProblem, boxes: Boxes, upper: np.ndarray, steps: int,
         At least 1; the first evaluates the multipliers as they are.
     curved : bool
         False leaves zero curvatures at zero: the convex relaxation.
+    rates : ndarray, shape (c,), or None
+        How long the first step is in each box: short where the multipliers are nearly right. None
+        is for multipliers that nobody looked for.
     """
     for c in range(len(boxes)):
         if boxes.bounds[c] < upper[c]:
             beat()
-            _tighten(problem, boxes, c, float(upper[c]), steps, curved)
+            effort = np.array([steps, RATE if rates is None else rates[c]])
+            _tighten(problem, boxes, c, float(upper[c]), effort, curved)
 
 
-def _tighten(problem: PatchProblem, boxes: Boxes, c: int, target: float, steps: int,
+def _tighten(problem: PatchProblem, boxes: Boxes, c: int, target: float, effort: np.ndarray,
              curved: bool) -> None:
     """Climb the dual in box c, over the neurons that can be alive in it."""
     q, rho, radius = problem.q, problem.rho, problem.radius
@@ -146,7 +150,7 @@ def _tighten(problem: PatchProblem, boxes: Boxes, c: int, target: float, steps: 
         return
     m, G = int(np.searchsorted(alive, problem.m)), problem.gram[np.ix_(alive, alive)]
     box = boxes.tables[:, c].take(alive, axis=1)
-    log_lam = _ascend(G, m, q, rho, radius, box, boxes.log_lam[c], steps, target, curved)
+    log_lam = _ascend(G, m, q, rho, radius, box, boxes.log_lam[c], effort, target, curved)
     W, curvatures = problem.W[alive], box[CURVATURE, m:]
     if curvatures.any() and not is_definite(W[m:], curvatures, np.array([np.exp(log_lam)])):
         box[CURVATURE] = 0.0  # the same slopes bound without curvatures too
@@ -474,13 +478,13 @@ def _adam(x: np.ndarray, gradient: np.ndarray, moments: np.ndarray, step: int, r
 
 @kernel
 def _ascend(G: np.ndarray, m: int, q: float, rho: float, radius: float, box: np.ndarray,
-            log_lam: float, steps: int, target: float, curved: bool) -> float:
+            log_lam: float, effort: np.ndarray, target: float, curved: bool) -> float:
     """Climb the dual from the multipliers of the box and leave the best point met in it.
 
-    Adam on ``x = (a / scale, mu / (lam unit), log lam)``. Returns log_lam; COEFFICIENT becomes
-    the minimiser of the ball term.
+    Adam on ``x = (a / scale, mu / (lam unit), log lam)``; effort is how many steps and how long the
+    first one is. Returns log_lam; COEFFICIENT becomes the minimiser of the ball term.
     """
-    r = box.shape[1]
+    r, steps, rate = box.shape[1], int(effort[0]), effort[1]
     scale, unit = np.empty(r), np.zeros(r)
     _natural_scales(G, m, q, rho, box, scale, unit)
     x, gradient, moments = np.zeros(2 * r + 1), np.zeros(2 * r + 1), np.zeros((2, 2 * r + 1))
@@ -529,7 +533,7 @@ def _ascend(G: np.ndarray, m: int, q: float, rho: float, radius: float, box: np.
             gradient[r + k] = lam * unit[k] * excess
             gradient[2 * r] += mu[k] * excess
         _adam(x[:moving], gradient[:moving], moments, step,
-              0.5 * RATE * (1.0 + np.cos(np.pi * step / steps)))
+              0.5 * rate * (1.0 + np.cos(np.pi * step / steps)))
         for k in range(r, 2 * r):
             if x[k] < 0.0:  # NaN stays
                 x[k] = 0.0

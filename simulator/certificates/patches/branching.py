@@ -15,7 +15,7 @@ same bits.
 
 import numpy as np
 
-from simulator.certificates.patches.bounds import TINY, descend, tighten
+from simulator.certificates.patches.bounds import RATE, TINY, descend, tighten
 from simulator.certificates.patches.problem import Boxes, PatchProblem
 from simulator.jit import kernel
 
@@ -24,7 +24,10 @@ __all__ = ["branch", "halves", "neurons_to_split"]
 # Patches at most that are split before gaps are compared again, and the share of the widest gap
 # below which a patch waits: more in a round is less bookkeeping, fewer waste no box on small gaps.
 ROUND, WORTH_SPLITTING = 16, 0.5
-STEPS = 60  # of ascent in a box: the parent's multipliers are nearly right
+# Of the ascent in a half. Where its intervals are nearly the parent's, so are its multipliers: larger
+# first steps would lose them, and the ascent would have to find them again.
+STEPS, NEARLY_RIGHT = 100, 0.01
+STAYS = 0.9  # an interval as wide as this, relative to the parent's, keeps the parent's slope
 NARROW = 1e-9  # an interval shorter than this, relative to 1 + |t + high|, has no chord to lose
 
 
@@ -75,7 +78,8 @@ def branch(problem: PatchProblem, whole: Boxes, upper: np.ndarray, attack: np.nd
         split = np.flatnonzero(~is_whole)
         if len(split):
             both = halves(problem, parents.take(split), neurons[split])
-            tighten(problem, both, upper[both.patch] - 0.5 * slack, STEPS, curved=True)
+            tighten(problem, both, upper[both.patch] - 0.5 * slack, STEPS, curved=True,
+                    rates=_rates(problem, parents.take(split), both))
             _attack(problem, both, upper, attack)
             rows = np.concatenate([leaves[split], np.arange(count, count + len(split))])
             tree.put(rows, both)
@@ -90,7 +94,8 @@ def halves(problem: PatchProblem, boxes: Boxes, neurons: np.ndarray) -> Boxes:
     """Split boxes, each at one of its rival neurons.
 
     A half inherits the multipliers, with slopes that fit its own intervals: tangents within
-    them for the true class, chords for the rival.
+    them for the true class; chords for the rival, where a curvature beside a slope that the
+    ascent found says that it knows better and the interval is nearly the parent's.
 
     Parameters
     ----------
@@ -109,11 +114,15 @@ def halves(problem: PatchProblem, boxes: Boxes, neurons: np.ndarray) -> Boxes:
     low, high = boxes.low[rows, neurons], boxes.high[rows, neurons]
     cuts = np.where((low < zero) & (zero < high), zero, 0.5 * (low + high))
     both = boxes.take(np.concatenate([rows, rows]))
+    wide = both.low.copy(), both.high.copy()
     _halve(problem.gram, problem.radius, neurons, cuts, both.low, both.high, problem.grain)
     m, T = problem.m, both.activations
     both.slopes[:, :m] = np.clip(both.slopes[:, :m], problem.slopes(T + both.low)[:, :m],
                                  problem.slopes(T + both.high)[:, :m])
-    both.slopes[:, m:] = problem.chords(both)[:, m:]
+    is_new = both.high - both.low < STAYS * (wide[1] - wide[0])
+    is_new |= both.curvatures == 0.0
+    is_new[:, :m] = False
+    both.slopes[is_new] = problem.chords(both)[is_new]
     both.bounds[(both.low > both.high).any(axis=1)] = np.inf
     return both
 
@@ -143,6 +152,13 @@ def neurons_to_split(problem: PatchProblem, boxes: Boxes) -> np.ndarray:
     unseen = carried.max(axis=1) == 0.0
     carried[unseen] = bend[unseen]
     return np.where(carried.max(axis=1) > 0.0, carried.argmax(axis=1), -1)
+
+
+def _rates(problem: PatchProblem, parents: Boxes, both: Boxes) -> np.ndarray:
+    """How long the first step of the ascent is in each half, shape (2 c,)."""
+    width, before = (np.maximum(boxes.high - boxes.low, 0.0)[:, problem.m:].sum(axis=1)
+                     for boxes in (both, parents))
+    return np.where(width > STAYS * np.tile(before, 2), NEARLY_RIGHT, RATE)
 
 
 def _attack(problem: PatchProblem, boxes: Boxes, upper: np.ndarray,

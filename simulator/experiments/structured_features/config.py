@@ -86,7 +86,10 @@ class StructuredConfig(Config):
         (:class:`~simulator.attacks.patches.PatchSearch`), or with those of two classes at a time
         (:class:`~simulator.attacks.paired.PairedPatchSearch`), which takes ``restarts`` + 1 starts.
     late_learning_rate : float
-        eta of the multi-start training; 0 is ``fine_learning_rate``.
+        eta of the multi-start training once ``late_after`` steps of it are done; 0 is
+        ``fine_learning_rate``, with which it begins. Perturbed samples lose much at first, and
+        large steps then take u away again.
+    late_after : int
     spectrum_points : int
         Above 0 the run is something else: the one-step training at this many values of epsilon
         from 0 to 2 beta; see :mod:`simulator.experiments.structured_features.spectrum`.
@@ -134,6 +137,7 @@ class StructuredConfig(Config):
     training_labels: str
     patch_search: str
     late_learning_rate: float
+    late_after: int
     spectrum_points: int
     dtype: str
     threads: int
@@ -144,10 +148,10 @@ class StructuredConfig(Config):
         "training_labels": ("drawn", "balanced"), "patch_search": ("joint", "paired")}
     LATER: ClassVar[Mapping[str, Any]] = {
         "norm": "l2", "training_labels": "drawn", "patch_search": "joint",
-        "late_learning_rate": 0.0, "spectrum_points": 0}
+        "late_learning_rate": 0.0, "late_after": 0, "spectrum_points": 0}
     ZERO_ALLOWED: ClassVar[tuple[str, ...]] = (
         "one_step_steps", "pgd_steps", "multi_start_steps", "restarts", "certified_samples",
-        "certificate_boxes", "races", "spectrum_points")
+        "certificate_boxes", "races", "late_after", "spectrum_points")
     POSITIVE: ClassVar[tuple[str, ...]] = (
         "rho", "alpha", "beta", "epsilon", "init_scale", "learning_rate", "fine_learning_rate",
         "ascent_size", "kappa_span")

@@ -188,13 +188,15 @@ class StructuredExperiment:
         return None if attack is None else Adversary(
             self.ball, {name: self.given_attack or attack})
 
-    def learning_rate(self, name: str) -> float:
-        """The eta of a training."""
+    def learning_rates(self, training: Training) -> list[tuple[int, float]]:
+        """The etas of a training in order, each with the step at which it ends."""
         config = self.config
-        if name in ("standard", "one_step"):
-            return config.learning_rate
-        late = config.late_learning_rate if name == "multi_start" else 0.0
-        return late or config.fine_learning_rate
+        if training.name in ("standard", "one_step"):
+            return [(training.last, config.learning_rate)]
+        late = config.late_learning_rate if training.name == "multi_start" else 0.0
+        turn = min(training.first + config.late_after, training.last) if late else training.last
+        rates = [(turn, config.fine_learning_rate), (training.last, late)]
+        return [(last, rate) for last, rate in rates if rate and last > training.first]
 
     def _patch_search(self, steps: int) -> Attack:
         restarts = self.config.restarts

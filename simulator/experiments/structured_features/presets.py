@@ -21,24 +21,27 @@ _RACE = _COMMON | {"nonrobust_patches": 50, "standard_steps": 5000, "one_step_st
                    "pgd_steps": 0, "multi_start_steps": 0, "races": 6,
                    "learning_rate": "0.1*10**(q-3)*(0.02/init_scale)**(q-2)"}
 
-# As many training samples of each class, a search that takes two classes at a time, small steps
-# while perturbed samples lose much and larger ones at the end: what robustness asks for.
-_DESK = _COMMON | {
-    "name": "patches-desk", "training_samples": 12, "training_labels": "balanced",
+# As many training samples of each class, and a search that takes two classes at a time.
+_BALANCED = _COMMON | {
+    "training_samples": 12, "training_labels": "balanced",
     "one_step_steps": 200, "pgd_steps": 60, "multi_start_steps": 400, "fine_learning_rate": 0.01,
     "late_learning_rate": 0.05, "patch_search": "paired", "restarts": 0, "certified_samples": 10}
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "desk": _DESK,
+    # What robustness asks for beside: one-step training until every class has learned u, then small
+    # steps while samples that the search perturbed lose much, or u is lost again, and larger ones.
+    "desk": _BALANCED | {
+        "name": "patches-desk", "learning_rate": 0.2, "standard_steps": 200, "one_step_steps": 250,
+        "multi_start_steps": 220, "late_after": 60, "certificate_boxes": 4000, "record_every": 5},
     # Features along the axes and every patch in a cube: room for the paper's perturbation. Small
     # starts, because a cube adds up all coordinates of a neuron, and small steps, because perturbed
     # samples lose hundreds.
-    "linf": _DESK | {
+    "linf": _BALANCED | {
         "name": "patches-linf", "norm": "linf", "init_scale": 0.003, "one_step_steps": 350,
         "pgd_steps": 0, "multi_start_steps": 150, "fine_learning_rate": 1e-4,
         "late_learning_rate": 1e-4, "certified_samples": 5, "certificate_boxes": 0},
     # Many classes, m a power of log d.
-    "classes": _DESK | {
+    "classes": _BALANCED | {
         "name": "classes", "classes": 10, "m": "round(log(d)**2)", "nonrobust_patches": 200,
         "alpha": 4.0, "training_samples": 20, "standard_steps": 150, "one_step_steps": 200,
         "pgd_steps": 0, "multi_start_steps": 200, "test_samples": 40, "evaluation_chunk": 20,
@@ -52,7 +55,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Which feature standard training learns, at kappa from 1/8 to 8.
     "transition": _RACE | {"name": "transition"},
     # Which feature one-step adversarial training learns, at epsilon from 0 to 2 beta.
-    "spectrum": _DESK | {
+    "spectrum": _BALANCED | {
         "name": "spectrum", "spectrum_points": 9, "standard_steps": 1, "pgd_steps": 0,
         "multi_start_steps": 0},
 }

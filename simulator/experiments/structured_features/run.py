@@ -138,9 +138,11 @@ def train_network(experiment: StructuredExperiment, training: Training, network:
                                 **correlations(network, experiment.data)})
         tick(step - training.first, record.state)
 
-    train(network, experiment.batches, learning_rate=experiment.learning_rate(training.name),
-          start=record.step, stop=training.last, seed=config.seed,
-          adversary=experiment.training_adversary(training.name), after_step=after_step)
+    for last, rate in experiment.learning_rates(training):
+        if record.step < last:
+            train(network, experiment.batches, learning_rate=rate, start=record.step, stop=last,
+                  seed=config.seed, adversary=experiment.training_adversary(training.name),
+                  after_step=after_step)
     return {"weights": network.weights} | columns_of(record.rows)
 
 

@@ -225,10 +225,12 @@ def test_feature_only_accuracies_tell_what_a_network_reads():
 
 def test_balanced_labels_and_rates_of_their_own_reach_the_training():
     run = StructuredExperiment(small(training_labels="balanced", late_learning_rate=0.5,
-                                     training_samples=8, patch_search="paired", restarts=2))
+                                     late_after=4, training_samples=8, patch_search="paired",
+                                     restarts=2))
     assert np.bincount(run.batches.samples.y).tolist() == [4, 4]
-    assert run.learning_rate("multi_start") == 0.5
-    assert run.learning_rate("pgd") == run.config.fine_learning_rate
+    fine = run.config.fine_learning_rate
+    rates = [run.learning_rates(training) for training in run.trainings()]
+    assert rates == [[(60, 0.5)], [(30, 0.5)], [(40, fine)], [(44, fine), (50, 0.5)]]
     attack = run.training_adversary("multi_start").attack
     assert isinstance(attack, PairedPatchSearch) and attack.starts == 3
 
