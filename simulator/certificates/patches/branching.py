@@ -24,8 +24,8 @@ __all__ = ["branch", "halves", "neurons_to_split"]
 # Patches at most that are split before gaps are compared again, and the share of the widest gap
 # below which a patch waits: more in a round is less bookkeeping, fewer waste no box on small gaps.
 ROUND, WORTH_SPLITTING = 16, 0.5
-# Of the ascent in a half. Where its intervals are nearly the parent's, so are its multipliers: larger
-# first steps would lose them, and the ascent would have to find them again.
+# Of the ascent in a half. Where its intervals are nearly the parent's, so are its multipliers, and
+# larger first steps would lose them.
 STEPS, NEARLY_RIGHT = 100, 0.01
 STAYS = 0.9  # an interval as wide as this, relative to the parent's, keeps the parent's slope
 NARROW = 1e-9  # an interval shorter than this, relative to 1 + |t + high|, has no chord to lose

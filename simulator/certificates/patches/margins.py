@@ -196,16 +196,19 @@ def certified_radius(network: SmoothedReLUCNN, batch: Batch,
     safe, broken = np.full(len(X), -1.0), np.full(len(X), np.inf)  # known at these radii
 
     def enough(radius: float) -> bool:
+        can_be = broken > radius
         for row in range(len(X)):
-            if np.mean(safe >= radius) >= share or np.mean(broken > radius) < share:
+            if np.mean(safe >= radius) >= share or np.mean(can_be) < share:
                 break
             if safe[row] < radius < broken[row]:
                 one = Batch(X[row:row + 1], y[row:row + 1])
                 bounds = patch_margins(network, one, ball.with_radius(radius), boxes=boxes)
                 if bounds.margins[0] > 0.0:
                     safe[row] = radius
-                elif bounds.upper[0] <= 0.0:
-                    broken[row] = radius
+                else:
+                    can_be[row] = False
+                    if bounds.upper[0] <= 0.0:
+                        broken[row] = radius
         return bool(np.mean(safe >= radius) >= share)
 
     if not enough(0.0):

@@ -71,6 +71,25 @@ def test_branching_raises_the_lower_and_lowers_the_upper_bounds():
     assert np.sum(upper - lower) < 0.2 * np.sum(reached - before)
 
 
+def test_a_few_boxes_a_patch_close_what_small_neurons_leave_open():
+    """Two rivals worth splitting among many small ones, whose multipliers the halves keep."""
+    rng = np.random.default_rng(0)
+    W = 0.1 / np.sqrt(20) * rng.standard_normal((2, 8, 20))
+    W[0, 0, [0, 3]] = 0.84, -1.24  # onto u_0, u_1, v_0, v_1: 0, 1, 2, 3
+    W[0, 1, [2, 3]] = 0.3, -0.3
+    W[1, 0, [1, 2]] = 0.79, -1.26
+    W[1, 1, [1, 2]] = 0.42, -0.14
+    X = 0.05 * rng.standard_normal((8, 20))
+    X[:, 2] += 0.98
+    problem = problem_of(W, X, 0, 1, 3.0, 2.0, 1.0)
+    upper, attack = attack_patches(problem)
+    whole = problem.whole(attack)
+    tighten(problem, whole, upper, 100, curved=True)
+    gap = np.sum(upper - whole.bounds)
+    lower = branch(problem, whole, upper, attack, 10 * len(X), np.inf, 1e-6)
+    assert np.sum(upper - lower) < 0.5 * gap
+
+
 def test_where_nothing_can_be_split_the_bound_stays_what_it_is():
     """The rival is linear wherever the ball goes; bounds of one step of ascent are not tight."""
     rng = np.random.default_rng(0)
