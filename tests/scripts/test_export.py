@@ -159,14 +159,15 @@ def test_what_cannot_be_asked_is_one_line(folder, tmp_path, capsys, words, messa
 
 
 @pytest.mark.parametrize("preset, changes", [
-    ("ntk_evolution", {}), ("winning_tickets", {}), ("structured_features", {"races": 2})], ids=str)
+    ("ntk_evolution", {}), ("winning_tickets", {}), ("structured_features", {"races": 2}),
+    ("structured_features", {"spectrum_points": 3})], ids=str)
 def test_runs_of_other_papers_are_refused(preset, changes, tmp_path, capsys):
     config = chosen("smoke", preset, changes)
     folder = RunFolder.create(tmp_path, config)
     write_run(Run(config, {}), folder, 0)
     assert export.main([str(folder.path)]) == 2
     said = one_line(capsys)
-    assert "expected a run of feature_purification or one of structured_features without" in said
+    assert "feature_purification or one of structured_features with trainings" in said
     assert f"got one of {preset}" in said
 
 

@@ -11,7 +11,7 @@ from theory.claim import Claim, Finding, Run, Threshold
 from theory.drawing.picture import Picture
 from theory.evidence import Evidence, at_every_size, confronted, values_of
 from theory.structured_features.assumptions import DENSE, QUIET, SOURCE, SUPERLINEAR, WEAK
-from theory.structured_features.plans import NETWORKS
+from theory.structured_features.plans import CHANGED, NETWORKS
 from theory.structured_features.quantities import (Groups, accuracy_panel, feature_only_margin,
                                                    level, number_of, over, samples_of, trained,
                                                    trainings)
@@ -37,7 +37,7 @@ CLAIM = Claim(
                 "one-step training on D_R": Threshold(RIGHT, 1.0),
                 "standard training on D_NR": Threshold(RIGHT, 1.0),
                 "standard training on D_R, above chance": Threshold(-CHANCE, CHANCE)},
-    fixed="2026-11-27")
+    fixed="2026-11-27", changed=CHANGED)
 RUNS = NETWORKS
 STRONGEST = "multi_start"
 

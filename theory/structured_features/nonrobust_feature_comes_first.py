@@ -12,7 +12,7 @@ from theory.claim import Claim, Finding, Run, at_least
 from theory.drawing.picture import Curve, Panel, Picture, Series
 from theory.evidence import Evidence, at_every_size, confronted, values_of
 from theory.structured_features.assumptions import DENSE, QUIET, SOURCE, SUPERLINEAR, WEAK
-from theory.structured_features.plans import NETWORKS
+from theory.structured_features.plans import CHANGED, NETWORKS
 from theory.structured_features.quantities import Groups, history_of, overtaking_step, trained
 
 __all__ = ["CLAIM", "RUNS", "confront"]
@@ -35,7 +35,7 @@ CLAIM = Claim(
     thresholds={"overtaking step over v's half-way step": at_least(LATER),
                 "v where it is overtaken, over its start": at_least(LEARNED),
                 "<w, u> over <w, v> at the end": at_least(AHEAD)},
-    fixed="2026-11-27")
+    fixed="2026-11-27", changed=CHANGED)
 RUNS = NETWORKS
 TRAINING = "one_step"
 

@@ -10,7 +10,7 @@ from theory.claim import Claim, Finding, Run, Threshold, at_least, at_most
 from theory.drawing.picture import Picture
 from theory.evidence import Evidence, at_every_size, confronted, levels_over_sizes, values_of
 from theory.structured_features.assumptions import DENSE, QUIET, SOURCE, SUPERLINEAR, WEAK
-from theory.structured_features.plans import NETWORKS
+from theory.structured_features.plans import CHANGED, NETWORKS
 from theory.structured_features.quantities import (Groups, accuracy_panel, at_the_start,
                                                    correlation_panel, exponent_in_d, geometric_mean,
                                                    in_norm, level, number_of, over, samples_of,
@@ -41,7 +41,7 @@ CLAIM = Claim(
                 "clean accuracy": Threshold(0.99, 1.0), "accuracy under PGD": at_most(0.01, 0.0),
                 "accuracy along v": at_most(0.01, 0.0), "share along v": at_least(ALONG),
                 "accuracy under -beta v_y + eps v_t": at_most(0.01, 0.0)},
-    fixed="2026-11-27")
+    fixed="2026-11-27", changed=CHANGED)
 RUNS = NETWORKS
 TRAINING = "standard"
 

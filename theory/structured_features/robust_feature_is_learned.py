@@ -12,7 +12,7 @@ from theory.claim import Claim, Finding, Measurement, Run, Threshold, at_least, 
 from theory.drawing.picture import Picture
 from theory.evidence import Evidence, at_every_size, confronted, values_of
 from theory.structured_features.assumptions import DENSE, QUIET, SOURCE, SUPERLINEAR, WEAK
-from theory.structured_features.plans import NETWORKS
+from theory.structured_features.plans import CHANGED, NETWORKS
 from theory.structured_features.quantities import (Groups, accuracy_panel, correlation_panel,
                                                    exponent_in_d, in_norm, level, number_of, over,
                                                    samples_of, trained, trainings)
@@ -39,7 +39,7 @@ CLAIM = Claim(
                 "<w, v> over its standard value": at_most(1.0, 0.0),
                 "clean accuracy": Threshold(0.99, 1.0),
                 "accuracy under the strongest attack": Threshold(WITHSTOOD, 1.0)},
-    fixed="2026-11-21")
+    fixed="2026-11-21", changed=CHANGED)
 RUNS = NETWORKS
 TRAINING = "multi_start"  # the strongest inner search
 
