@@ -166,7 +166,7 @@ def figures(run: "Run") -> "dict[str, Figure]":
         One of them cannot be drawn.
     """
     from theory.drawing.style import draw_all
-    return draw_all(drawings(run))
+    return draw_all(_drawn_anew(run))
 
 
 def drawings(run: "Run") -> "dict[str, Callable[[], Figure]]":

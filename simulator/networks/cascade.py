@@ -72,7 +72,7 @@ class Blocks(NamedTuple):
     at : ndarray of int32, shape (blocks, WIDTH, 2)
         The places of the two largest entries.
     sides : ndarray of float32, shape (blocks, 6, WIDTH)
-        Bounds of <w', v>, of ``||w' - <w', v> v||``, |t|_1 and ||w||, and the two entries.
+        <w', v>, bounds of ``||w' - <w', v> v||``, |t|_1 and ||w||, and the two entries.
     """
 
     T: np.ndarray
@@ -308,8 +308,7 @@ def doubtful_pairs(W: np.ndarray, rows: np.ndarray, b: float, samples: Samples, 
     ``is_filled``; or it has one, which is filled again and again.
     """
     X, v, columns, values, counts, measures = samples
-    n, d = len(counts), W.shape[1]
-    width = 64
+    n, d, width = len(counts), W.shape[1], WIDTH
     lines = np.empty((8, d + 16), np.float32)  # not a power of two apart, as rows in memory are
     u, hit = np.empty(width, np.float32), np.empty(width, np.uint8)
     words = hit.view(np.uint64)

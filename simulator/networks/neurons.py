@@ -106,7 +106,6 @@ class Neurons:
     def _measure(self) -> None:
         self._lengths, self._largest = _measured(self.W)
         self._measured, self._groups, self._direction = self._steps, None, None
-        self._forget_blocks()
 
     def _forget_blocks(self) -> None:
         self._passes = 0

@@ -1,7 +1,7 @@
 """What to see in each figure of a run, and in the run as a whole."""
 
 from theory.claim import Run
-from theory.pages.conclusions import compared, percent
+from theory.pages.conclusions import GAIN, compared, percent
 
 __all__ = ["CAPTIONS", "conclusion"]
 
@@ -26,11 +26,9 @@ def conclusion(run: Run) -> str:
     clean, adversarial = run.summary["clean"], run.summary["adversarial"]
     kept = {phase: numbers["attacked_accuracy"] for phase, numbers in (
         ("clean", clean), ("adversarial", adversarial))}
-    gain = {1: "Adversarial training makes the network robust",
-            -1: "Adversarial training makes the network less robust",
-            0: "Adversarial training changes little about what the network withstands"}
-    said = (f"{gain[compared(kept['adversarial'], kept['clean'], run.config.test_samples)]}: at "
-            f"radius {run.config.tau:.3g}, {percent(kept['clean'])} of the samples hold before it, "
+    which = compared(kept["adversarial"], kept["clean"], run.config.test_samples)
+    said = (f"Adversarial training {GAIN[which]}: at radius {run.config.tau:.3g}, "
+            f"{percent(kept['clean'])} of the samples hold before it, "
             f"{percent(kept['adversarial'])} after (without attack {percent(clean['accuracy'])} "
             f"and {percent(adversarial['accuracy'])}).")
     if "mixture_ratio" not in clean:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from theory.claim import Run
-from theory.drawing.style import COLOURS, GUIDE, NAMES, PAGE, DrawingError, house_style, new_figure
+from theory.drawing.style import (COLOURS, GUIDE, NAMES, PAGE, DrawingError, house_style,
+                                  new_figure, settle)
 from theory.feature_purification.figures import colour_end
 from theory.scaling import binomial_limits
 
@@ -97,8 +98,8 @@ def save_gif(run: Run, path: Path) -> Path:
         pictures = []
         for frame in range(len(run.frames["step"])):
             film.show(frame)
+            settle(figure)  # at the first picture: there the panels stay
             canvas.draw()
-            figure.set_layout_engine("none")  # the panels stay where the first picture put them
             picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
             # an octree keeps the few dark red cells, which a median cut makes grey
             pictures.append(picture.quantize(255, Image.Quantize.FASTOCTREE))

@@ -2,9 +2,12 @@
 
 from theory.scaling import binomial_limits
 
-__all__ = ["compared", "disjoint", "percent"]
+__all__ = ["GAIN", "compared", "disjoint", "percent"]
 
 Limits = tuple[float, float]
+# what a training did, by how the accuracy under attack compares with that before it
+GAIN = {1: "makes the network robust", -1: "makes the network less robust",
+        0: "changes little about what the network withstands"}
 
 
 def percent(share: float) -> str:

@@ -1,7 +1,7 @@
 """What to see in each figure of a run, and what a run shows in a sentence."""
 
 from theory.claim import Run
-from theory.pages.conclusions import compared, percent
+from theory.pages.conclusions import GAIN, compared, percent
 
 __all__ = ["CAPTIONS", "conclusion"]
 
@@ -30,14 +30,12 @@ def conclusion(run: Run) -> str:
     kept = {phase: run.summary[phase]["attacked_accuracy"]
             for phase in ("clean", "longer", "adversarial")}
     samples = int(run.summary["test_images"])
-    gain = {1: "makes the network robust", -1: "makes the network less robust",
-            0: "changes little about what the network withstands"}
     time = {1: "time alone does not", -1: "clean training for as long does more",
             0: "so does clean training for as long"}
     if (first := compared(kept["adversarial"], kept["clean"], samples)) != 1:
         time = dict.fromkeys(time, "")
     after = time[compared(kept["adversarial"], kept["longer"], samples)]
-    return (f"Adversarial training {gain[first]}{', ' * bool(after)}{after}: at radius "
+    return (f"Adversarial training {GAIN[first]}{', ' * bool(after)}{after}: at radius "
             f"{run.config.tau:g}, {percent(kept['clean'])} of the held-out images hold after clean "
             f"training, {percent(kept['adversarial'])} after adversarial, "
             f"{percent(kept['longer'])} after clean training for as long.")

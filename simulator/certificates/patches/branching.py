@@ -77,9 +77,10 @@ def branch(problem: PatchProblem, whole: Boxes, upper: np.ndarray, attack: np.nd
         tree.bounds[leaves[is_whole]] = np.inf
         split = np.flatnonzero(~is_whole)
         if len(split):
-            both = halves(problem, parents.take(split), neurons[split])
+            halved = parents.take(split)
+            both = halves(problem, halved, neurons[split])
             tighten(problem, both, upper[both.patch] - 0.5 * slack, STEPS, curved=True,
-                    rates=_rates(problem, parents.take(split), both))
+                    rates=_rates(problem, halved, both))
             _attack(problem, both, upper, attack)
             rows = np.concatenate([leaves[split], np.arange(count, count + len(split))])
             tree.put(rows, both)

@@ -60,15 +60,15 @@ def at_radius(experiment: StructuredExperiment, radius: float) -> tuple[np.ndarr
               after_step=after_step)
     except Diverged:  # an answer as well: nothing is learned at this radius
         return np.full(len(COLUMNS), np.nan), np.full((2, 2), np.nan)
-    learned, test = correlations(network, experiment.data), experiment.test_set
+    data, test = experiment.data, experiment.test_set
     overtaken = (np.nan if behind[0] == config.one_step_steps
                  else behind[0] + config.record_every)
     shares = [float(np.mean(network.margins(X, test.y) > 0.0)) for X in (
-        test.X, experiment.data.robust_only(test.X), experiment.data.nonrobust_only(test.X))]
-    classes = of_classes(network.weights, experiment.data.robust_features,
-                         experiment.data.nonrobust_features)
-    return (np.array([learned["u"], learned["v"], overtaken, *shares]),
-            np.array([[classes[name].min(), classes[name].max()] for name in ("u", "v")]))
+        test.X, data.robust_only(test.X), data.nonrobust_only(test.X))]
+    learned = of_classes(network.weights, data.robust_features, data.nonrobust_features)
+    u, v = learned["u"], learned["v"]
+    return (np.array([u.mean(), v.mean(), overtaken, *shares]),
+            np.array([[one.min(), one.max()] for one in (u, v)]))
 
 
 def overtaken_from(ratio: np.ndarray, spectrum: np.ndarray) -> float | None:

@@ -124,6 +124,11 @@ class TicketExperiment:
         return self._dynamics(self.config.kernel_samples, Role.KERNEL_SAMPLES)[0]
 
     @cached_property
+    def _flow_samples(self) -> tuple[Dynamics, np.ndarray]:
+        """The dense initialisation at the samples of the frozen flows, and their labels."""
+        return self._dynamics(self.config.flow_samples, Role.KERNEL_SAMPLES, 2)
+
+    @cached_property
     def validation(self) -> Dynamics:
         """The dense initialisation at samples that choose between rescalings and tickets."""
         return self._dynamics(self.config.kernel_samples, Role.KERNEL_SAMPLES, 1)[0]
@@ -261,7 +266,7 @@ class TicketExperiment:
     def _flow_start(self, mask: np.ndarray, rule: Rescaling, weights: np.ndarray | None
                     ) -> tuple[Dynamics, np.ndarray, np.ndarray, np.ndarray]:
         """The dense network at the flow's samples, their labels, and the mask's f and K there."""
-        dynamics, y = self._dynamics(self.config.flow_samples, Role.KERNEL_SAMPLES, 2)
+        dynamics, y = self._flow_samples
         return dynamics, y, *dynamics.outputs_and_kernel(mask, rule.scale, rule.bias, weights)
 
     def _flow(self, dynamics: Dynamics, y: np.ndarray, f: np.ndarray, K: np.ndarray,

@@ -19,6 +19,7 @@ a run leaves is told in :mod:`simulator.experiments.winning_tickets.summary`.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -118,9 +119,10 @@ def find_mask(experiment: TicketExperiment, masked: Masked, done: Mapping[str, A
         found.mask, found.rule.scale, found.rule.bias, found.weights)
     try:
         flow = experiment.flow(*found)
-        if masked.name in FLOWS:
-            own["flow_limits"] = experiment.flow_limits(flow, found)
         lines, measured["flow_error"] = np.array([flow.distance, flow.bound]), flow.relative_error
+        if masked.name in FLOWS:
+            with suppress(NotInvertible):  # without some of the samples: a flow without limits
+                own["flow_limits"] = experiment.flow_limits(flow, found)
     except NotInvertible:
         lines, measured["flow_error"] = np.full((2, FLOW_TIMES), np.nan), np.nan
     if len(candidates) > 1:

@@ -137,6 +137,21 @@ def test_a_kernel_without_inverse_has_no_bound_and_no_crash():
     assert np.isnan(found["flow"]).all() and np.isnan(found["flow_error"])
 
 
+def test_a_flow_whose_limits_cannot_be_had_is_told_without_them(monkeypatch):
+    trials = TicketExperiment(small())
+
+    def refuse(flow, found):
+        raise NotInvertible("without the first group")
+
+    done = {"dense 100 %": {"weights": trials.initial}}
+    whole = find_mask(trials, Masked("random", 50), done, None, unheard)
+    monkeypatch.setattr(trials, "flow_limits", refuse)
+    found = find_mask(trials, Masked("random", 50), done, None, unheard)
+    assert "flow_limits" in whole and "flow_limits" not in found
+    assert np.isfinite(found["flow"]).all()
+    assert found["flow"].tobytes() == whole["flow"].tobytes()
+
+
 def test_settings_that_do_not_fit_are_told():
     for percents in ("50-x", "0-10", "100", "50--10"):
         with pytest.raises(ValueError, match="keep_percents: expected whole numbers from 1 to 99"):
