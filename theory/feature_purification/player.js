@@ -4,13 +4,15 @@
   const data = JSON.parse(document.getElementById("frames").textContent);
   const player = document.getElementById("player"), part = name => player.querySelector(name);
   const slider = part("input"), play = part(".play"), told = part("output");
-  const count = data.steps.length, F = data.features, d = data.d;
+  const count = data.steps.length, F = data.features.length, d = data.d;
   const middle = data.steps.indexOf(data.clean);  // the frame at the end of clean training
   const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
-  const map = bytes(data.map), pushes = new Int8Array(bytes(data.perturbations).buffer);
+  const FINEST = 32767, bars = text => new Int16Array(bytes(text).buffer);
+  const map = bytes(data.map), pushes = bars(data.perturbations), neuron = bars(data.neuron);
   const FRAME = 130, REST = 900;  // milliseconds a frame is seen, and the end of a phase
 
-  // Red and blue as in the figures: 128 is white, 0 (no neuron) too; a neuron's own feature is black.
+  // Red and blue as in the figures, grey to black for a neuron's own feature: 128 is white, 0 (no
+  // neuron) too.
   const SHADES = [[5, 48, 97], [67, 147, 195], [209, 229, 240], [255, 255, 255], [253, 219, 199],
                   [214, 96, 77], [103, 0, 31]];
   const shade = value => {
@@ -25,8 +27,8 @@
     for (let row = 0; row < F; row++) {
       for (let column = 0; column < F; column++) {
         const at = row * F + column, value = map[frame * F * F + at];
-        const colour = value && row === column ? [0, 0, 0] : palette[value];
-        image.data.set([...colour, 255], 4 * at);
+        const own = value ? Math.min(255, 2 * (255 - value)) : 255;
+        image.data.set([...(row === column ? [own, own, own] : palette[value]), 255], 4 * at);
       }
     }
     context.putImageData(image, 0, 0);
@@ -41,13 +43,8 @@
   }
   const line = (xs, ys, [x, y]) => xs.map((value, i) => `${i ? "L" : "M"}${x(value)} ${y(ys[i])}`).join("");
 
-  // Words beside a point, on the side where there is room.
-  function tell(svg, words, x, y) {
-    const now = svg.querySelector(".now"), atEnd = x > 0.6 * svg.viewBox.baseVal.width;
-    now.textContent = words;
-    now.setAttribute("x", Number(x) + (atEnd ? -9 : 9));
-    now.setAttribute("y", Number(y) + (y < 34 ? 18 : -7));
-    now.setAttribute("text-anchor", atEnd ? "end" : "start");
+  const say = (svg, words) => { svg.querySelector(".now").textContent = words; };
+  function point(svg, x, y) {
     const circle = svg.querySelector("circle");
     circle.setAttribute("cx", x);
     circle.setAttribute("cy", y);
@@ -57,8 +54,26 @@
     return ys[before] + (ys[after] - ys[before]) * (x - xs[before]) / (xs[after] - xs[before]);
   }
 
-  const ratio = part("#ratio"), accuracy = part("#accuracy"), bars = player.querySelectorAll(".bars");
+  const ratio = part("#ratio"), accuracy = part("#accuracy"), alone = part("#neuron");
+  const fooling = player.querySelectorAll(".bars");
   const ofRatio = scales(ratio), ofAccuracy = scales(accuracy);
+
+  // The path of bars from 0, of those that are chosen.
+  function drawn(svg, values, place, chosen) {
+    const [x, y] = scales(svg), zero = y(0);
+    return [...values].map((value, i) =>
+      chosen(value, i) ? `M${x(place(i))} ${zero}V${y(value / FINEST)}` : "").join("");
+  }
+  function showNeuron(values) {
+    const kinds = {towards: (value, i) => i !== data.row && value > 0,
+                   against: (value, i) => i !== data.row && value < 0, own: (_, i) => i === data.row};
+    for (const [kind, chosen] of Object.entries(kinds)) {
+      alone.querySelector("." + kind).setAttribute("d", drawn(alone, values, i => data.features[i], chosen));
+    }
+    const own = values[data.row], others = values.reduce((sum, one) => sum + one, -own);
+    const [size, sum] = [own, others].map(value => (data.reach * value / FINEST).toFixed(2));
+    say(alone, `its own ${size}, sum of the others ${sum}`);
+  }
 
   function show(frame) {
     const step = data.steps[frame], isClean = step <= data.clean;
@@ -68,19 +83,15 @@
       const seen = data.ratio.slice(from, to + 1);
       part(`#ratio .${name}`).setAttribute("d", line(seen.map((_, i) => from + i), seen, ofRatio));
     }
-    tell(ratio, data.ratio[frame].toFixed(3), ofRatio[0](frame), ofRatio[1](data.ratio[frame]));
-    bars.forEach((svg, sample) => {
-      const [x, y] = scales(svg), zero = y(0), first = (frame * bars.length + sample) * d;
-      let path = "", squares = 0, fourths = 0;
-      for (let j = 0; j < d; j++) {
-        const push = pushes[first + j] / 127;
-        path += `M${x(j)} ${zero}V${y(push)}`;
-        squares += push ** 2;
-        fourths += push ** 4;
-      }
-      svg.querySelector(".moving").setAttribute("d", path);
-      svg.querySelector(".now").textContent = fourths
-        ? `spread over ${Math.round(squares ** 2 / fourths)} of ${d} features` : "";
+    point(ratio, ofRatio[0](frame), ofRatio[1](data.ratio[frame]));
+    say(ratio, `others on average ${data.ratio[frame].toFixed(3)} of its own`);
+    showNeuron(neuron.subarray(frame * F, (frame + 1) * F));
+    fooling.forEach((svg, sample) => {
+      const first = (frame * fooling.length + sample) * d;
+      const push = pushes.subarray(first, first + d), [squares, fourths] = [2, 4].map(
+        power => push.reduce((sum, one) => sum + (one / FINEST) ** power, 0));
+      svg.querySelector(".moving").setAttribute("d", drawn(svg, push, j => j, () => true));
+      say(svg, fourths ? `spread over ${Math.round(squares ** 2 / fourths)} of ${d} features` : "");
     });
     for (const attack of ["universal", "fgm"]) {
       const right = data[attack][frame], share = right.map(n => n / data.samples);
@@ -91,12 +102,15 @@
       part(`#accuracy .${attack}-band`).setAttribute("d", band);
     }
     const right = between(data.radii, data.fgm[frame].map(n => n / data.samples), data.tau);
-    tell(accuracy, `${Math.round(100 * right)} % right at τ`, ofAccuracy[0](data.tau),
-         ofAccuracy[1](right));
+    point(accuracy, ofAccuracy[0](data.tau), ofAccuracy[1](right));
+    say(accuracy, `${Math.round(100 * right)} % right at τ`);
+    for (const [phase, end] of [["clean", middle], ["adversarial", count - 1]]) {
+      part(`#accuracy .end-${phase}`)?.classList.toggle("over", frame >= end);
+    }
     slider.value = frame;
     const phase = step === 0 ? "before training" : isClean ? "clean training"
       : "adversarial training";
-    told.textContent = `step ${step}`;
+    told.textContent = isClean ? `step ${step}` : `step ${data.clean} + ${step - data.clean}`;
     slider.setAttribute("aria-valuetext", `step ${step}, ${phase}, mixture ratio ${data.ratio[frame].toFixed(3)}`);
     stops.forEach(stop => stop.setAttribute("aria-pressed", Number(stop.dataset.frame) === frame));
   }

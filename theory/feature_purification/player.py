@@ -1,8 +1,9 @@
 """The training of a run to be watched in its page: a slider moves all that was kept along it.
 
 The axes of the panels are drawn here, as SVG; ``player.js`` moves what is in them. Large arrays go
-into the page as bytes: a coefficient in 255 steps up to where the colours end, a perturbation in
-127 up to the largest. Without JavaScript the page shows :func:`stops_figure`.
+into the page as bytes: a coefficient in 255 steps up to where the colours end, a bar in 32767 up
+to the largest. No scale moves with the frames. Without JavaScript the page shows
+:func:`stops_figure`.
 """
 
 import base64
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from theory.claim import Run
-from theory.feature_purification.film import (clean_end, colour_limit, features_note, relative,
-                                              stop_names, stops_figure)
+from theory.drawing.style import narrow_form
+from theory.feature_purification.film import (clean_end, colour_limit, features_note, stop_names,
+                                              stops_figure, watched)
 from theory.pages import kit
 from theory.pages.kit import Html
 from theory.scaling import binomial_limits
@@ -26,8 +28,11 @@ HERE = Path(__file__).parent
 SCRIPT = (HERE / "player.js").read_text(encoding="utf-8")
 STYLE = (HERE / "player.css").read_text(encoding="utf-8")
 ROOM = 0.13  # of an axis, from the middle of a tick's words to that of the next
-NOW = '<circle r="6"/><text class="now"></text>'  # a point that the script moves, and its words
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 380, 46, 8, 10, 40  # of a panel, in its own units
+# of a panel, in its own units; the top has room for the line that says what is seen now
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 380, 46, 8, 24, 40
+SAID = f'<text class="now" x="{WIDTH - RIGHT}" y="14" text-anchor="end"></text>'
+NOW = '<circle r="6"/>' + SAID  # a point that the script moves, and what it says
+FINEST = 32767  # steps of a bar
 
 
 def player(run: Run) -> Html:
@@ -50,8 +55,10 @@ def player(run: Run) -> Html:
         f'aria-hidden="true"><span class="clean" style="flex:{split}">clean training</span>'
         f'<span class="adversarial" style="flex:{count - 1 - split}">adversarial training</span>'
         "</div></div><output></output></div>")
-    panels = (f'<div class="stage"><div class="stops">{marks}</div><div>{_map(run)}</div>'
-              f"<div>{_charts(run)}</div></div>")
+    panels = (f'<div class="stage"><div class="stops">{marks}</div>'
+              f'<div class="all">{_map(run)}{_ratio(run)}</div>'
+              f'<div class="bars-and-curves">{_neuron(run)}{_perturbations(run)}{_accuracy(run)}'
+              "</div></div>")
     data = json.dumps(_data(run), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return kit.section(
         "Watch it train", Html(
@@ -62,30 +69,32 @@ def player(run: Run) -> Html:
 
 
 def _without_script(run: Run) -> Html:
+    with narrow_form():
+        small = stops_figure(run)
     return kit.figure(
-        stops_figure(run), form="png",
-        alt="What the neurons hold, the perturbation that fools the network, and its accuracy "
-        "against radius, at the start and at the end of each phase",
-        caption="From left to right: before training, after clean and after adversarial training. "
-        "Solid: accuracy after one gradient step (FGM); dashed: along the universal direction; "
-        "bands: 95 % limits. With JavaScript this is a film.")
+        stops_figure(run), form="png", narrow=small,
+        alt="What the neurons hold, one neuron alone, the perturbation that fools the network, and "
+        "its accuracy against radius, at the start and at the end of each phase",
+        caption="From left to right: before training, after clean and after adversarial training, "
+        "all on the same scales. Black: a neuron's own feature; red: others that push to the same "
+        "label; blue: against it. Solid: accuracy after one gradient step (FGM); dashed: along the "
+        "universal direction; bands: 95 % limits. With JavaScript this is a film.")
 
 
 def _data(run: Run) -> dict[str, Any]:
     """What the script is told."""
-    frames, limit = run.frames, colour_limit(run)
-    coefficients = relative(frames["coefficients"])
-    shades = np.where(np.isnan(coefficients), 0,
-                      np.rint(128 + 127 * np.clip(coefficients / limit, -1, 1))).astype(np.uint8)
-    pushes = np.asarray(frames["perturbations"], float)
-    reach = _reach(run)
+    frames, row = run.frames, watched(run)
+    coefficients = np.asarray(frames["coefficients"], float)
+    shades = np.where(np.isnan(coefficients), 0, np.rint(
+        128 + 127 * np.clip(coefficients / colour_limit(run), -1, 1))).astype(np.uint8)
+    neuron, pushes = np.nan_to_num(coefficients[:, row]), frames["perturbations"]
     samples = int(frames["samples"])
     low, high = _limits(samples)
     return {"steps": frames["step"].tolist(), "clean": run.config.clean_steps,
-            "features": len(frames["features"]), "d": pushes.shape[2],
-            "map": _bytes(shades),
+            "features": frames["features"].tolist(), "d": pushes.shape[2],
+            "map": _bytes(shades), "row": row, "neuron": _bars(neuron), "reach": _reach(neuron),
             "ratio": [float(f"{ratio:.4g}") for ratio in np.nan_to_num(frames["mixture_ratio"])],
-            "perturbations": _bytes(np.rint(127 * pushes / reach).astype(np.int8)),
+            "perturbations": _bars(pushes),
             "tau": float(f"{frames['tau']:.6g}"),
             "radii": [float(f"{radius:.4g}") for radius in frames["radii"]],
             "samples": samples, "low": low, "high": high,
@@ -93,8 +102,13 @@ def _data(run: Run) -> dict[str, Any]:
                for name in ("universal", "fgm")}}
 
 
-def _reach(run: Run) -> float:
-    return float(np.abs(np.asarray(run.frames["perturbations"], float)).max()) or 1.0
+def _reach(values: Any) -> float:
+    """The largest of bars."""
+    return float(np.abs(np.asarray(values, float)).max()) or 1.0
+
+
+def _bars(values: Any) -> str:
+    return _bytes(np.rint(FINEST / _reach(values) * np.asarray(values, float)).astype("<i2"))
 
 
 def _bytes(values: np.ndarray) -> str:
@@ -111,20 +125,16 @@ def _limits(samples: int) -> tuple[list[float], list[float]]:
 
 
 def _map(run: Run) -> Html:
-    limit = colour_limit(run)
     keys = _keys((("background:#000;outline:1px solid #fff", "its own feature"),
-                  ("background:#b2182b", "also pushes to its label"),
-                  ("background:#2166ac", "pushes against it"),
-                  ("background:#fff;outline:1px solid #999", "white row: no neuron has it")))
-    return Html('<figure><h3>What each neuron holds</h3><canvas id="map" role="img" '
-                'aria-label="a row for the strongest neuron of each feature, a column for each '
-                f'feature"></canvas>{keys}<figcaption>A row is a neuron, a column a feature'
-                f"{kit.text(features_note(run))}. Darkest colour: {limit:.2g} of the neuron's own "
-                "feature.</figcaption></figure>")
-
-
-def _charts(run: Run) -> Html:
-    return Html(_ratio(run) + _perturbations(run) + _accuracy(run))
+                  ("background:#b2182b", "others that push to the same label"),
+                  ("background:#2166ac", "others that push against it")))
+    middle = 100 * (watched(run) + 0.5) / len(run.frames["features"])
+    return Html('<figure><h3>What each neuron holds</h3><div class="map"><canvas id="map" '
+                'role="img" aria-label="a row for the strongest neuron of each feature, a column '
+                f'for each feature"></canvas><i style="top:{middle:.1f}%"></i></div>{keys}'
+                f"<figcaption>A row is a neuron, a column a feature{kit.text(features_note(run))}. "
+                f"The darker, the more: colours end at {colour_limit(run):.2g} in every step."
+                "</figcaption></figure>")
 
 
 def _ratio(run: Run) -> str:
@@ -133,10 +143,11 @@ def _ratio(run: Run) -> str:
     steps, ratio = frames["step"], np.nan_to_num(frames["mixture_ratio"])
     p, top = run.summary["p"], float(ratio.max())
     panel = _Panel("ratio", (0, len(steps) - 1), (min(0.0, float(ratio.min())), 1.08 * max(top, p)),
-                   130, "gradient step (the first of each phase are stretched)",
+                   144, "gradient step (the first of each phase are stretched)",
                    ("0", kit.number(top, 2)), (0.0, top))
     marks = (panel.path("whole", range(len(steps)), ratio) + panel.rule("guide", x=clean_end(run))
-             + panel.rule("guide", y=p) + panel.label("P(z ≠ 0)", len(steps) - 1, p, "end")
+             + panel.rule("guide", y=p)
+             + panel.label("a feature is on: p", len(steps) - 1, p, "end")
              + '<path class="moving before"/><path class="moving after"/>' + NOW)
     return _figure("How much of it is mixture", panel, marks, panel.x_ticks(_step_ticks(run)))
 
@@ -155,31 +166,51 @@ def _step_ticks(run: Run) -> dict[float, str]:
     return kept
 
 
+def _neuron(run: Run) -> str:
+    row = watched(run)
+    values = np.nan_to_num(np.asarray(run.frames["coefficients"][:, row], float))
+    number = int(run.frames["features"][row])
+    marks = ("towards", "against", "own")
+    panel = _bar_panel("neuron", values, run.config.d, 120, is_last=False)
+    width = _bar_width(len(run.frames["features"]))
+    content = "".join(f'<path class="{kind}" stroke-width="{width:.2f}"/>' for kind in marks)
+    return (f"<figure><h3>One of them: the neuron of feature {number}</h3>"
+            f"{panel.svg(content + panel.rule('axis', y=0) + SAID)}</figure>")
+
+
 def _perturbations(run: Run) -> str:
-    pushes = np.asarray(run.frames["perturbations"], float) / _reach(run)
-    low, high, d = float(pushes.min()), float(pushes.max()), run.config.d
-    ends = ((0.0, "0"), (high, kit.number(high * _reach(run), 2)))
-    spread = f'<text class="now" x="{WIDTH - RIGHT}" y="{TOP + 8}" text-anchor="end"></text>'
-    width = max(0.6, 0.65 * (WIDTH - LEFT - RIGHT) / d)
-    panels = []
+    pushes = np.asarray(run.frames["perturbations"], float)
+    d, panels = run.config.d, []
     for sample in range(pushes.shape[1]):
         is_last = sample == pushes.shape[1] - 1
-        bottom = BOTTOM if is_last else TOP
-        panel = _Panel("", (-1, d), (min(low, -0.05 * high), high), 64 + bottom,
-                       "feature" if is_last else "", [words for _, words in ends],
-                       [at for at, _ in ends], bottom=bottom)
+        panel = _bar_panel("", pushes, d, 60, is_last)
         ticks = panel.x_ticks({0: "0", d // 2: str(d // 2), d: str(d)}) if is_last else ""
-        panels.append(panel.svg(f'<path class="moving" stroke-width="{width:.2f}"/>'
-                                + panel.rule("axis", y=0) + ticks + spread, "bars"))
-    return (f"<figure><h3>What fools it: two perturbations of length τ</h3>{''.join(panels)}"
+        panels.append(panel.svg(
+            f'<path class="moving" stroke-width="{_bar_width(d):.2f}"/>' + panel.rule("axis", y=0)
+            + ticks + SAID, "bars"))
+    return (f"<figure><h3>What fools it, of length τ</h3>{''.join(panels)}"
             "</figure>")
+
+
+def _bar_panel(name: str, values: np.ndarray, d: int, inner: int, is_last: bool) -> "_Panel":
+    """Over all features, with room for the bars of every frame; the last one names the axis."""
+    reach = _reach(values)
+    low, high = float(values.min()) / reach, float(values.max()) / reach
+    bottom = BOTTOM if is_last else 4
+    return _Panel(name, (-1, d), (min(low, -0.05 * high), high), inner + TOP + bottom,
+                  "feature" if is_last else "", ("0", kit.number(high * reach, 2)), (0.0, high),
+                  bottom=bottom, floor="")
+
+
+def _bar_width(bars: int) -> float:
+    return max(0.6, 0.65 * (WIDTH - LEFT - RIGHT) / bars)
 
 
 def _accuracy(run: Run) -> str:
     frames, arrays = run.frames, run.arrays
     radii = frames["radii"].tolist()
     tau = float(frames["tau"])
-    panel = _Panel("accuracy", (0, radii[-1]), (0, 1.03), 170, "radius of the perturbation",
+    panel = _Panel("accuracy", (0, radii[-1]), (0, 1.03), 190, "radius of the perturbation",
                    ("0", "0.5", "1"), (0, 0.5, 1))
     marks = panel.rule("guide", x=tau) + panel.label("τ", tau, 1.03, "start")
     for phase in ("clean", "adversarial"):
@@ -187,9 +218,9 @@ def _accuracy(run: Run) -> str:
             marks += panel.path(f"end-{phase}", arrays["radii"], arrays[f"curve_{phase}_strongest"])
     marks += ('<path class="universal-band"/><path class="fgm-band"/>'
               '<path class="moving universal"/><path class="moving fgm"/>' + NOW)
-    keys = ('<ul class="key"><li><i class="rule"></i>one gradient step (FGM)</li>'
-            '<li><i class="rule dashed"></i>universal direction</li>'
-            '<li><i class="rule thin"></i>thin: strongest attack, at the end of each phase</li>'
+    keys = ('<ul class="key"><li><i class="rule"></i>each sample attacked (one step, FGM)</li>'
+            '<li><i class="rule dashed"></i>one direction for all</li>'
+            '<li><i class="rule thin"></i>thin, once a phase is over: strongest attack</li>'
             "</ul>")
     return _figure("Accuracy against radius", panel, marks,
                    panel.x_ticks(_round_ticks(radii[-1])), keys)
@@ -216,9 +247,10 @@ class _Panel:
 
     def __init__(self, name: str, x: tuple[float, float], y: tuple[float, float], height: int,
                  xlabel: str, ticks: Sequence[str], at: Sequence[float],
-                 bottom: int = BOTTOM) -> None:
+                 bottom: int = BOTTOM, floor: str = f"H{WIDTH - RIGHT}") -> None:
         self.name, self.ends, self.range, self.height = name, x, y, height
         self.xlabel, self.ticks, self.at, self.bottom = xlabel, ticks, at, bottom
+        self.floor = floor  # of the frame: bars have a line at 0
 
     def x(self, value: float) -> float:
         low, high = self.ends
@@ -242,7 +274,7 @@ class _Panel:
 
     def label(self, words: str, x: float, y: float, anchor: str) -> str:
         return (f'<text x="{self.x(x) + (4 if anchor == "start" else 0):.1f}" '
-                f'y="{max(self.y(y) - 4, TOP + 8):.1f}" text-anchor="{anchor}">{words}</text>')
+                f'y="{max(self.y(y) - 4, 14):.1f}" text-anchor="{anchor}">{words}</text>')
 
     def x_ticks(self, ticks: Mapping[float, str]) -> str:
         """Words below the axis of x, by their place on it."""
@@ -261,5 +293,5 @@ class _Panel:
         return (f'<svg{mark} viewBox="0 0 {WIDTH} {self.height}" aria-hidden="true" '
                 f'data-x="{self.ends[0]} {self.ends[1]}" data-y="{self.range[0]} {self.range[1]}" '
                 f'data-box="{LEFT} {TOP} {WIDTH - RIGHT} {floor}">'
-                f'<path class="axis" d="M{LEFT} {TOP}V{floor}H{WIDTH - RIGHT}"/>{ticks}{label}'
+                f'<path class="axis" d="M{LEFT} {TOP}V{floor}{self.floor}"/>{ticks}{label}'
                 f"{content}</svg>")

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 
 import theory
 from simulator.experiments.feature_purification.run import simulate
-from theory.drawing.style import DrawingError, house_style
+from theory.drawing.style import COLUMN, DrawingError, house_style, narrow_form
 from theory.feature_purification import film
 from theory.feature_purification.captions import CAPTIONS, conclusion
 from theory.feature_purification.figures import figures
@@ -40,23 +41,39 @@ def told(run):
 
 def test_the_bytes_of_the_page_are_the_frames(run, told):
     data, _ = told
-    F, limit = data["features"], film.colour_limit(run)
+    F, limit = len(data["features"]), film.colour_limit(run)
     shades = np.frombuffer(base64.b64decode(data["map"]), np.uint8).reshape(-1, F, F)
-    rows = film.relative(run.frames["coefficients"])
+    rows = run.frames["coefficients"].astype(float)
     assert shades.shape == rows.shape
     np.testing.assert_array_equal(shades == 0, np.isnan(rows))
     seen = (shades.astype(float) - 128) / 127 * limit
     known = ~np.isnan(rows)
     np.testing.assert_allclose(seen[known], np.clip(rows, -limit, limit)[known],
                                atol=0.51 * limit / 127)
-    pushes = np.frombuffer(base64.b64decode(data["perturbations"]), np.int8)
-    true = run.frames["perturbations"].astype(float)
-    np.testing.assert_allclose(pushes.reshape(true.shape) / 127 * np.abs(true).max(), true,
-                               atol=0.51 * np.abs(true).max() / 127)
+    alone = np.nan_to_num(rows[:, film.watched(run)])
+    for name, true in (("perturbations", run.frames["perturbations"].astype(float)),
+                       ("neuron", alone)):
+        bars, reach = np.frombuffer(base64.b64decode(data[name]), "<i2"), np.abs(true).max()
+        np.testing.assert_allclose(bars.reshape(true.shape) / 32767 * reach, true,
+                                   atol=0.51 * reach / 32767)
+    assert data["reach"] == np.abs(alone).max() and data["row"] == film.watched(run)
     for attack in ("universal", "fgm"):
         np.testing.assert_allclose(np.array(data[attack]) / data["samples"],
                                    run.frames[f"accuracy_{attack}"])
     assert data["steps"] == run.frames["step"].tolist()
+
+
+def test_the_neuron_shown_alone_is_there_all_along_and_holds_as_much_as_most():
+    rows = np.full((3, 5, 5), 0.1)
+    rows[:, range(5), range(5)] = 1.0
+    rows[1, 0] = np.nan  # no neuron has feature 0 for a while
+    for row, mixture in ((0, 0.3), (1, 0.9), (2, 0.2), (3, 0.4), (4, 0.0)):
+        rows[-1, row, (row + 1) % 5] = mixture
+    config = SimpleNamespace(clean_steps=2)
+    run = SimpleNamespace(frames={"step": np.arange(3), "coefficients": rows}, config=config)
+    assert film.watched(run) == 3  # of 1 to 4, by .9, .2, .4, 0: the middle one, or the next above
+    rows[:] = np.nan
+    assert 0 <= film.watched(run) < 5 and film.colour_limit(run) == 1.0
 
 
 def test_the_band_is_the_exact_binomial_interval(told):
@@ -104,6 +121,9 @@ def test_the_stops_are_the_ends_of_the_phases(run):
 def test_the_figure_of_the_stops_can_be_read(run):
     with house_style():
         assert faults(film.stops_figure(run)) == []
+        with narrow_form():
+            small = film.stops_figure(run)
+        assert faults(small) == [] and small.get_size_inches()[0] == COLUMN
 
 
 def test_the_gif_has_every_frame(run, tmp_path):

@@ -8,6 +8,7 @@ it cannot.
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 
@@ -42,7 +43,8 @@ PATIENCE = 60  # seconds for what takes two on a quiet machine
 
 # what the panels show now: pixels of the map, lines of the others
 SHOWN = """
-const lines = [...document.querySelectorAll("#player .moving:not(.before)")].map(
+const moving = document.querySelectorAll("#player .moving:not(.before), .own");
+const lines = [...moving].map(
   path => path.getAttribute("d"));
 return [document.getElementById("map").toDataURL(), ...lines];
 """
@@ -174,11 +176,14 @@ def test_the_slider_moves_every_panel(at, width):
     slider(window).send_keys(Keys.END)
     after = window.execute_script(SHOWN)
     assert value(window) == last(window)
-    ratio, *spread, right = (now.get_attribute("textContent") for now in window.find_elements(
-        By.CSS_SELECTOR, "#player .now"))
-    assert float(ratio) >= 0.0 and len(spread) == 2 and right.endswith("% right at τ")
+    ratio, alone, *spread, right = (
+        now.get_attribute("textContent")
+        for now in window.find_elements(By.CSS_SELECTOR, "#player .now"))
+    assert re.fullmatch(r"others on average \d\.\d{3} of its own", ratio)
+    assert re.fullmatch(r"its own \d\.\d\d, sum of the others -?\d+\.\d\d", alone)
+    assert len(spread) == 2 and right.endswith("% right at τ")
     assert all(words.startswith("spread over ") for words in spread if words)
-    assert len(before) == 6  # the map, the ratio, two perturbations, two accuracies
+    assert len(before) == 7  # the map, the ratio, a neuron, two perturbations, two accuracies
     assert all(other and one != other for one, other in zip(before, after))
     slider(window).send_keys(Keys.HOME)
     assert window.execute_script(SHOWN) == before
@@ -219,6 +224,15 @@ def test_a_stop_shows_its_frame(at):
         assert value(window) == int(stop.get_attribute("data-frame"))
         assert [other.get_attribute("aria-pressed") == "true" for other in stops] == [
             other == stop for other in stops]
+
+
+def test_the_slider_stays_in_sight_while_the_last_panel_is(at):
+    window = at("run", WIDTHS[1])
+    top, bottom = window.execute_script(
+        "document.getElementById('ratio').scrollIntoView({block: 'end'});"
+        "const box = document.querySelector('#player input').getBoundingClientRect();"
+        "return [box.top, box.bottom];")
+    assert 0 <= top < bottom <= 900
 
 
 def test_a_finger_on_the_curve_moves_the_time(at):
