@@ -17,13 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.jit import in_threads, kernel, shares
+from simulator.jit import in_threads, kernel, shares, summing_kernel
 from simulator.networks.cascade import (GROUP, WIDTH, Blocks, Samples, as_integers, blocks,
                                         closed_by_groups, doubtful_pairs, group_maxima,
                                         lists_by_row, measure_rows, raise_maxima)
 from simulator.networks.screening import lowered
 
-__all__ = ["Neurons", "lengths"]
+__all__ = ["Neurons", "lengths", "longest_sums"]
 
 RENEWED = 64  # steps after which the bounds are taken anew
 UP = 1.0 + 4e-5  # on bounds: the rounding of so many steps of shrinking, and of the bounds
@@ -142,8 +142,8 @@ class Neurons:
         ``||w_i||``.
         """
         with np.errstate(invalid="ignore", over="ignore"):
-            total = float(np.abs(X).sum(axis=1, dtype=np.float64).max(initial=0.0))
-            length = float(np.sqrt(np.einsum("nj,nj->n", X, X, dtype=np.float64).max(initial=0.0)))
+            total, square = longest_sums(X)
+            length = math.sqrt(square)
             slack = 2.0 * X.shape[1] * float(np.finfo(X.dtype).eps) * length
             bound = np.minimum(self._largest * total, self._lengths * length)
             return (bound + slack * self._lengths) * UP, slack * UP
@@ -317,6 +317,24 @@ def _tried(W: np.ndarray, part: _Part, lengths: np.ndarray, low: float, samples:
         return None
     alone = doubtful_pairs(W, part.rows, low, samples, part.known, part.is_filled, pairs[grouped:])
     return None if alone < 0 else pairs[:grouped + alone]
+
+
+@summing_kernel
+def longest_sums(X: np.ndarray) -> tuple[float, float]:
+    """Largest ``sum_j |x_nj|`` and largest ``sum_j x_nj^2``, in double precision; NaN is largest.
+    """
+    largest_total, largest_square = 0.0, 0.0
+    for row in range(X.shape[0]):
+        x, total, square = X[row], 0.0, 0.0
+        for j in range(X.shape[1]):
+            size = abs(np.float64(x[j]))
+            total += size
+            square += size * size
+        if total != total:
+            return np.nan, np.nan
+        largest_total = max(largest_total, total)
+        largest_square = max(largest_square, square)
+    return largest_total, largest_square
 
 
 @kernel

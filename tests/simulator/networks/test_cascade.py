@@ -17,7 +17,7 @@ from simulator.data.sparse_coding import SparseCoding
 from simulator.jit import fixed_threads
 from simulator.networks import cascade, neurons
 from simulator.networks.cascade import split
-from simulator.networks.neurons import Neurons
+from simulator.networks.neurons import Neurons, longest_sums
 from simulator.networks.sparse_passes import SparsePasses
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.training import train
@@ -244,3 +244,19 @@ def test_threads_are_given_back():
     with fixed_threads(1):
         assert numba.get_num_threads() == 1
     assert numba.get_num_threads() == before
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_longest_sums_are_those_of_the_loop(rng, dtype):
+    X = rng.standard_normal((17, 23)).astype(dtype) * 10.0 ** rng.integers(-20, 18, (17, 1))
+    X = X.astype(dtype)
+    totals, squares = [0.0], [0.0]
+    for x in X:
+        totals.append(sum(abs(float(entry)) for entry in x))
+        squares.append(sum(float(entry)**2 for entry in x))
+    assert longest_sums(X) == pytest.approx((max(totals), max(squares)), rel=1e-13)
+    assert longest_sums(X[:0]) == (0.0, 0.0)
+    X[3, 5] = np.inf
+    assert longest_sums(X) == (np.inf, np.inf)
+    X[9, 2] = np.nan  # no bound, wherever it is
+    assert np.isnan(longest_sums(X)).all()
