@@ -31,21 +31,22 @@ def cost_lines(configs: "Sequence[Config]", out: Path, workers: int | None,
         What tells a run apart.
     """
     from simulator.runs.config import config_hash
-    from simulator.runs.cost import duration
+    from simulator.runs.cost import START_SECONDS, duration
     from simulator.sweeps.local import standing, worker_count
     needs = _costs(configs)
     lines, left, disk = [], 0.0, 0.0
     for config, (need, length) in zip(configs, needs):
         state = standing(out, config).state
         if state in ("missing", "unfinished"):
-            left += length
+            left += length - START_SECONDS  # a process starts once and does many runs
             disk += need.disk
         lines.append(f"{config_hash(config)}  {size(need.memory):>8}  {duration(length):>8}  "
                      f"{state:10}  {describe(config)}")
     at_once = worker_count(configs, workers)
     memory = max((need.memory for need, _ in needs), default=0.0)
+    time = left / at_once + START_SECONDS * (left > 0.0)
     return [*lines, f"{len(configs)} runs, {at_once} at once: about {size(memory * at_once)} of "
-            f"memory, {size(disk)} of disk and {duration(left / at_once)} (estimates; time from a "
+            f"memory, {size(disk)} of disk and {duration(time)} (estimates; time from a "
             "product timed just now)"]
 
 

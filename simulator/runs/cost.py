@@ -8,7 +8,7 @@ seconds that were measured on one machine.
 import time
 from dataclasses import dataclass
 
-__all__ = ["Cost", "duration", "gemm_rate", "seconds"]
+__all__ = ["START_SECONDS", "Cost", "duration", "gemm_rate", "seconds"]
 
 PROCESS_BYTES = 205 * 2**20  # interpreter, NumPy, SciPy, Numba; 40 more where it compiles
 TRAINING_SLOWER = 1.5  # gates, draws and losses beside the products

@@ -115,7 +115,7 @@ def descend(problem: PatchProblem, patches: np.ndarray, b: np.ndarray) -> np.nda
 
 
 def tighten(problem: PatchProblem, boxes: Boxes, upper: np.ndarray, steps: int,
-            curved: bool, rates: np.ndarray | None = None) -> None:
+            curved: bool, rates: np.ndarray | None = None, enough: float = np.inf) -> None:
     """Climb the dual in every box, in place; a bound never gets worse.
 
     Parameters
@@ -131,8 +131,12 @@ def tighten(problem: PatchProblem, boxes: Boxes, upper: np.ndarray, steps: int,
     rates : ndarray, shape (c,), or None
         How long the first step is in each box: short where the multipliers are nearly right. None
         is for multipliers that nobody looked for.
+    enough : float
+        Stop for good once the sum of all bounds exceeds this.
     """
     for c in range(len(boxes)):
+        if boxes.bounds.sum() > enough:
+            break
         if boxes.bounds[c] < upper[c]:
             beat()
             effort = np.array([steps, RATE if rates is None else rates[c]])
@@ -162,7 +166,8 @@ def _tighten(problem: PatchProblem, boxes: Boxes, c: int, target: float, effort:
     boxes.tables[SLOPE:, c, alive] = box[SLOPE:]
 
 
-def tighten_box(problem: PatchProblem, boxes: Boxes, upper: np.ndarray, steps: int) -> None:
+def tighten_box(problem: PatchProblem, boxes: Boxes, upper: np.ndarray, steps: int,
+                enough: float = np.inf) -> None:
     """Climb the dual of the convex relaxation in an l_inf ball, in place; as :func:`tighten`.
 
     Parameters
@@ -171,8 +176,11 @@ def tighten_box(problem: PatchProblem, boxes: Boxes, upper: np.ndarray, steps: i
     boxes : Boxes
     upper : ndarray, shape (c,)
     steps : int
+    enough : float
     """
     for c in range(len(boxes)):
+        if boxes.bounds.sum() > enough:
+            break
         alive = np.flatnonzero(boxes.activations[c] + boxes.high[c] > 0.0)
         if boxes.bounds[c] >= upper[c]:
             continue
@@ -191,6 +199,16 @@ def tighten_box(problem: PatchProblem, boxes: Boxes, upper: np.ndarray, steps: i
 
 
 @kernel
+def _power(x: float, p: float) -> float:
+    """``x^p`` for x >= 0: for small q nearly all powers are a product or a root."""
+    if p == 1.0:
+        return x
+    if p == 2.0:
+        return x * x
+    return np.sqrt(x) if p == 0.5 else x ** p
+
+
+@kernel
 def _sigma(z: float, q: float, rho: float) -> float:
     if z <= 0.0:
         return 0.0
@@ -203,7 +221,7 @@ def _sigma(z: float, q: float, rho: float) -> float:
 def _slope(z: float, q: float, rho: float) -> float:
     if z <= 0.0:
         return 0.0
-    return 1.0 if z >= rho else (z / rho) ** (q - 1.0)
+    return 1.0 if z >= rho else _power(z / rho, q - 1.0)
 
 
 @kernel
@@ -299,7 +317,7 @@ def _true_minimum(t: float, a: float, low: float, high: float, q: float,
     elif a >= 1.0:
         s = high
     else:
-        s = min(max(rho * a ** (1.0 / (q - 1.0)) - t, low), high)
+        s = min(max(rho * _power(a, 1.0 / (q - 1.0)) - t, low), high)
     slope = _slope(t + s, q, rho) - a  # a tangent is below, wherever rounding put s
     return _sigma(t + s, q, rho) - a * s - max(slope * (s - low), slope * (s - high), 0.0), s
 
@@ -353,7 +371,7 @@ def _stationary(t: float, a: float, mu: float, left: float, right: float, q: flo
     there is no such point inside.
     """
     if q > 2.0:
-        inflection = rho * min(2.0 * mu * rho / (q - 1.0), 1.0) ** (1.0 / (q - 2.0)) - t
+        inflection = rho * _power(min(2.0 * mu * rho / (q - 1.0), 1.0), 1.0 / (q - 2.0)) - t
     else:
         inflection = right if 2.0 * mu * rho >= 1.0 else left
     end = min(right, inflection)
@@ -362,7 +380,7 @@ def _stationary(t: float, a: float, mu: float, left: float, right: float, q: flo
     if descent >= 0.0 or end <= left:
         return np.inf, left
     for _ in range(NEWTON_STEPS):
-        bend = 2.0 * mu - (q - 1.0) / rho * (max(t + s, 0.0) / rho) ** (q - 2.0)
+        bend = 2.0 * mu - (q - 1.0) / rho * _power(max(t + s, 0.0) / rho, q - 2.0)
         if bend <= 0.0 or s - descent / bend >= end:
             s = end
         else:
@@ -511,11 +529,16 @@ def _ascend(G: np.ndarray, m: int, q: float, rho: float, radius: float, box: np.
         lam = np.exp(x[2 * r])
         for k in range(r):
             mu[k] = lam * unit[k] * x[r + k]
-        while not _cholesky(G, m, mu, lam, L):
+        while not flat and not _cholesky(G, m, mu, lam, L):
             for k in range(r):
                 x[r + k] *= FLATTEN
                 mu[k] *= FLATTEN
-        _minimiser(G, m, a, mu, lam, L, b, moved)
+        if flat:
+            for k in range(r):
+                b[k] = -0.5 / lam * a[k]
+            _gram_product(G, b, moved)
+        else:
+            _minimiser(G, m, a, mu, lam, L, b, moved)
         value = (_inner_minima(m, q, rho, box, a, mu, s)
                  + 0.5 * _dot(a, moved) - lam * radius * radius)
         if value > best:

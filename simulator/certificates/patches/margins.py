@@ -23,7 +23,7 @@ true margin from above, in real arithmetic too: the two enclose it.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ __all__ = ["PATCH_METHODS", "PatchCertificates", "certified_radius", "patch_marg
 
 FLOAT = np.dtype(np.float64)
 BOX_STEPS = 60  # of the search for the worst perturbation in an l_inf ball
+STEPS = 100  # of ascent
 SLACK = 1e-3  # a margin is closed when its bounds are this near, relative to 1 + |margin|
 
 
@@ -88,7 +89,7 @@ def patch_margins(network: SmoothedReLUCNN, batch: Batch,
                   ball_or_adversary: "PatchL2Ball | LinfBall | Adversary", *,
                   methods: Sequence[str] = ("interval", "convex", "quadratic", "branching"),
                   boxes: int = 2000, target: float = 0.0,
-                  steps: int = 100) -> PatchCertificates:
+                  steps: int = STEPS) -> PatchCertificates:
     """Certify as many samples as possible.
 
     Parameters
@@ -117,12 +118,6 @@ def patch_margins(network: SmoothedReLUCNN, batch: Batch,
     ValueError
         Shapes that do not fit, labels out of range, an unknown method, a limit out of range.
     """
-    ball = _require_ball(ball_or_adversary)
-    radius, norm = ball.radius, "linf" if isinstance(ball, LinfBall) else "l2"
-    W, X, y = _checked(network, batch)
-    weight, length = _units(W, X, radius)
-    unit = weight * length
-    W, X, radius, rho = W / weight, X / length, radius / length, network.rho / unit
     methods = [require_choice("methods", name, PATCH_METHODS) for name in methods]
     if not methods or methods != sorted(set(methods), key=PATCH_METHODS.index):
         raise ValueError(f"methods: expected some of {', '.join(PATCH_METHODS)}, in this order, "
@@ -131,7 +126,18 @@ def patch_margins(network: SmoothedReLUCNN, batch: Batch,
     require_int("steps", steps, low=1)
     if target != np.inf:
         target = require_real("target", target)
-    effort = _Effort(tuple(methods), boxes, target / unit, steps)
+    return _certificates(network, batch, _require_ball(ball_or_adversary),
+                         _Effort(tuple(methods), boxes, target, steps))
+
+
+def _certificates(network: SmoothedReLUCNN, batch: Batch, ball: PatchL2Ball | LinfBall,
+                  effort: "_Effort") -> PatchCertificates:
+    radius, norm = ball.radius, "linf" if isinstance(ball, LinfBall) else "l2"
+    W, X, y = _checked(network, batch)
+    weight, length = _units(W, X, radius)
+    unit = weight * length
+    W, X, radius, rho = W / weight, X / length, radius / length, network.rho / unit
+    effort, methods = replace(effort, target=effort.target / unit), effort.methods
 
     n, q = len(X), float(network.q)
     bounds = np.full((len(methods), n), np.inf)
@@ -162,25 +168,30 @@ def patch_margins(network: SmoothedReLUCNN, batch: Batch,
 
 def certified_radius(network: SmoothedReLUCNN, batch: Batch,
                      ball_or_adversary: "PatchL2Ball | LinfBall | Adversary", *, share: float = 0.9,
-                     high: float = 1.0, halvings: int = 6, boxes: int = 2000) -> float:
-    """Return the largest radius met at which at least ``share`` of the samples are certified.
+                     high: float = 1.0, halvings: int = 6, boxes: int = 2000,
+                     margins: np.ndarray | None = None) -> float:
+    """Return the largest radius of a grid at which at least ``share`` of the samples are certified.
 
-    By bisection of [0, high]. A certificate for a radius holds for every smaller one and a
-    perturbation for every larger one, so only the samples still open are looked at again.
+    A certificate for a radius holds for every smaller one and a perturbation for every larger one,
+    so only the samples still open are looked at again. Attacks and interval bounds go first, by
+    bisection of [0, high]: dear bounds begin at the largest radius that the attacks leave, with the
+    samples that the attacks left the most, and end with the share.
 
     Parameters
     ----------
     network, batch
         As in :func:`patch_margins`.
     ball_or_adversary : PatchL2Ball, LinfBall or Adversary
-        Its own radius is not used.
+        Its own radius is not used without margins.
     share : float
     high : float
-        Tried first; nothing above it is.
+        Nothing above it is tried.
     halvings : int
-        The answer is ``high / 2^halvings`` at most below the largest certifiable radius.
+        The grid is 0 to high in steps of ``high / 2^halvings``.
     boxes : int
         As in :func:`patch_margins`.
+    margins : ndarray, shape (n,), or None
+        Those of :func:`patch_margins` at the ball's own radius, so that nothing is done twice.
 
     Returns
     -------
@@ -193,33 +204,48 @@ def certified_radius(network: SmoothedReLUCNN, batch: Batch,
     require_int("halvings", halvings, low=1)
     require_int("boxes", boxes, low=0)
     _, X, y = _checked(network, batch)
-    safe, broken = np.full(len(X), -1.0), np.full(len(X), np.inf)  # known at these radii
+    safe, failed = np.full(len(X), -1.0), np.full(len(X), np.inf)  # known at these radii
+    left = np.zeros(len(X))  # of the margin by the last attack
+    if margins is not None:
+        margins = require_array("margins", margins, (len(X),), why="one a sample", dtype=FLOAT)
+        safe[margins > 0.0], failed[~(margins > 0.0)] = ball.radius, ball.radius
 
-    def enough(radius: float) -> bool:
-        can_be = broken > radius
-        for row in range(len(X)):
-            if np.mean(safe >= radius) >= share or np.mean(can_be) < share:
-                break
-            if safe[row] < radius < broken[row]:
-                one = Batch(X[row:row + 1], y[row:row + 1])
-                bounds = patch_margins(network, one, ball.with_radius(radius), boxes=boxes)
-                if bounds.margins[0] > 0.0:
-                    safe[row] = radius
-                else:
-                    can_be[row] = False
-                    if bounds.upper[0] <= 0.0:
-                        broken[row] = radius
+    def may_be(radius: float) -> bool:
+        return bool(np.mean(failed > radius) >= share)
+
+    def is_proved(radius: float) -> bool:
         return bool(np.mean(safe >= radius) >= share)
 
-    if not enough(0.0):
+    def look(radius: float, methods: tuple[str, ...]) -> None:
+        effort = _Effort(methods, boxes, decide=True)
+        for row in np.argsort(-left, kind="stable"):
+            if is_proved(radius) or not may_be(radius):
+                break
+            if safe[row] < radius < failed[row]:
+                one = Batch(X[row:row + 1], y[row:row + 1])
+                found = _certificates(network, one, ball.with_radius(radius), effort)
+                left[row] = found.upper[0]
+                if found.margins[0] > 0.0:
+                    safe[row] = radius
+                elif left[row] <= 0.0 or methods != CHEAP:
+                    failed[row] = radius
+
+    def largest(top: int, holds: Callable[[float], bool], methods: tuple[str, ...]) -> int:
+        """The largest place of the grid up to ``top``, tried first, at which it holds."""
+        low, place = 0, top
+        while low < top:
+            look(grid[place], methods)
+            low, top = (place, top) if holds(grid[place]) else (low, place - 1)
+            place = (low + top + 1) // 2
+        return low
+
+    grid = high * np.arange(2**halvings + 1) / 2**halvings
+    look(0.0, CHEAP)
+    if not is_proved(0.0):
         return float("nan")
-    if enough(high):
-        return high
-    low, top = 0.0, high
-    for _ in range(halvings):
-        middle = 0.5 * (low + top)
-        low, top = (middle, top) if enough(middle) else (low, middle)
-    return low
+    attacked = largest(len(grid) - 1, may_be, CHEAP)
+    dear = DEAR_IN_CUBES if isinstance(ball, LinfBall) else DEAR
+    return float(grid[largest(attacked, is_proved, dear)])
 
 
 @dataclass(frozen=True)
@@ -228,8 +254,14 @@ class _Effort:
 
     methods: tuple[str, ...]
     boxes: int
-    target: float
-    steps: int
+    target: float = 0.0
+    steps: int = STEPS
+    decide: bool = False  # also within a method: stop as soon as the target is exceeded
+
+    @property
+    def enough(self) -> float:
+        """The sum of bounds at which a method stops midway."""
+        return self.target if self.decide else np.inf
 
 
 @dataclass(frozen=True)
@@ -277,14 +309,15 @@ def _interval(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effo
 def _convex(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effort) -> None:
     goal = known.upper - 0.5 * known.slack
     if problem.norm == "linf":
-        tighten_box(problem, box, goal, effort.steps)
+        tighten_box(problem, box, goal, effort.steps, effort.enough)
     else:
-        tighten(problem, box, goal, effort.steps, curved=False)
+        tighten(problem, box, goal, effort.steps, curved=False, enough=effort.enough)
 
 
 def _quadratic(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effort) -> None:
     if problem.norm == "l2":
-        tighten(problem, box, known.upper - 0.5 * known.slack, effort.steps, curved=True)
+        goal = known.upper - 0.5 * known.slack
+        tighten(problem, box, goal, effort.steps, curved=True, enough=effort.enough)
 
 
 def _branching(problem: PatchProblem, box: Boxes, known: _Attacked, effort: _Effort) -> None:
@@ -301,6 +334,9 @@ BOUNDS: Mapping[str, Callable[[PatchProblem, Boxes, _Attacked, _Effort], None]] 
     MappingProxyType({"interval": _interval, "convex": _convex, "quadratic": _quadratic,
                       "branching": _branching}))
 PATCH_METHODS = tuple(BOUNDS)
+# Of a radius. Parabolas get as far in as many steps without the convex bound before them.
+CHEAP, DEAR = ("interval",), ("interval", "quadratic", "branching")
+DEAR_IN_CUBES = ("interval", "convex")
 
 
 def _units(W: np.ndarray, X: np.ndarray, radius: float) -> tuple[float, float]:

@@ -9,10 +9,11 @@ from simulator.runs.cost import PROCESS_BYTES, Cost
 __all__ = ["cost"]
 
 STEP_PRODUCTS = 2  # of a descent step: forward and gradient by the weights
-BESIDE_PRODUCTS = 4.0  # activations and searches beside the products, as multiples of them
+BESIDE_PRODUCTS = 2.0  # activations and searches beside the products, as multiples of them
 CERTIFICATE_FLOPS = 2e7  # what a certificate of one patch of one sample costs, as if products
-# A race is over after this many steps, however many it may take: all samples are fitted by then.
-RACE_STEPS = 300
+# A race is over once all samples are fitted, however many steps it may take. It is as dear as this
+# many steps of another training, which records what it learns.
+RACE_STEPS = 40
 # Products a test sample meets for each step of PGD: two starts of plain PGD and two of the search
 # patch by patch, each forward and backward.
 ATTACK_PRODUCTS = 8.0
@@ -45,9 +46,13 @@ def _item(config: StructuredConfig) -> int:
     return 4 if config.dtype == "float32" else 8
 
 
-def _inside(config: StructuredConfig) -> int:
-    """Attacks work in the span of the weights, which may have fewer dimensions than a patch."""
-    return min(config.classes * config.m, config.d)
+def _inner_product(config: StructuredConfig, samples: int, classes: int) -> float:
+    """Flops of a product of samples and the neurons of some classes, as attacks make it.
+
+    They work in the span of the weights, which may have fewer dimensions than a patch.
+    """
+    neurons = classes * config.m
+    return 2.0 * samples * config.patches * neurons * min(neurons, config.d)
 
 
 def _memory(config: StructuredConfig) -> float:
@@ -60,9 +65,9 @@ def _memory(config: StructuredConfig) -> float:
 
 def _ascents(config: StructuredConfig, step: float) -> float:
     """Flops of the attacks within the trainings; one ascent costs as much as one descent."""
-    product = 2.0 * config.training_samples * config.patches * config.classes * config.m * _inside(
-        config)
-    search = product * (config.classes - 1) * (
+    product = _inner_product(config, config.training_samples, config.classes)
+    searched = 2 if config.patch_search == "paired" else config.classes
+    search = _inner_product(config, config.training_samples, searched) * (config.classes - 1) * (
         2 * config.m + 2.0 * config.inner_steps * (1 + config.restarts))
     return (step * config.one_step_steps + search * config.multi_start_steps
             + 2.0 * product * config.inner_steps * config.pgd_steps)
@@ -70,8 +75,7 @@ def _ascents(config: StructuredConfig, step: float) -> float:
 
 def _evaluation(config: StructuredConfig) -> float:
     """Flops of the attacks on one network, and of its certificates."""
-    product = 2.0 * config.test_samples * config.patches * config.classes * config.m * _inside(
-        config)
+    product = _inner_product(config, config.test_samples, config.classes)
     attacks = product * (config.classes - 1) * (
         ATTACK_PRODUCTS * config.attack_steps + 2 * config.m + DIRECTION_PRODUCTS)
     proofs = CERTIFICATE_FLOPS * config.certified_samples * config.patches

@@ -183,7 +183,8 @@ def certify(experiment: StructuredExperiment, network: SmoothedReLUCNN,
         margins.append(patch_margins(network, one, adversary, boxes=boxes).margins[0])
         tick(place + 1, lambda: {"margins": np.array(margins)})
     radius = certified_radius(network, few, adversary, share=CERTIFIED_SHARE,
-                              high=LARGEST_RADIUS * config.epsilon, halvings=HALVINGS, boxes=boxes)
+                              high=LARGEST_RADIUS * config.epsilon, halvings=HALVINGS, boxes=boxes,
+                              margins=np.array(margins))
     return {"margins": np.array(margins), "radius": np.nan_to_num(radius)}
 
 

@@ -81,6 +81,19 @@ def test_the_bound_is_the_lagrangian_at_its_multipliers(seed):
     assert unused <= np.exp(boxes.log_lam[0]) * radius ** 2 * 4.0
 
 
+@pytest.mark.parametrize("curved", [False, True])
+def test_patches_that_are_not_needed_any_more_are_left_alone(curved):
+    W, X, y = trained(robust=True)
+    problem = problem_of(W, X[0], y[0], 1 - y[0], 3.0, 2.0, 1.15)
+    few, all_of_them = (problem.whole(np.zeros_like(problem.T)) for _ in range(2))
+    for boxes, enough in ((few, 0.0), (all_of_them, np.inf)):
+        boxes.bounds[:] = start = problem.interval_bounds()
+        tighten(problem, boxes, np.full(len(start), np.inf), 30, curved, enough=enough)
+    left = few.bounds == start
+    assert start.sum() < 0.0 < few.bounds.sum() < all_of_them.bounds.sum() and left.any()
+    np.testing.assert_array_equal(few.bounds[~left], all_of_them.bounds[~left])
+
+
 # --- the search ---------------------------------------------------------------------------
 
 

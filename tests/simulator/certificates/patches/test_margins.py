@@ -1,5 +1,7 @@
 """Certificates of the patch network are sound, and tight where the worst case is known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -184,6 +186,19 @@ def test_the_certified_radius_of_a_share_leaves_the_rest_out():
         radius = radius_of(W, 3.0, rho, X, y, share=share, high=4.0, halvings=8)
         assert exact - 4.0 / 2 ** 8 - rho <= radius <= exact
     assert np.isnan(radius_of(W, 3.0, rho, X, y, share=0.7))
+
+
+def test_margins_that_are_known_are_not_asked_for_again():
+    W, X, y = trained(robust=True)
+    ask = partial(certified_radius, network_of(W, 3, 2.0), Batch(X, y), high=2.0, halvings=4)
+    radius = ask(PatchL2Ball(7.0))
+    for known in (0.5 * radius, radius, radius + 0.125):
+        margins = certified(W, 3.0, 2.0, X, y, known).margins
+        assert ask(PatchL2Ball(known), margins=margins) == radius
+    assert ask(PatchL2Ball(0.5), margins=np.full(len(X), -1.0)) == 0.5 - 2.0 / 16
+    assert ask(PatchL2Ball(2.0), margins=np.ones(len(X))) == 2.0
+    with pytest.raises(ValueError, match=r"margins: expected shape \(3,\), got \(1,\)"):
+        ask(PatchL2Ball(0.5), margins=np.ones(1))
 
 
 def test_the_same_call_gives_the_same_bits():
