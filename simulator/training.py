@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
+import numpy as np
+
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.worst_case import held, require_adversary
 from simulator.checks import require_int, require_real
@@ -32,6 +34,7 @@ def train(network: Network, data: DataModel | Batches, *, learning_rate: float,
           steps: int | None = None, start: int = 0, stop: int | None = None,
           weight_decay: float = 0.0, seed: int = 0, schedule: BiasSchedule | None = None,
           adversary: Adversary | None = None, clean_first: bool = False,
+          before_step: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
           after_step: Callable[[int, float], None] | None = None, batch_size: int = 1000,
           threads: int | None = None, progress: bool = False) -> None:
     """Train ``network`` in place over ``steps`` steps, or over ``start <= step < stop``.
@@ -60,6 +63,9 @@ def train(network: Network, data: DataModel | Batches, *, learning_rate: float,
     clean_first : bool
         Two updates a step: one at the samples themselves, then one at the perturbed ones, which the
         attack finds after the first. The loss is that of the second.
+    before_step : callable or None
+        Called with (steps done by then, X, y) before the update whose loss is told: the samples as
+        they are perturbed, the network as it is. It must change neither.
     after_step : callable or None
         Called with (steps done, loss) after each step: recording, checkpoints, progress.
     batch_size : int
@@ -101,6 +107,8 @@ def train(network: Network, data: DataModel | Batches, *, learning_rate: float,
                 result = attack.perturb(network, X, batch.y, ball,
                                         stream(seed, Role.TRAINING_ATTACK, step))
                 X = X + ball.project(result.delta)
+            if before_step is not None:
+                before_step(step, X, batch.y)
             loss = network.gradient_step(X, batch.y, learning_rate, weight_decay, noise)
             if not abs(loss) < BLOW_UP * math.log(2.0):  # written so that NaN stops it too
                 raise Diverged(step, loss)

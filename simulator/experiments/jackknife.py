@@ -5,12 +5,17 @@ of them, is left out tells how it would change with other samples. Limits are St
 scale of logarithms for positive numbers. They know nothing of other seeds, nor of a bias.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.special
 
-__all__ = ["around", "by_weights", "without_each"]
+from simulator.protocols import Network
+
+__all__ = ["LossLimits", "around", "by_weights", "without_each"]
 
 LEVEL = 0.95
+LOSS_GROUPS = 20  # of the samples of a batch
 
 
 def without_each(value: np.ndarray, without: np.ndarray, positive: bool = True) -> np.ndarray:
@@ -69,6 +74,46 @@ def around(value: np.ndarray, error: np.ndarray, freedom: int) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         limits = np.array([value * np.exp(-half), value * np.exp(half)])
     return np.where((value > 0.0) & np.isfinite(half), limits, np.nan)
+
+
+class LossLimits:
+    """Limits of the loss of those steps of a training that are recorded.
+
+    They are about the samples of the step's batch, by the jackknife over groups of them, and know
+    nothing of other weights. For ``before_step`` of :func:`simulator.training.train`.
+
+    Parameters
+    ----------
+    network : Network
+        That is trained.
+    is_recorded : callable
+        Is a step recorded, counted from 1?
+    weight_decay : float
+        As in the training: the loss has that part too, and no sample changes it.
+    """
+
+    def __init__(self, network: Network, is_recorded: Callable[[int], bool],
+                 weight_decay: float = 0.0) -> None:
+        self.network, self.is_recorded, self.weight_decay = network, is_recorded, weight_decay
+        self._limits = np.full(2, np.nan)
+
+    def __call__(self, step: int, X: np.ndarray, y: np.ndarray) -> None:
+        """Look at the samples of the step that follows ``step`` others."""
+        if not self.is_recorded(step + 1):
+            return
+        count = min(LOSS_GROUPS, len(y))
+        parts = [np.arange(group, len(y), count) for group in range(count)]
+        sums = np.array([len(part) * self.network.loss_gradient(X[part], y[part],
+                                                                self.weight_decay)[0]
+                         for part in parts])
+        sizes = np.array([len(part) for part in parts])
+        with np.errstate(invalid="ignore"):  # of a single sample there are none
+            without = (sums.sum() - sums) / (len(y) - sizes)
+        self._limits = without_each(np.array(sums.sum() / len(y)), without)
+
+    def row(self) -> dict[str, float]:
+        """Return columns for the history: the limits of the last step that is recorded."""
+        return {"loss_low": float(self._limits[0]), "loss_high": float(self._limits[1])}
 
 
 def _quantile(freedom: int) -> float:

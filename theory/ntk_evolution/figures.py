@@ -63,13 +63,16 @@ def training_figure(run: Run) -> "Figure":
                        marker=MARKS[mode] if number == 1 else None, markevery=every(len(steps)))
             if name != "loss" and number == 1:
                 share_band(panel, steps, values, run.config.test_samples, LOOKS[mode])
+            elif number == 1 and "loss_low" in run.history:
+                limit_band(panel, steps, [_column(run, mode, each) for each in
+                                          ("loss_low", "loss_high")], LOOKS[mode])
         panel.set(xlabel="phase-1 step", ylabel=words, xlim=(0, run.config.steps))
         if name == "loss":
             panel.set_yscale("log")
             plain_numbers(panel.yaxis)
         else:
             panel.set_ylim(-0.02, 1.03)
-    legend(figure, [*_runs_told(run), area(SHARE_WORDS, color="black", alpha=BAND)],
+    legend(figure, [*_runs_told(run), area(LIMIT_WORDS, color="black", alpha=BAND)],
            loc="outside lower center", ncols=3)
     return figure
 

@@ -275,4 +275,11 @@ def _file_of(drawn: "Figure", form: str, sharpness: float) -> bytes:
         settle(drawn)
         drawn.savefig(buffer, format=form, dpi=sharpness * SHOWN_DPI,
                       metadata={"Date": None} if form == "svg" else None)
-    return buffer.getvalue()
+    return _shortened(buffer.getvalue()) if form == "svg" else buffer.getvalue()
+
+
+def _shortened(svg: bytes) -> bytes:
+    """The same picture in fewer bytes: paths to a hundredth of a point, no space between marks."""
+    paths = re.sub(rb' d="[^"]*"', lambda path: re.sub(
+        rb"\s+", b" ", re.sub(rb"(\.\d\d)\d+", rb"\1", path.group())), svg)
+    return re.sub(rb">\s+<", b"><", paths)

@@ -16,8 +16,8 @@ CAPTIONS = {
     "accuracy": "Whether a masked network learns what the dense one learns: the line is the dense "
                 "network, each mark a mask.",
     "training": "Above, how far the outputs of a mask are from those of the dense network along "
-                "training: see when they part. Below, its loss under its own attacks. The first of "
-                "these figures has the errors of the whole training with their limits.",
+                "training: see when they part. Below, its loss under its own attacks. Bands are "
+                "95 % limits over the samples (jackknife).",
     "where": "Which weights a mask keeps: large or small ones, in few neurons or in all.",
     "flow": "See how far the distance of the frozen flows stays below its bound. Bands are 95 % "
             "limits over the samples (jackknife over groups of them).",

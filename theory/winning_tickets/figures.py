@@ -67,13 +67,19 @@ def training_figure(run: Run) -> "Figure":
             for panel, quantity in ((upper, "own_error"), (lower, "loss")):
                 panel.plot(run.history["step"][rows], run.history[quantity][rows],
                            color=COLOURS[name], linestyle=DASHES[name])
+                if f"{quantity}_low" in run.history:
+                    limit_band(panel, run.history["step"][rows], [
+                        run.history[f"{quantity}_{end}"][rows] for end in ("low", "high")],
+                        COLOURS[name])
     for row, words in zip(axes, ("error of the outputs", "loss")):
         row[0].set_yscale("log")
         plain_numbers(row[0].yaxis)
         name_y(row, words)
-    legend(figure, [line(name, color=COLOURS[name], linestyle=DASHES[name])
-                    for name in _known(run, tuple(names))],
-           loc="outside upper center", ncols=4, handlelength=2.6)
+    handles = [line(name, color=COLOURS[name], linestyle=DASHES[name])
+               for name in _known(run, tuple(names))]
+    if "loss_low" in run.history:
+        handles.append(area(LIMIT_WORDS, color="black", alpha=BAND))
+    legend(figure, handles, loc="outside upper center", ncols=4, handlelength=2.6)
     return figure
 
 

@@ -160,7 +160,8 @@ class NTKExperiment:
 
     def train(self, network: Network, kind: str, *, first: int, stop: int, flip_step: int,
               seed: int, batches: FreshBatches, learning_rate: float, weight_decay: float,
-              after_step: Callable[[int, float], None]) -> None:
+              after_step: Callable[[int, float], None],
+              before_step: Callable[[int, np.ndarray, np.ndarray], None] | None = None) -> None:
         """Do a training of either phase, from the step ``first`` of its numbers on.
 
         Parameters
@@ -172,7 +173,7 @@ class NTKExperiment:
         first, stop : int
         flip_step : int
             The step at which a flip turns adversarial.
-        seed, batches, learning_rate, weight_decay, after_step
+        seed, batches, learning_rate, weight_decay, after_step, before_step
             As of :func:`simulator.training.train`.
         """
         adversary = self.training_adversary(network, kind)
@@ -181,7 +182,8 @@ class NTKExperiment:
             if first < end:
                 train(network, batches, learning_rate=learning_rate, start=first, stop=end,
                       weight_decay=weight_decay, seed=seed, adversary=attacked,
-                      clean_first=kind == "mixed", after_step=after_step)
+                      clean_first=kind == "mixed", before_step=before_step,
+                      after_step=after_step)
                 first = end
 
     def training_adversary(self, network: Network, kind: str) -> Adversary | None:

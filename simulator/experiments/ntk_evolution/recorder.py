@@ -48,7 +48,7 @@ class KernelRecord(Record):
         self.frozen, self.kernels = [network.weights.copy()], []
         super().__init__(network, saved)
         if saved is None:
-            self.record(0, math.log(2.0))
+            self.record(0, dict.fromkeys(("loss", "loss_low", "loss_high"), math.log(2.0)))
         else:
             self._last, self.frozen = saved["last_kernel"], list(saved["frozen"])
             self.kernels = list(saved["kernels"])
@@ -63,14 +63,21 @@ class KernelRecord(Record):
         return [row | {"distance_to_last": distance(kernel, self.kernels[-1])}
                 for row, kernel in zip(self.rows, self.kernels)]
 
-    def record(self, step: int, loss: float) -> None:
-        """Append a row; its velocity is that of the interval that ends here."""
+    def record(self, step: int, losses: Mapping[str, float]) -> None:
+        """Append a row; its velocity is that of the interval that ends here.
+
+        Parameters
+        ----------
+        step : int
+        losses : mapping of str to float
+            Columns: the loss and its limits.
+        """
         experiment, network = self.experiment, self.network
         probe, kernel = experiment.probe, experiment.kernel(network.weights)
         passed = step - self.rows[-1]["step"] if self.rows else math.nan
         quick = worst_case(network, experiment.test_set, experiment.quick_adversary)
         self.rows.append({
-            "step": step, "loss": loss, "accuracy": quick.accuracy("clean"),
+            "step": step, **losses, "accuracy": quick.accuracy("clean"),
             "fgm_accuracy": quick.accuracy("fgm"),
             "velocity": distance(self._last, kernel) / passed,
             "distance_from_start": distance(self._first, kernel),

@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.experiments.jackknife import by_weights, without_each
+from simulator.experiments.jackknife import LossLimits, by_weights, without_each
 from simulator.experiments.ntk_evolution.config import CONFIG, NTKConfig
 from simulator.experiments.ntk_evolution.cost import cost
 from simulator.experiments.ntk_evolution.experiment import NTKExperiment
@@ -121,10 +121,15 @@ def _phase_one(experiment: NTKExperiment, run: PhaseOne, done: Mapping[str, Arra
     config, times = experiment.config, experiment.config.freeze_times
     record = KernelRecord(experiment, experiment.initial_network(run.number), saved)
 
+    def is_recorded(step: int) -> bool:
+        return step % config.record_every == 0 or step in times
+
+    limits = LossLimits(record.network, is_recorded, config.weight_decay)
+
     def after_step(step: int, loss: float) -> None:
         record.step = step
-        if step % config.record_every == 0 or step in times:
-            record.record(step, loss)
+        if is_recorded(step):
+            record.record(step, {"loss": loss, **limits.row()})
         if step in times:
             record.frozen.append(record.network.weights.copy())
         tick(step, record.state)
@@ -132,7 +137,7 @@ def _phase_one(experiment: NTKExperiment, run: PhaseOne, done: Mapping[str, Arra
     experiment.train(record.network, run.mode, first=record.step, stop=config.steps,
                      flip_step=config.flip_step, seed=experiment.seed_of(run.number),
                      batches=experiment.batches(run.number), learning_rate=config.learning_rate,
-                     weight_decay=config.weight_decay, after_step=after_step)
+                     weight_decay=config.weight_decay, before_step=limits, after_step=after_step)
     return {"weights": np.array(record.frozen)} | columns_of(record.finished_rows())
 
 

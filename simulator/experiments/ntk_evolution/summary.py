@@ -62,6 +62,7 @@ __all__ = ["LIMITS_OF", "LINEAR", "ROWS", "Frozen", "PhaseOne", "current", "fini
            "first_phase", "frozen_trainings", "passing", "tables"]
 
 LIMITS_OF = "limits of "  # before the name of what the limits of a stage's arrays belong to
+OF_KERNEL, LIMITED = ("spectrum", "eigenvectors", "seen"), ("spectrum", "seen")
 LINEAR = "linear"  # the classifier sign <w*, x>, among what examples are passed between
 ACCURACIES = {"accuracy": "clean accuracy", "attacked_accuracy": "under the worst of the attacks",
               "plain_attacked_accuracy": "under PGD at true gates"}
@@ -167,10 +168,10 @@ def finished_run(experiment: NTKExperiment, done: Mapping[str, Arrays]) -> Run:
     for kernel in (*config.modes, "start"):
         if kernel in config.modes:
             arrays[f"weights_{kernel}"] = done[kernel]["weights"]
-        for name, array in done[f"spectrum {kernel}"].items():
-            into, of = ((limits, name.removeprefix(LIMITS_OF)) if name.startswith(LIMITS_OF)
-                        else (arrays, name))
-            into[of] = array
+        found = done[f"spectrum {kernel}"]
+        for into, before, names in ((arrays, "", OF_KERNEL), (limits, LIMITS_OF, LIMITED)):
+            into.update((f"{name}_{kernel}", found[f"{before}{name}_{kernel}"])
+                        for name in names if f"{before}{name}_{kernel}" in found)
     frozen = _frozen_rows(config, done)
     summary = {"p": experiment.data.activation_probability, "tau": config.tau,
                "linear_attacked_accuracy": experiment.linear_attacked_accuracy(),

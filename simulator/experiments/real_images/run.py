@@ -18,6 +18,7 @@ from simulator.attacks.worst_case import strongest_case, worst_case
 from simulator.data.dictionaries import (gaussian_like, gaussian_picture, law_of_codes,
                                          learn_features, psnr, rebuild)
 from simulator.errors import RunError
+from simulator.experiments.jackknife import LossLimits
 from simulator.experiments.real_images.config import CONFIG, PHASES, SECOND, ImageConfig
 from simulator.experiments.real_images.cost import cost
 from simulator.experiments.real_images.experiment import RADII, SHARES, ImageExperiment
@@ -149,16 +150,23 @@ def _train(experiment: ImageExperiment, phase: str, done: Mapping[str, Arrays],
         last = first + config.adversarial_steps
     record = Record(network, saved, first)
 
+    def is_recorded(step: int) -> bool:
+        return step % config.record_every == 0 or step == last
+
+    limits = LossLimits(network, is_recorded, config.weight_decay)
+
     def after_step(step: int, loss: float) -> None:
         record.step = step
-        if step % config.record_every == 0 or step == last:
-            record.rows.append({"step": step, "loss": loss, "accuracy": accuracy(network, test)})
+        if is_recorded(step):
+            record.rows.append({"step": step, "loss": loss, **limits.row(),
+                                "accuracy": accuracy(network, test)})
         tick(step - first, record.state)
 
     train(network, experiment.batches, learning_rate=config.learning_rate, start=record.step,
           stop=last, weight_decay=config.weight_decay, seed=config.seed,
           adversary=(Adversary(experiment.ball, {"own": experiment.attack})
-                     if phase.endswith("adversarial") else None), after_step=after_step)
+                     if phase.endswith("adversarial") else None),
+          before_step=limits, after_step=after_step)
     return {"weights": network.weights.copy(), **columns_of(record.rows)}
 
 

@@ -26,7 +26,8 @@ photographs: top_share, kurtosis, dependence, dependence_shuffled of
 :func:`simulator.data.dictionaries.law_of_codes`, gaussian_top_share and gaussian_kurtosis of
 Gaussian patches, psnr and gaussian_psnr of each rebuilt picture at each share of non-zeros.
 
-History: phase, step, loss, accuracy (on the held-out images).
+History: phase, step, loss, loss_low and loss_high (its limits over the images of the step),
+accuracy (on the held-out images).
 
 Arrays: weights and bias of each network, weights_clean, ...; radii and curve_clean, ...; X, y and
 delta_clean, ..., of the first images held out; universal_clean, ...; mean (d,); shape (height,

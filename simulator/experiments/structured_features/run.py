@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from simulator.certificates.patches.margins import certified_radius, patch_margins
+from simulator.experiments.jackknife import LossLimits
 from simulator.experiments.records import Record, columns_of, unheard
 from simulator.experiments.structured_features.config import CONFIG, StructuredConfig
 from simulator.experiments.structured_features.cost import cost
@@ -131,10 +132,15 @@ def train_network(experiment: StructuredExperiment, training: Training, network:
     """
     config, record = experiment.config, Record(network, saved, training.first)
 
+    def is_recorded(step: int) -> bool:
+        return step == training.last or step % config.record_every == 0
+
+    limits = LossLimits(network, is_recorded)
+
     def after_step(step: int, loss: float) -> None:
         record.step = step
-        if step == training.last or step % config.record_every == 0:
-            record.rows.append({"step": step, "loss": loss,
+        if is_recorded(step):
+            record.rows.append({"step": step, "loss": loss, **limits.row(),
                                 **correlations(network, experiment.data)})
         tick(step - training.first, record.state)
 
@@ -142,7 +148,7 @@ def train_network(experiment: StructuredExperiment, training: Training, network:
         if record.step < last:
             train(network, experiment.batches, learning_rate=rate, start=record.step, stop=last,
                   seed=config.seed, adversary=experiment.training_adversary(training.name),
-                  after_step=after_step)
+                  before_step=limits, after_step=after_step)
     return {"weights": network.weights} | columns_of(record.rows)
 
 

@@ -20,7 +20,8 @@ t.certified_accuracy, t.certified_radius
                     at which .9 of them are (0 where fewer are right at all)
 =================== =============================================================================
 
-History: rows of training, step, loss, u, v, against_v.
+History: rows of training, step, loss, loss_low and loss_high (its limits over the samples of the
+step), u, v, against_v.
 
 Arrays: weights_start, weights_t (K, m, d); margins_t_<attack>, margins_t_clean and
 margins_t_strongest (n,); margins_t_certified (few,), lower bounds; parts_t (16, P, 5), see
@@ -113,7 +114,9 @@ def _history(experiment: StructuredExperiment, training: Training,
     rows = rows_of(trained)
     if training.first == 0:
         start = correlations(experiment.initial_network(), experiment.data)
-        rows.insert(0, {"step": 0, "loss": float(np.log(experiment.config.classes)), **start})
+        blind = float(np.log(experiment.config.classes))
+        rows.insert(0, {"step": 0, **dict.fromkeys(("loss", "loss_low", "loss_high"), blind),
+                        **start})
     return [{"training": training.name, **row} for row in rows]
 
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from simulator.attacks.worst_case import worst_case
 from simulator.errors import NotInvertible
+from simulator.experiments.jackknife import LossLimits
 from simulator.experiments.records import Record, as_text, columns_of, unheard
 from simulator.experiments.winning_tickets.config import CONFIG, FLOWS, TicketConfig
 from simulator.experiments.winning_tickets.cost import cost
@@ -187,20 +188,26 @@ def train_network(experiment: TicketExperiment, network: MaskedReLU, common: boo
     """
     config, X = experiment.config, experiment.held_out.X.astype(experiment.config.dtype)
     record = Record(network, saved)
+
+    def is_recorded(step: int) -> bool:
+        return step % config.record_every == 0 or step == config.steps
+
+    limits = LossLimits(network, lambda step: step == 1 or is_recorded(step), config.weight_decay)
     if not record.rows:
-        record.rows.append({"outputs": network.forward(X), "loss": np.nan})
+        record.rows.append({"outputs": network.forward(X), "loss": np.nan, **limits.row()})
 
     def after_step(step: int, loss: float) -> None:
         record.step = step
-        if step == 1:
-            record.rows[0]["loss"] = loss  # of the network as it was
-        if step % config.record_every == 0 or step == config.steps:
-            record.rows.append({"outputs": network.forward(X), "loss": loss})
+        if step == 1:  # of the network as it was
+            record.rows[0] |= {"loss": loss, **limits.row()}
+        if is_recorded(step):
+            record.rows.append({"outputs": network.forward(X), "loss": loss, **limits.row()})
         tick(step, record.state)
 
     train(network, experiment.batches, learning_rate=config.learning_rate, start=record.step,
           stop=config.steps, weight_decay=config.weight_decay, seed=config.seed,
-          adversary=experiment.training_adversary(common), after_step=after_step)
+          adversary=experiment.training_adversary(common), before_step=limits,
+          after_step=after_step)
     return record
 
 

@@ -24,7 +24,8 @@ by_rule              where masks have their better rule: kernel_error, output_er
 ==================== ============================================================================
 
 History: mask, keep, step, the relative errors common_error and own_error of the outputs at each
-recorded step, loss (against its own attacks).
+recorded step, loss (against its own attacks); limits over the samples of the last two:
+own_error_low, own_error_high, loss_low, loss_high.
 
 Arrays: steps (records,), and with a row for each mask, for each percentage as in
 ``trajectory_20``: trajectory (masks, records); flow (masks, 2, times), distance and bound;
@@ -151,10 +152,15 @@ def _rows(config: TicketConfig, masked: Masked,
           done: Mapping[str, Arrays]) -> list[dict[str, Any]]:
     common, own = ([_error(*pair) for pair in zip(_outputs(dense, done), _outputs(name, done))]
                    for dense, name in ((DENSE.common, masked.common), (DENSE.own, masked.own)))
-    losses = [row["loss"] for row in rows_of(done[masked.own])]
+    limits = [_error_limits(dense[None], one[None]) for dense, one in zip(
+        _outputs(DENSE.own, done), _outputs(masked.own, done))]
+    losses = [{name: value for name, value in row.items() if name.startswith("loss")}
+              for row in rows_of(done[masked.own])]
     return [{"mask": masked.name, "keep": masked.keep, "step": int(step), "common_error": one,
-             "own_error": other, "loss": loss}
-            for step, one, other, loss in zip(_recorded(config), common, own, losses)]
+             "own_error": other, "own_error_low": float(low), "own_error_high": float(high),
+             **loss}
+            for step, one, other, (low, high), loss in zip(_recorded(config), common, own, limits,
+                                                           losses)]
 
 
 def _outputs(stage: str, done: Mapping[str, Arrays]) -> np.ndarray:

@@ -1,12 +1,15 @@
 """The pieces of a page: escaped, labelled, whole in one file, and readable in every light."""
 
 import base64
+import io
 import math
 import re
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
-from theory.drawing.style import new_figure
+from theory.drawing.style import house_style, new_figure, settle
 from theory.pages import kit
 
 from theory_pages import Checker
@@ -100,6 +103,25 @@ def test_equal_figures_are_equal_bytes():
 def test_a_figure_is_an_image_of_its_form(form, begins):
     address = kit.image(drawn(), form)
     assert base64.b64decode(address.split(",")[1]).startswith(begins)
+
+
+def test_a_shortened_picture_shows_the_same():
+    whole = io.BytesIO()
+    with house_style():
+        figure = drawn()
+        settle(figure)
+        figure.savefig(whole, format="svg")
+    short = base64.b64decode(kit.image(figure).split(",")[1])
+    assert len(short) < 0.95 * len(whole.getvalue())
+    found = [[path.get("d", "") for path in ElementTree.fromstring(svg).findall(".//{*}path")]
+             for svg in (whole.getvalue(), short)]
+    assert len(found[0]) == len(found[1]) > 5
+    for one, other in zip(*found):
+        (letters, numbers), (other_letters, others) = (
+            (re.findall("[A-Za-z]", path), np.array(re.findall(r"-?[\d.]+", path), float))
+            for path in (one, other))
+        assert letters == other_letters
+        np.testing.assert_allclose(others, numbers, rtol=0, atol=0.01)
 
 
 def test_a_form_that_is_none_is_refused():

@@ -76,10 +76,12 @@ def test_the_history_says_how_the_kernel_moved(finished):
     simulation = NTKExperiment(config)
     assert len(result.history.rows()) == 4 * (config.steps // config.record_every + 1)
     assert list(result.history.rows()[0]) == [
-        "mode", "run", "step", "loss", "accuracy", "fgm_accuracy", "velocity",
-        "distance_from_start", "effective_rank", "participation", "alignment",
+        "mode", "run", "step", "loss", "loss_low", "loss_high", "accuracy", "fgm_accuracy",
+        "velocity", "distance_from_start", "effective_rank", "participation", "alignment",
         "centred_alignment", "distance_to_pure", "distance_to_linear", "gate_rate",
         "distance_to_last"]
+    low, high = result.history["loss_low"], result.history["loss_high"]
+    assert (low <= result.history["loss"]).all() and (result.history["loss"] <= high).all()
     for mode in MODES:
         kernels = [simulation.kernel(weights) for weights in result.arrays[f"weights_{mode}"]]
         rows = {row["step"]: row for row in result.history.rows() if row["mode"] == mode

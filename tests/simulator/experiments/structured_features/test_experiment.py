@@ -82,6 +82,7 @@ def test_training_changes_the_weights_and_the_history_follows_it(result):
         assert {key: rows[-1][key] for key in ("u", "v", "against_v")} == correlations(
             run.network(weights), run.data)
         assert not np.array_equal(weights, result.arrays["weights_start"])
+        assert all(row["loss_low"] <= row["loss"] <= row["loss_high"] for row in rows)
     steps = [row["step"] for row in result.history.rows() if row["training"] != "standard"]
     assert steps == sorted(steps) and steps[-1] == 50
 

@@ -85,6 +85,7 @@ def test_common_examples_are_those_of_the_dense_initialisation():
     common, own = (train_network(trials, trials.network(mask, rule), which).rows[0]
                    for which in (True, False))
     assert common["loss"] < own["loss"]  # its own attack is the stronger one
+    assert all(row["loss_low"] < row["loss"] < row["loss_high"] for row in (common, own))
     np.testing.assert_array_equal(common["outputs"], own["outputs"])
 
 
