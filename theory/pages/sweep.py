@@ -131,8 +131,9 @@ def _pictures(plan: Plan, rows: Sequence[Row], shown: Mapping[str, Mapping[str, 
         pieces.append(Html('<div class="panels">' + kit.joined(
             _drawn(panel, axis) for panel in panels if panel.series) + "</div>"))
     left = len(shown) - MOST_SHOWN
-    note = (f"Lines are means over seeds, bands their 95 % intervals, each faint line or dot a "
-            f"seed.{f' {left} more quantities are in the tables.' if left > 0 else ''}")
+    more = "One more quantity is" if left == 1 else f"{left} more quantities are"
+    note = ("Lines are means over seeds, bands their 95 % intervals, each faint line or dot a "
+            f"seed.{f' {more} in the files.' if left > 0 else ''}")
     return kit.joined((*pieces, kit.paragraph(note, "note")))
 
 

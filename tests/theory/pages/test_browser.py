@@ -281,6 +281,16 @@ def test_a_head_sorts_its_column_by_numbers(at):
     assert window.find_elements(By.CSS_SELECTOR, "th")[1].get_attribute("aria-sort") == "descending"
 
 
+def test_the_first_column_stays_where_a_table_moves(at):
+    window = at("kit", WIDTHS[1])
+    left, right = window.execute_script(
+        "const box = document.querySelector('.wide'), cells = box.querySelectorAll('tbody th, td');"
+        "box.style.width = '10rem'; box.scrollLeft = 60;"
+        "return [cells[0], cells[1]].map(cell => cell.getBoundingClientRect().left - "
+        "box.getBoundingClientRect().left);")
+    assert left == 0 and right < 60
+
+
 # --- every page -------------------------------------------------------------------------------
 
 
