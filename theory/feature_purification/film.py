@@ -17,8 +17,8 @@ from theory.scaling import binomial_limits
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["clean_end", "colour_limit", "features_note", "save_gif", "stop_names", "stops_figure",
-           "watched"]
+__all__ = ["black_limit", "clean_end", "colour_limit", "features_note", "save_gif", "stop_names",
+           "stops_figure", "watched"]
 
 FRAME, REST = 150, 1200  # milliseconds a frame is shown, and the end of a phase
 GIF_DPI = 110
@@ -33,9 +33,20 @@ def colour_limit(run: Run) -> float:
     frames: what grows becomes darker, and what is lost fades.
     """
     rows = np.asarray(run.frames["coefficients"][clean_end(run)], float)
-    others = np.abs(rows[~np.eye(len(rows), dtype=bool)])
-    others = others[np.isfinite(others)]
-    return float(np.quantile(others, 0.98)) or 1.0 if len(others) else 1.0
+    return _quantile(np.abs(rows[~np.eye(len(rows), dtype=bool)]), 0.98)
+
+
+def black_limit(run: Run) -> float:
+    """Return the coefficient of a neuron's own feature that is black: half of them are after clean
+    training.
+    """
+    return _quantile(np.diagonal(run.frames["coefficients"][clean_end(run)]).astype(float), 0.5)
+
+
+def _quantile(values: np.ndarray, share: float) -> float:
+    """Of what is known and not 0; 1 of nothing: it is divided by."""
+    known = values[np.isfinite(values)]
+    return float(np.quantile(known, share)) or 1.0 if len(known) else 1.0
 
 
 def watched(run: Run) -> int:
@@ -138,7 +149,7 @@ class _Film:
     def __init__(self, run: Run, panels: Any) -> None:
         self.run, self.frames = run, run.frames
         self.map, self.neuron, self.push, self.accuracy = panels
-        self.limit, self.row = colour_limit(run), watched(run)
+        self.limit, self.black, self.row = colour_limit(run), black_limit(run), watched(run)
         self.moving: list[Any] = []
         self._axes()
 
@@ -187,7 +198,7 @@ class _Film:
         own = np.where(np.eye(len(rows), dtype=bool), rows, np.nan)
         look: dict[str, Any] = {"extent": (-0.5, d - 0.5, d - 0.5, -0.5), "interpolation": "none"}
         return [self.map.imshow(rows, cmap="RdBu_r", vmin=-self.limit, vmax=self.limit, **look),
-                self.map.imshow(own, cmap="gray_r", vmin=0.0, vmax=self.limit, **look)]
+                self.map.imshow(own, cmap="gray_r", vmin=0.0, vmax=self.black, **look)]
 
     def _neuron(self, row: np.ndarray) -> list[Any]:
         """Its own feature in black, the others in the colours of the map."""

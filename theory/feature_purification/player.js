@@ -84,7 +84,8 @@
       part(`#ratio .${name}`).setAttribute("d", line(seen.map((_, i) => from + i), seen, ofRatio));
     }
     point(ratio, ofRatio[0](frame), ofRatio[1](data.ratio[frame]));
-    say(ratio, `others on average ${data.ratio[frame].toFixed(3)} of its own`);
+    const mixture = data.ratio[frame].toFixed(3).replace(/^-(0\.0+)$/, "$1");
+    say(ratio, `others on average ${mixture} of its own`);
     showNeuron(neuron.subarray(frame * F, (frame + 1) * F));
     fooling.forEach((svg, sample) => {
       const first = (frame * fooling.length + sample) * d;
@@ -111,7 +112,7 @@
     const phase = step === 0 ? "before training" : isClean ? "clean training"
       : "adversarial training";
     told.textContent = isClean ? `step ${step}` : `step ${data.clean} + ${step - data.clean}`;
-    slider.setAttribute("aria-valuetext", `step ${step}, ${phase}, mixture ratio ${data.ratio[frame].toFixed(3)}`);
+    slider.setAttribute("aria-valuetext", `step ${step}, ${phase}, mixture ratio ${mixture}`);
     stops.forEach(stop => stop.setAttribute("aria-pressed", Number(stop.dataset.frame) === frame));
   }
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from theory.claim import Run
 from theory.drawing.style import narrow_form
-from theory.feature_purification.film import (clean_end, colour_limit, features_note, stop_names,
-                                              stops_figure, watched)
+from theory.feature_purification.film import (black_limit, clean_end, colour_limit, features_note,
+                                              stop_names, stops_figure, watched)
 from theory.pages import kit
 from theory.pages.kit import Html
 from theory.scaling import binomial_limits
@@ -85,8 +85,10 @@ def _data(run: Run) -> dict[str, Any]:
     """What the script is told."""
     frames, row = run.frames, watched(run)
     coefficients = np.asarray(frames["coefficients"], float)
+    ends = np.where(np.eye(len(frames["features"]), dtype=bool), black_limit(run),
+                    colour_limit(run))
     shades = np.where(np.isnan(coefficients), 0, np.rint(
-        128 + 127 * np.clip(coefficients / colour_limit(run), -1, 1))).astype(np.uint8)
+        128 + 127 * np.clip(coefficients / ends, -1, 1))).astype(np.uint8)
     neuron, pushes = np.nan_to_num(coefficients[:, row]), frames["perturbations"]
     samples = int(frames["samples"])
     low, high = _limits(samples)
@@ -133,7 +135,8 @@ def _map(run: Run) -> Html:
                 'role="img" aria-label="a row for the strongest neuron of each feature, a column '
                 f'for each feature"></canvas><i style="top:{middle:.1f}%"></i></div>{keys}'
                 f"<figcaption>A row is a neuron, a column a feature{kit.text(features_note(run))}. "
-                f"The darker, the more: colours end at {colour_limit(run):.2g} in every step."
+                f"The darker, the more: black from {black_limit(run):.2g} on, other colours end at "
+                f"{colour_limit(run):.2g}, in every step."
                 "</figcaption></figure>")
 
 

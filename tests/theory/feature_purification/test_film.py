@@ -41,15 +41,17 @@ def told(run):
 
 def test_the_bytes_of_the_page_are_the_frames(run, told):
     data, _ = told
-    F, limit = len(data["features"]), film.colour_limit(run)
+    F = len(data["features"])
+    limit = np.full((F, F), film.colour_limit(run))
+    np.fill_diagonal(limit, film.black_limit(run))
     shades = np.frombuffer(base64.b64decode(data["map"]), np.uint8).reshape(-1, F, F)
     rows = run.frames["coefficients"].astype(float)
     assert shades.shape == rows.shape
     np.testing.assert_array_equal(shades == 0, np.isnan(rows))
     seen = (shades.astype(float) - 128) / 127 * limit
     known = ~np.isnan(rows)
-    np.testing.assert_allclose(seen[known], np.clip(rows, -limit, limit)[known],
-                               atol=0.51 * limit / 127)
+    np.testing.assert_allclose((seen / limit)[known], np.clip(rows / limit, -1, 1)[known],
+                               atol=0.51 / 127)
     alone = np.nan_to_num(rows[:, film.watched(run)])
     for name, true in (("perturbations", run.frames["perturbations"].astype(float)),
                        ("neuron", alone)):
@@ -73,7 +75,7 @@ def test_the_neuron_shown_alone_is_there_all_along_and_holds_as_much_as_most():
     run = SimpleNamespace(frames={"step": np.arange(3), "coefficients": rows}, config=config)
     assert film.watched(run) == 3  # of 1 to 4, by .9, .2, .4, 0: the middle one, or the next above
     rows[:] = np.nan
-    assert 0 <= film.watched(run) < 5 and film.colour_limit(run) == 1.0
+    assert 0 <= film.watched(run) < 5 and film.colour_limit(run) == film.black_limit(run) == 1.0
 
 
 def test_the_band_is_the_exact_binomial_interval(told):

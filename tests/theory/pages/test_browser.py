@@ -179,7 +179,7 @@ def test_the_slider_moves_every_panel(at, width):
     ratio, alone, *spread, right = (
         now.get_attribute("textContent")
         for now in window.find_elements(By.CSS_SELECTOR, "#player .now"))
-    assert re.fullmatch(r"others on average \d\.\d{3} of its own", ratio)
+    assert re.fullmatch(r"others on average -?\d\.\d{3} of its own", ratio)
     assert re.fullmatch(r"its own \d\.\d\d, sum of the others -?\d+\.\d\d", alone)
     assert len(spread) == 2 and right.endswith("% right at τ")
     assert all(words.startswith("spread over ") for words in spread if words)
