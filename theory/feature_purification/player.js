@@ -43,6 +43,7 @@
   }
   const line = (xs, ys, [x, y]) => xs.map((value, i) => `${i ? "L" : "M"}${x(value)} ${y(ys[i])}`).join("");
 
+  const plain = (value, digits) => value.toFixed(digits).replace(/^-(0\.0+)$/, "$1");  // no -0.00
   const say = (svg, words) => { svg.querySelector(".now").textContent = words; };
   function point(svg, x, y) {
     const circle = svg.querySelector("circle");
@@ -71,7 +72,7 @@
       alone.querySelector("." + kind).setAttribute("d", drawn(alone, values, i => data.features[i], chosen));
     }
     const own = values[data.row], others = values.reduce((sum, one) => sum + one, -own);
-    const [size, sum] = [own, others].map(value => (data.reach * value / FINEST).toFixed(2));
+    const [size, sum] = [own, others].map(value => plain(data.reach * value / FINEST, 2));
     say(alone, `its own ${size}, sum of the others ${sum}`);
   }
 
@@ -84,7 +85,7 @@
       part(`#ratio .${name}`).setAttribute("d", line(seen.map((_, i) => from + i), seen, ofRatio));
     }
     point(ratio, ofRatio[0](frame), ofRatio[1](data.ratio[frame]));
-    const mixture = data.ratio[frame].toFixed(3).replace(/^-(0\.0+)$/, "$1");
+    const mixture = plain(data.ratio[frame], 3);
     say(ratio, `others on average ${mixture} of its own`);
     showNeuron(neuron.subarray(frame * F, (frame + 1) * F));
     fooling.forEach((svg, sample) => {

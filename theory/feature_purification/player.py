@@ -198,7 +198,7 @@ def _perturbations(run: Run) -> str:
 def _bar_panel(name: str, values: np.ndarray, d: int, inner: int, is_last: bool) -> "_Panel":
     """Over all features, with room for the bars of every frame; the last one names the axis."""
     reach = _reach(values)
-    low, high = float(values.min()) / reach, float(values.max()) / reach
+    low, high = float(values.min()) / reach, max(0.0, float(values.max())) / reach or 1.0
     bottom = BOTTOM if is_last else 4
     return _Panel(name, (-1, d), (min(low, -0.05 * high), high), inner + TOP + bottom,
                   "feature" if is_last else "", ("0", kit.number(high * reach, 2)), (0.0, high),

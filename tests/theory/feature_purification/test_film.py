@@ -11,6 +11,7 @@ from PIL import Image
 
 import theory
 from simulator.experiments.feature_purification.run import simulate
+from theory.claim import Run
 from theory.drawing.style import COLUMN, DrawingError, house_style, narrow_form
 from theory.feature_purification import film
 from theory.feature_purification.captions import CAPTIONS, conclusion
@@ -76,6 +77,13 @@ def test_the_neuron_shown_alone_is_there_all_along_and_holds_as_much_as_most():
     assert film.watched(run) == 3  # of 1 to 4, by .9, .2, .4, 0: the middle one, or the next above
     rows[:] = np.nan
     assert 0 <= film.watched(run) < 5 and film.colour_limit(run) == film.black_limit(run) == 1.0
+
+
+def test_a_network_that_nothing_fools_has_a_film_too(run):
+    still = dict(run.frames) | {"perturbations": np.zeros_like(run.frames["perturbations"])}
+    page = player(Run(run.config, run.summary, run.history, run.arrays, frames=still))
+    panels = re.findall("<svg.*?</svg>", page, re.S)
+    assert len(panels) == 5 and not any("nan" in panel for panel in panels)
 
 
 def test_the_band_is_the_exact_binomial_interval(told):
