@@ -168,6 +168,8 @@ def _note(panels: Sequence[Panel]) -> str:
     if not any(counts):
         return ""
     few, most = min(filter(None, counts)), max(counts)
+    if most == 1:
+        return "one seed each: no interval"
     return (f"mean and 95 % interval over {most if few == most else f'{few} to {most}'} seeds, "
             "each a dot or a faint line")
 

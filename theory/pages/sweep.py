@@ -124,7 +124,8 @@ def _pictures(plan: Plan, rows: Sequence[Row], shown: Mapping[str, Mapping[str, 
     for choice in _choices(rows, others):
         some = [row for row in rows if all(row[name] == value for name, value in choice.items())]
         panels = [_panel(axis, some, words, columns)
-                  for words, columns in list(shown.items())[:MOST_SHOWN]]
+                  for words, columns in list(shown.items())[:MOST_SHOWN]
+                  if axis not in columns.values()]  # a setting that is told as a number, too
         title = ", ".join(f"{name} = {_plain(value)}" for name, value in choice.items())
         if title:
             pieces.append(Html(f"<h3>{kit.text(title)}</h3>"))
@@ -132,8 +133,9 @@ def _pictures(plan: Plan, rows: Sequence[Row], shown: Mapping[str, Mapping[str, 
             _drawn(panel, axis) for panel in panels if panel.series) + "</div>"))
     left = len(shown) - MOST_SHOWN
     more = "One more quantity is" if left == 1 else f"{left} more quantities are"
-    note = ("Lines are means over seeds, bands their 95 % intervals, each faint line or dot a "
-            f"seed.{f' {more} in the files.' if left > 0 else ''}")
+    what = "Each dot is a run." if axis == "seed" else (
+        "Lines are means over seeds, bands their 95 % intervals, each faint line or dot a seed.")
+    note = what + (f" {more} in the files." if left > 0 else "")
     return kit.joined((*pieces, kit.paragraph(note, "note")))
 
 
@@ -154,7 +156,7 @@ def _choices(rows: Sequence[Row], names: Sequence[str]) -> Iterable[dict[str, An
 
 def _panel(axis: str, rows: Sequence[Row], words: str, columns: Mapping[str, str]) -> Panel:
     values = sorted({row[axis] for row in rows}, key=lambda value: (isinstance(value, str), value))
-    counts = not all(isinstance(value, float) for value in values)
+    counts = axis == "seed" or not all(isinstance(value, float) for value in values)
     x = np.arange(len(values), dtype=float) if counts else np.array(values, float)
     series = []
     for number, (network, column) in enumerate(list(columns.items())[:MOST_LINES]):
@@ -162,12 +164,12 @@ def _panel(axis: str, rows: Sequence[Row], words: str, columns: Mapping[str, str
         matrix = _by_seed(axis, rows, values, column)
         if np.isfinite(matrix).any():
             series.append(Series(network or words, x, matrix, role,
-                                 joined=not counts and axis != "seed" and len(values) > 1))
+                                 joined=not counts and len(values) > 1))
     shares = all(((0.0 <= one.values) & (one.values <= 1.0) | np.isnan(one.values)).all()
                  for one in series) and any(np.nanmax(one.values) >= MOSTLY for one in series)
     wide = not counts and len(x) > 1 and x[0] > 0.0 and x[-1] >= WIDE * x[0]
     return Panel(axis, words, tuple(series), log="x" if wide else "",
-                 ticks=tuple(map(str, values)) if counts else (),
+                 ticks=tuple(map(_plain, values)) if counts else (),
                  ylim=(0.0, 1.03) if shares else None)
 
 

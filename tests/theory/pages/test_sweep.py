@@ -8,6 +8,8 @@ from simulator.experiments import preset
 from simulator.runs.files import table_bytes
 from simulator.runs.folder import RunFolder
 from simulator.sweeps.plan import plan_runs
+from theory.drawing.claims import draw
+from theory.drawing.picture import Picture
 from theory.pages import sweep
 from theory.pages.sweep import quantities, sweep_page
 
@@ -85,7 +87,10 @@ def test_values_stand_by_seed_and_by_what_varies():
 
 def test_a_sweep_over_seeds_alone_has_a_dot_each():
     rows = [{"seed": float(seed), "q": seed / 10} for seed in range(3)]
-    (series,) = sweep._panel("seed", rows, "words", {"": "q"}).series
+    panel = sweep._panel("seed", rows, "words", {"": "q"})
+    (series,) = panel.series
+    assert panel.ticks == ("0", "1", "2")  # no seed is 0.5
+    assert draw(Picture("", (panel,))).get_supxlabel() == "one seed each: no interval"
     assert not series.joined and series.values.tolist() == [[0.0, 0.1, 0.2]]
 
 
@@ -103,3 +108,5 @@ def test_settings_that_vary_beside_the_first_make_pictures_of_their_own():
     axis, others = sweep._axes(made, rows)
     assert (axis, others) == ("d", ["tau"])
     assert list(sweep._choices(rows, others)) == [{"tau": 0.1}, {"tau": 0.2}]
+    drawn = sweep._pictures(made, rows, {"what varies": {"": "d"}, "other": {"": "seed"}})
+    assert drawn.count("<figure") == 2 and "what varies" not in drawn  # against itself
