@@ -11,8 +11,9 @@ and the last term, the only one that is not known after |s_n| + 3 multiplication
 all others are in doubt and get their product of full length. Any v is sound; a good one takes the
 dense mixture out of the neurons, whose rest is short without it.
 
-Neurons that lost the race are tried in groups of `GROUP`: with the largest |w_ij| of a group in the
-place of w, ``sum_j |s_nj| max_i |w_ij| + max_i ||w_i|| ||r_n||`` bounds all its members at once.
+Neurons that lost the race, or that their feature alone does not open, are tried in groups of
+`GROUP`, the latter with others of their feature: with the largest |w_ij| of a group in the place of
+w, ``sum_j |s_nj| max_i |w_ij| + max_i ||w_i|| ||r_n||`` bounds all its members at once.
 
 Rounding is accounted for as in :mod:`simulator.networks.screening`: a closed pair is closed in
 floating point too, in whatever order its product is summed. NaN is never below a bound.
@@ -26,8 +27,8 @@ import numpy as np
 from simulator.jit import in_threads, kernel, shares, summing_kernel
 
 __all__ = ["GROUP", "WIDTH", "Blocks", "Samples", "as_integers", "blocks", "closed_by_groups",
-           "doubtful_pairs", "group_maxima", "lists_by_row", "measure_rows", "raise_maxima",
-           "split"]
+           "doubtful_pairs", "group_maxima", "lists_by_row", "measure_rows", "places_of_largest",
+           "raise_maxima", "split"]
 
 WIDTH = 64  # neurons, or groups of them, side by side
 GROUP = 8
@@ -208,6 +209,18 @@ def measure_rows(W: np.ndarray, integers: np.ndarray, lengths: np.ndarray,
             most = max(most, bits[j] & sign)
         lengths[i] = math.sqrt(square)
         largest[i] = most
+
+
+@kernel
+def places_of_largest(W: np.ndarray, rows: np.ndarray, places: np.ndarray) -> None:
+    """The column of the largest |w_ij| of every given row: the first one, and 0 if all are NaN."""
+    for q in range(len(rows)):
+        w, most = W[rows[q]], -1.0
+        places[q] = 0
+        for j in range(W.shape[1]):
+            size = abs(w[j])
+            if size > most:
+                most, places[q] = size, j
 
 
 @kernel

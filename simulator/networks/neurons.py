@@ -20,17 +20,19 @@ import numpy as np
 from simulator.jit import in_threads, kernel, shares, summing_kernel
 from simulator.networks.cascade import (GROUP, WIDTH, Blocks, Samples, as_integers, blocks,
                                         closed_by_groups, doubtful_pairs, group_maxima,
-                                        lists_by_row, measure_rows, raise_maxima)
+                                        lists_by_row, measure_rows, places_of_largest,
+                                        raise_maxima)
 from simulator.networks.screening import lowered
 
 __all__ = ["Neurons", "lengths", "longest_sums"]
 
 RENEWED = 64  # steps after which the bounds are taken anew
 UP = 1.0 + 4e-5  # on bounds: the rounding of so many steps of shrinking, and of the bounds
-# Measured in float32, d = 256 to 2048, m = 20 d. They only move work around.
-GROUPED = 0.7  # of b: a group whose typical bound is below it mostly stays closed
+# Measured in float32, d = 512 to 4096, m = 20 d. They only move work around.
+GROUPED = 0.9  # of b: a group whose typical bound is below it mostly stays closed
 MAXIMUM = 2.2  # typical largest of GROUP entries, in units of ||w|| / sqrt(d)
-LARGEST = 0.6  # of b: a larger entry opens its group to every sample that has the feature
+LARGEST = 0.6  # of b: a neuron whose largest entry brings more opens to samples with that feature
+FEATURE = 0.2  # of b: from there on it is grouped with neurons of the same feature
 HIGHER = 1.2  # a bias so much higher than when groups were made: more neurons fit in
 PROBED = 256  # neurons whose common direction is v
 POWER_STEPS = 3
@@ -213,10 +215,16 @@ class Neurons:
         m, d = self.W.shape
         mean = samples.measures.mean(axis=0, dtype=np.float64)
         with np.errstate(invalid="ignore", over="ignore"):
-            typical = self._lengths * (MAXIMUM / math.sqrt(d) * mean[4] + mean[3])
-            lost = (typical <= GROUPED * b) & (self._largest <= LARGEST * b)
+            rests = np.sqrt(np.maximum(self._lengths**2 - self._largest**2, 0.0))
+            typical = rests * (MAXIMUM / math.sqrt(d) * mean[4]) + self._lengths * mean[3]
+            brought = self._largest * (mean[4] / max(1.0, float(samples.counts.mean())))
+            lost = (typical <= GROUPED * b) & (brought <= LARGEST * b)
+            featured = brought > FEATURE * b
         losers = np.flatnonzero(lost)
-        losers = losers[np.argsort(self._largest[losers], kind="stable")]
+        places = np.zeros(len(losers), np.int32)  # one for all without a feature
+        some = np.flatnonzero(featured[losers])
+        places[some] = 1 + self._places(losers[some])
+        losers = losers[np.lexsort((self._largest[losers], places))]
         number = -(-len(losers) // GROUP)
         members, of = np.full((number, GROUP), -1, np.int32), np.full(m, -1, np.int32)
         members.reshape(-1)[:len(losers)] = losers
@@ -225,6 +233,14 @@ class Neurons:
         in_threads(group_maxima, [(self.W, members[first * WIDTH:last * WIDTH], maxima[first:last])
                                   for first, last in shares(len(maxima))])
         return _Groups(b, members, of, maxima, np.flatnonzero(~lost))
+
+    def _places(self, rows: np.ndarray) -> np.ndarray:
+        """Where the largest entries of some rows are."""
+        places = np.empty(len(rows), np.int32)
+        in_threads(places_of_largest, [
+            (self.W, rows[first:last], places[first:last])
+            for first, last in shares(len(rows), LEAST // max(1, self.W.shape[1]))])
+        return places
 
     def _common_direction(self) -> np.ndarray:
         """The direction of the longest neurons without their two largest entries."""

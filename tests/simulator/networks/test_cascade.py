@@ -28,9 +28,10 @@ from planted.screening import dense_outputs
 def closed(W, b, X, rows_known=None):
     """The pairs, shape (n, m), that the cascade closes."""
     known = Neurons(W) if rows_known is None else rows_known
-    starts, lists = known.doubtful(split(X, known.direction()), b, X.shape[0] * len(W))
-    found = np.ones((len(X), len(W)), bool)
-    for i in range(len(W)):
+    m = len(known.norms)
+    starts, lists = known.doubtful(split(X, known.direction()), b, X.shape[0] * m)
+    found = np.ones((len(X), m), bool)
+    for i in range(m):
         found[lists[starts[i]:starts[i + 1]], i] = False
     return found
 
@@ -136,10 +137,10 @@ def test_kept_blocks_close_what_fresh_ones_close_until_the_weights_move(threads)
 
 
 def test_bounds_that_are_too_small_are_caught(monkeypatch):
-    """The control: with bounds of a third of their size, pairs close that are open."""
+    """The control: with bounds of a fifth of their size, pairs close that are open."""
     measured = neurons._measured
-    monkeypatch.setattr(neurons, "_measured", lambda W: (0.3 * measured(W)[0],
-                                                         0.3 * measured(W)[1]))
+    monkeypatch.setattr(neurons, "_measured", lambda W: (0.2 * measured(W)[0],
+                                                         0.2 * measured(W)[1]))
     rng, wrong = np.random.default_rng(1), 0
     for _ in range(20):
         W = (0.05 * rng.standard_normal((80, 40))).astype(np.float32)
@@ -260,3 +261,27 @@ def test_the_longest_sums_are_those_of_the_loop(rng, dtype):
     assert longest_sums(X) == (np.inf, np.inf)
     X[9, 2] = np.nan  # no bound, wherever it is
     assert np.isnan(longest_sums(X)).all()
+
+
+def test_the_places_of_the_largest_are_those_of_the_loop(rng):
+    W = rng.standard_normal((9, 7)).astype(np.float32)
+    W[2], W[4, 3], W[5] = np.nan, np.nan, 0.0
+    rows = np.array([8, 2, 4, 5, 0])
+    places = np.empty(len(rows), np.int32)
+    cascade.places_of_largest(W, rows, places)
+    assert places.tolist() == [int(np.nanargmax(np.abs(W[i]))) if i != 2 else 0 for i in rows]
+
+
+def test_neurons_that_their_feature_does_not_open_are_grouped_with_those_of_the_same(rng):
+    d, each = 256, 2 * cascade.GROUP
+    W = 0.002 * rng.standard_normal((d * each, d))
+    features = rng.permutation(np.repeat(np.arange(d), each))
+    W[np.arange(len(W)), features] = rng.uniform(0.25, 0.3, len(W))
+    X = np.where(rng.random((40, d)) < 0.05, 0.2, 0.0)
+    known = Neurons(W.astype(np.float32))
+    X, b = X.astype(np.float32), 0.12  # .3 * .2 is half of it
+    inside = closed(None, b, X, known)
+    groups = known._groups
+    assert len(groups.alone) == 0
+    assert (features[groups.members] == features[groups.members[:, :1]]).all()
+    assert inside.mean() > 0.99 and not (inside & (np.abs(X @ W.T) > b)).any()
