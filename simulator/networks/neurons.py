@@ -20,8 +20,7 @@ import numpy as np
 from simulator.jit import in_threads, kernel, shares, summing_kernel
 from simulator.networks.cascade import (GROUP, WIDTH, Blocks, Samples, as_integers, blocks,
                                         closed_by_groups, doubtful_pairs, group_maxima,
-                                        lists_by_row, measure_rows, places_of_largest,
-                                        raise_maxima)
+                                        lists_by_row, measure_rows, places_of_largest, raise_maxima)
 from simulator.networks.screening import lowered
 
 __all__ = ["Neurons", "lengths", "longest_sums"]
