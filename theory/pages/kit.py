@@ -47,7 +47,7 @@ SHOWN_DPI = 100  # CSS pixels an inch of a figure takes: letters of 8 points are
 PHONE = 366  # CSS pixels that a page has across on a phone; what is wider moves in its box
 MANY_COLUMNS = 4  # that fit on a phone
 SHARPNESS = 1.75  # pixels of a PNG for one of them
-HEAVY, SHARPER = 120_000, 2.0  # bytes of an SVG, from which on a PNG that is smaller stands for it
+HEAVY, SHARPER = 160_000, 2.0  # bytes of an SVG, from which on a PNG that is smaller stands for it
 POLICY = ("default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
           "script-src 'unsafe-inline'")
 
