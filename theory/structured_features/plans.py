@@ -18,6 +18,7 @@ def _transitions(*cases: tuple[int, float]) -> tuple[dict[str, Any], ...]:
                  for q, scale in cases)
 
 
+# Plan classes: all of the preset stands for every K, but the samples; chosen on seeds 0 to 2.
 NETWORKS = {
     "smoke": (Family("smoke", seeds=3),),
     "desk": (Family("desk"),),

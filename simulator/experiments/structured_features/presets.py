@@ -40,12 +40,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "name": "patches-linf", "norm": "linf", "init_scale": 0.003, "one_step_steps": 350,
         "pgd_steps": 0, "multi_start_steps": 150, "fine_learning_rate": 1e-4,
         "late_learning_rate": 1e-4, "certified_samples": 5, "certificate_boxes": 0},
-    # Many classes, m a power of log d.
+    # Many classes, m a power of log d. A class is in 1/K of the samples, so the first two trainings
+    # take K times the learning rate. The last does not: its first steps would take u away for good,
+    # or diverge. alpha is what two classes need to withstand the search after as many steps.
     "classes": _BALANCED | {
         "name": "classes", "classes": 10, "m": "round(log(d)**2)", "nonrobust_patches": 200,
-        "alpha": 4.0, "training_samples": 20, "standard_steps": 150, "one_step_steps": 200,
-        "pgd_steps": 0, "multi_start_steps": 200, "test_samples": 40, "evaluation_chunk": 20,
-        "attack_steps": 5, "certified_samples": 0},
+        "training_samples": 20, "learning_rate": "0.1*classes", "late_after": 80,
+        "standard_steps": 150, "one_step_steps": 200, "pgd_steps": 0, "multi_start_steps": 200,
+        "test_samples": 40, "evaluation_chunk": 20, "attack_steps": 5, "certified_samples": 0},
     # The demonstration in seconds, to see that everything works.
     "smoke": _COMMON | {
         "name": "patches-smoke", "d": 30, "m": 8, "nonrobust_patches": 60, "alpha": 3.0,
