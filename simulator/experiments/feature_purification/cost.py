@@ -7,6 +7,7 @@ Memory is counted in arrays that are alive at the peak; the counts below are mea
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.features import BLOCK
 from simulator.low_complexity import LEARNERS
+from simulator.robustness.bracket import HUGE
 from simulator.runs.cost import PROCESS_BYTES, STEP_SECONDS, TRAINING_SLOWER, Cost
 
 __all__ = ["cost", "evaluation_steps"]
@@ -36,6 +37,7 @@ ATTACKED = 8e-3  # a test sample, through all attacks and radii
 REACHED = 7e-9  # and for each weight of the neurons in its reach
 SHARES = {"attacks": 0.2, "curves": 0.64, "r50": 0.1, "tails": 0.6, "masking": 0.06}
 CERTIFIED = 9e-6  # a sample and d^2, at six radii
+FACTORED = 1.2e-10  # a sample and d^3, where it has one factor a radius (measured at d = 4096)
 BRACKETED = 0.75  # of that; the rest is the critical interval
 CERTIFIED_TOGETHER = 1.2e-7  # a sample and weight, where one factor serves all of them
 
@@ -108,7 +110,8 @@ def _stage_seconds(config: PurificationConfig) -> dict[str, float]:
     """Seconds of the stages of the evaluation of one network."""
     reach = config.m * config.d * (AWAKE if _by_lists(config) else 1.0)
     attacked = config.test_samples * (ATTACKED + REACHED * reach)
-    certified = CERTIFIED * config.bracket_samples * config.d**2
+    certified = config.bracket_samples * (FACTORED * config.d**3 if reach * config.d >= HUGE
+                                          else CERTIFIED * config.d**2)
     together = CERTIFIED_TOGETHER * config.tail_samples * config.m * config.d
     return {what: share * attacked for what, share in SHARES.items()} | {
         "certified": together, "bracket": BRACKETED * certified,
