@@ -11,7 +11,8 @@ from theory.scaling import binomial_limits
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["LIMIT_WORDS", "SHARE_WORDS", "limit_band", "limit_bars", "share_band", "share_bars"]
+__all__ = ["LIMIT_WORDS", "SHARE_WORDS", "history_band", "limit_band", "limit_bars", "share_band",
+           "share_bars"]
 
 LIMIT_WORDS = "95 % limits over the samples"  # for legends
 SHARE_WORDS = "95 % limits of the share"  # for legends
@@ -29,6 +30,14 @@ def limit_band(axes: "Axes", x: Any, limits: Any, colour: str, **look: Any) -> N
     low, high = limits
     given: dict[str, Any] = {"color": colour, "alpha": BAND, "linewidth": 0} | look
     axes.fill_between(x, low, high, **given)
+
+
+def history_band(axes: "Axes", history: Any, name: str, rows: np.ndarray, colour: str) -> None:
+    """Draw the limits of a column along some rows of a history as a band, if it has any."""
+    if f"{name}_low" in history:
+        steps, *limits = (history[column][rows].astype(float)
+                          for column in ("step", f"{name}_low", f"{name}_high"))
+        limit_band(axes, steps, limits, colour)
 
 
 def share_bars(axes: "Axes", x: Any, shares: Any, samples: int, colour: str, **look: Any) -> None:

@@ -12,7 +12,8 @@ from simulator.experiments.ntk_evolution.experiment import DYNAMICS
 from simulator.experiments.ntk_evolution.summary import first_phase
 from simulator.features import participation_ratio
 from theory.claim import Run
-from theory.drawing.shares import BAND, LIMIT_WORDS, SHARE_WORDS, limit_band, share_band, share_bars
+from theory.drawing.shares import (BAND, LIMIT_WORDS, SHARE_WORDS, history_band, limit_band,
+                                   share_band, share_bars)
 from theory.drawing.style import (COLOURS, COLUMN, LINEAR, MARKERS, OTHER, PAGE, area, bar, every,
                                   is_narrow, legend, line, name_y, new_figure, one_panel,
                                   plain_numbers)
@@ -63,9 +64,8 @@ def training_figure(run: Run) -> "Figure":
                        marker=MARKS[mode] if number == 1 else None, markevery=every(len(steps)))
             if name != "loss" and number == 1:
                 share_band(panel, steps, values, run.config.test_samples, LOOKS[mode])
-            elif number == 1 and "loss_low" in run.history:
-                limit_band(panel, steps, [_column(run, mode, each) for each in
-                                          ("loss_low", "loss_high")], LOOKS[mode])
+            elif number == 1:
+                history_band(panel, run.history, name, _rows(run, mode), LOOKS[mode])
         panel.set(xlabel="phase-1 step", ylabel=words, xlim=(0, run.config.steps))
         if name == "loss":
             panel.set_yscale("log")
@@ -368,5 +368,8 @@ def _features(axes: "Axes", vector: np.ndarray, colour: str, heading: str) -> No
 
 def _column(run: Run, mode: str, name: str, number: int = 1) -> np.ndarray:
     """A column of the history of one training of phase 1."""
-    history = run.history
-    return history[name][(history["mode"] == mode) & (history["run"] == number)].astype(float)
+    return run.history[name][_rows(run, mode, number)].astype(float)
+
+
+def _rows(run: Run, mode: str, number: int = 1) -> np.ndarray:
+    return (run.history["mode"] == mode) & (run.history["run"] == number)

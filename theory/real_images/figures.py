@@ -15,7 +15,7 @@ from simulator.experiments.real_images.config import PHASES
 from simulator.experiments.real_images.experiment import SHARES
 from simulator.experiments.real_images.measured import parts_of_neurons
 from theory.claim import Run
-from theory.drawing.shares import LIMIT_WORDS, SHARE_WORDS, limit_band, share_band, share_bars
+from theory.drawing.shares import LIMIT_WORDS, SHARE_WORDS, history_band, share_band, share_bars
 from theory.drawing.style import (ADVERSARIAL, CLEAN, OTHER, PAGE, area, every, is_narrow, legend,
                                   line, new_figure, plain_numbers)
 
@@ -56,9 +56,7 @@ def training_figure(run: Run) -> "Figure":
             panel.plot(steps, history[name][rows], dash, color=colour, marker=mark,
                        markevery=every(len(steps)))
         share_band(axes[0, 0], steps, history["accuracy"][rows], samples, colour)
-        if "loss_low" in history:
-            limit_band(axes[0, 1], steps, (history["loss_low"][rows], history["loss_high"][rows]),
-                       colour)
+        history_band(axes[0, 1], history, "loss", rows, colour)
     axes[0, 0].set(xlabel="gradient step", ylabel="accuracy without attack", ylim=(-0.02, 1.03))
     axes[0, 1].set(xlabel="gradient step", ylabel="loss, of what is trained on", yscale="log")
     plain_numbers(axes[0, 1].yaxis)

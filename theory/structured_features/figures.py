@@ -11,7 +11,7 @@ import numpy as np
 from simulator.experiments.structured_features.config import TRAININGS
 from simulator.experiments.structured_features.experiment import of_classes
 from theory.claim import Run
-from theory.drawing.shares import (BAND, BAR, LIMIT_WORDS, SHARE_WORDS, limit_band, limit_bars,
+from theory.drawing.shares import (BAND, BAR, LIMIT_WORDS, SHARE_WORDS, history_band, limit_bars,
                                    share_bars)
 from theory.drawing.style import (ADVERSARIAL, CLEAN, COLUMN, GUIDE, LINEAR, OTHER, PAGE, area, bar,
                                   is_narrow, legend, line, name_y, new_figure, one_panel,
@@ -67,9 +67,7 @@ def training_figure(run: Run) -> "Figure":
         steps = history["step"][rows]
         panel.plot(steps, history["loss"][rows], color=SHADES[name], linestyle=LINES[name],
                    label=NAMES[name])
-        if "loss_low" in history:
-            limit_band(panel, steps, (history["loss_low"][rows], history["loss_high"][rows]),
-                       SHADES[name])
+        history_band(panel, history, "loss", rows, SHADES[name])
     panel.set(xlabel="gradient step", ylabel="loss, of what is trained on", yscale="log")
     plain_numbers(panel.yaxis)
     handles = panel.get_legend_handles_labels()[0]

@@ -11,8 +11,8 @@ import numpy as np
 
 from simulator.experiments.winning_tickets.config import FLOWS, MASKS, OTHERS, TICKETS, TRAINED
 from theory.claim import Run
-from theory.drawing.shares import (BAND, LIMIT_WORDS, SHARE_WORDS, limit_band, limit_bars,
-                                   share_band, share_bars)
+from theory.drawing.shares import (BAND, LIMIT_WORDS, SHARE_WORDS, history_band, limit_band,
+                                   limit_bars, share_band, share_bars)
 from theory.drawing.style import (COLUMN, PAGE, area, bar, every, legend, line, name_y, new_figure,
                                   one_panel, plain_numbers)
 from theory.winning_tickets.quantities import best_ticket, percents, value
@@ -67,10 +67,7 @@ def training_figure(run: Run) -> "Figure":
             for panel, quantity in ((upper, "own_error"), (lower, "loss")):
                 panel.plot(run.history["step"][rows], run.history[quantity][rows],
                            color=COLOURS[name], linestyle=DASHES[name])
-                if f"{quantity}_low" in run.history:
-                    limit_band(panel, run.history["step"][rows], [
-                        run.history[f"{quantity}_{end}"][rows] for end in ("low", "high")],
-                        COLOURS[name])
+                history_band(panel, run.history, quantity, rows, COLOURS[name])
     for row, words in zip(axes, ("error of the outputs", "loss")):
         row[0].set_yscale("log")
         plain_numbers(row[0].yaxis)
