@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.attacks.adversary import Adversary
+from simulator.attacks.reach import within_reach
 from simulator.attacks.worst_case import require_adversary, require_samples, which_break, worst_case
 from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs
 from simulator.certificates.margins import Effort, certify_inputs
@@ -102,8 +103,8 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
             if search.strongly or not adversary.strong or search.low == 0.0:
                 return CriticalRadius(search.low, search.high)
             search = search.made_strong(wrong)
-        rows = search.rows()
-        broken = which_break(network, batch[rows], adversary.at(search.next),
+        rows, there = search.rows(), adversary.at(search.next)
+        broken = which_break(within_reach(network, batch.X[rows], there.ball), batch[rows], there,
                              strong=search.strongly, key=search.tried)
         search.told(rows[broken])
         if tick is not None:

@@ -161,8 +161,9 @@ def tail_radii(network: Network, batch: Batch, adversary: Adversary, *,
         if radius > reach:
             reach = max(radius, float(radii[-1]))
             near = within_reach(network, X, adversary.ball.with_radius(reach))
-        rows = search.undecided(radius)
-        search.told(radius, rows, which_break(near, batch[rows], adversary.at(radius), strong=True,
+        rows, there = search.undecided(radius), adversary.at(radius)
+        few = within_reach(near, X[rows], there.ball)  # of a few samples, a few neurons
+        search.told(radius, rows, which_break(few, batch[rows], there, strong=True,
                                               key=search.tried))
         if tick is not None:
             tick(search.tried, search.arrays)
