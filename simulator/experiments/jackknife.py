@@ -12,7 +12,7 @@ import scipy.special
 
 from simulator.protocols import Network
 
-__all__ = ["LossLimits", "around", "by_weights", "without_each"]
+__all__ = ["LossLimits", "around", "by_weights", "exact_loss", "without_each"]
 
 LEVEL = 0.95
 LOSS_GROUPS = 20  # of the samples of a batch
@@ -114,6 +114,11 @@ class LossLimits:
     def row(self) -> dict[str, float]:
         """Return columns for the history: the limits of the last step that is recorded."""
         return {"loss_low": float(self._limits[0]), "loss_high": float(self._limits[1])}
+
+
+def exact_loss(loss: float) -> dict[str, float]:
+    """Return columns for the history: a loss that no sample changes, and its limits."""
+    return {"loss": loss, "loss_low": loss, "loss_high": loss}
 
 
 def _quantile(freedom: int) -> float:

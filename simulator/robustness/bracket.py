@@ -190,13 +190,12 @@ HUGE = 2e10
 
 def dear_method(inputs: SignedInputs) -> str:
     """The bound that a single sample is asked about next in an l2 or l_inf ball, by its cost."""
-    return "shared" if is_huge(inputs) else "quadratic"
+    return "shared" if is_huge(*inputs.W.shape) else "quadratic"
 
 
-def is_huge(inputs: SignedInputs) -> bool:
+def is_huge(neurons: float, d: int) -> bool:
     """Whether a sample cannot be given more than one factor."""
-    m, d = inputs.W.shape
-    return m * d * d >= HUGE
+    return neurons * d * d >= HUGE
 
 
 @dataclass
@@ -359,7 +358,9 @@ class _Court:
 
     def branch(self, index: int) -> Iterator[int]:
         """Certify by branch and bound what is certified at every smaller radius."""
-        return iter(()) if is_huge(self.inputs) else self._one_by_one(index, "branching")
+        if is_huge(*self.inputs.W.shape):
+            return iter(())
+        return self._one_by_one(index, "branching")
 
     def _one_by_one(self, index: int, method: str) -> Iterator[int]:
         rows = self.known.first_open_rows(index)

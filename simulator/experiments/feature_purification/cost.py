@@ -7,7 +7,7 @@ Memory is counted in arrays that are alive at the peak; the counts below are mea
 from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.features import BLOCK
 from simulator.low_complexity import LEARNERS
-from simulator.robustness.bracket import HUGE
+from simulator.robustness.bracket import is_huge
 from simulator.runs.cost import PROCESS_BYTES, STEP_SECONDS, TRAINING_SLOWER, Cost
 
 __all__ = ["cost", "evaluation_steps"]
@@ -110,8 +110,8 @@ def _stage_seconds(config: PurificationConfig) -> dict[str, float]:
     """Seconds of the stages of the evaluation of one network."""
     reach = config.m * config.d * (AWAKE if _by_lists(config) else 1.0)
     attacked = config.test_samples * (ATTACKED + REACHED * reach)
-    certified = config.bracket_samples * (FACTORED * config.d**3 if reach * config.d >= HUGE
-                                          else CERTIFIED * config.d**2)
+    certified = config.bracket_samples * (
+        FACTORED * config.d**3 if is_huge(reach / config.d, config.d) else CERTIFIED * config.d**2)
     together = CERTIFIED_TOGETHER * config.tail_samples * config.m * config.d
     return {what: share * attacked for what, share in SHARES.items()} | {
         "certified": together, "bracket": BRACKETED * certified,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from simulator.attacks.worst_case import worst_case
+from simulator.experiments.jackknife import exact_loss
 from simulator.experiments.ntk_evolution.experiment import NTKExperiment
 from simulator.experiments.records import Record
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -48,7 +49,7 @@ class KernelRecord(Record):
         self.frozen, self.kernels = [network.weights.copy()], []
         super().__init__(network, saved)
         if saved is None:
-            self.record(0, dict.fromkeys(("loss", "loss_low", "loss_high"), math.log(2.0)))
+            self.record(0, exact_loss(math.log(2.0)))
         else:
             self._last, self.frozen = saved["last_kernel"], list(saved["frozen"])
             self.kernels = list(saved["kernels"])

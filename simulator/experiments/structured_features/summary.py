@@ -45,6 +45,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.experiments.jackknife import exact_loss
 from simulator.experiments.records import rows_of
 from simulator.experiments.structured_features.config import TRAININGS, StructuredConfig
 from simulator.experiments.structured_features.experiment import (StructuredExperiment, Training,
@@ -114,9 +115,8 @@ def _history(experiment: StructuredExperiment, training: Training,
     rows = rows_of(trained)
     if training.first == 0:
         start = correlations(experiment.initial_network(), experiment.data)
-        blind = float(np.log(experiment.config.classes))
-        rows.insert(0, {"step": 0, **dict.fromkeys(("loss", "loss_low", "loss_high"), blind),
-                        **start})
+        blind = exact_loss(float(np.log(experiment.config.classes)))
+        rows.insert(0, {"step": 0, **blind, **start})
     return [{"training": training.name, **row} for row in rows]
 
 
