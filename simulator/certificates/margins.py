@@ -90,7 +90,11 @@ class Certificates(Certified):
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to try; the settings of :func:`certify`, all numbers in units of the inputs."""
+    """How long to try; the settings of :func:`certify`, all numbers in units of the inputs.
+
+    ``crowd`` are samples with the same neurons and ball, for the curvatures of "shared"; None: the
+    samples that it is asked about.
+    """
 
     dictionary: np.ndarray | None
     boxes: int
@@ -99,6 +103,7 @@ class Effort:
     steps: int
     root_steps: int
     proofs: bool
+    crowd: SignedInputs | None = None
 
     def __post_init__(self) -> None:
         require_int("boxes", self.boxes, low=1)
@@ -246,7 +251,7 @@ def _separable(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Foun
 def _shared(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
     if inputs.ball.radius == 0.0:
         return _linear(inputs, delta, effort)
-    found = shared_bounds(inputs, delta, effort.target)
+    found = shared_bounds(inputs, delta, effort.target, crowd=effort.crowd)
     return _Found(found.bounds, found.points,
                   shared_proofs(inputs, found) if effort.proofs else ())
 
@@ -281,11 +286,12 @@ def _best_climb(inputs: SignedInputs, delta: np.ndarray,
     best = None
     for kind in kinds:
         problem = _relaxation(inputs, kind)
-        _, point = problem.descend(delta)
-        found = problem.maximise(problem.start(point), effort.steps, effort.target)
+        margin, point = problem.descend(delta)
+        broken = margin <= effort.target < np.inf  # no bound is above it
+        found = problem.maximise(problem.start(point), 1 if broken else effort.steps, effort.target)
         if best is None or found.bound > best[2].bound:
             best = problem, point, found
-        if found.bound > effort.target:
+        if found.bound > effort.target or broken:
             break
     assert best is not None
     return best

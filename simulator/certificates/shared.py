@@ -52,7 +52,7 @@ class SharedBounds(NamedTuple):
 
 
 def shared_bounds(inputs: SignedInputs, start: np.ndarray, target: float = 0.0,
-                  steps: int = STEPS) -> SharedBounds:
+                  steps: int = STEPS, crowd: SignedInputs | None = None) -> SharedBounds:
     """Bound every margin in a ball of positive radius by curvatures common to all samples.
 
     Parameters
@@ -64,15 +64,20 @@ def shared_bounds(inputs: SignedInputs, start: np.ndarray, target: float = 0.0,
         A sample is done once its bound exceeds this.
     steps : int
         Of ascent; at least 1, which evaluates the start.
+    crowd : SignedInputs or None
+        Samples in a ball of this radius, with these neurons, that v is the mean over, unperturbed;
+        None: over those that are bounded. What a few ask for together is of little use to each.
     """
     W, reach = inputs.W, inputs.ball.radius * inputs.ball.dual_norm(inputs.W)
     n, (m, d) = len(inputs), W.shape
     reached = start @ W.T
-    gates = np.where(np.abs(inputs.T + reached) > inputs.bias, 1.0, 0.0)
-    lam = np.linalg.norm(gates @ W, axis=1)
-    floor = max(LAM_FLOOR_L2 * float(np.sqrt(np.einsum("kj,kj->", W, W) / max(m, 1))), TINY_LAM)
-    lam = np.maximum(lam, floor) / (2.0 * inputs.ball.radius)
-    common = common_factor(W, _needs(inputs, reached, reach, lam))
+    gates, lam = _begun(inputs, reached)
+    if crowd is None:
+        needs = _needs(inputs, reached, reach, lam)
+    else:
+        at_rest = np.zeros_like(crowd.T)
+        needs = _needs(crowd, at_rest, reach, _begun(crowd, at_rest)[1])
+    common = common_factor(W, needs)
     v = common.curvatures
 
     # the points of the dual, and the best met, of the samples that are left
@@ -111,6 +116,16 @@ def shared_bounds(inputs: SignedInputs, start: np.ndarray, target: float = 0.0,
     if len(rows):
         found.bounds[rows] = _evaluated(inputs[rows], found, rows, reach)
     return found
+
+
+def _begun(inputs: SignedInputs, reached: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The gates that are open where the ascent begins, and lam there."""
+    W = inputs.W
+    gates = np.where(np.abs(inputs.T + reached) > inputs.bias, 1.0, 0.0)
+    lam = np.linalg.norm(gates @ W, axis=1)
+    floor = max(LAM_FLOOR_L2 * float(np.sqrt(np.einsum("kj,kj->", W, W) / max(len(W), 1))),
+                TINY_LAM)
+    return gates, np.maximum(lam, floor) / (2.0 * inputs.ball.radius)
 
 
 def _needs(inputs: SignedInputs, reached: np.ndarray, reach: np.ndarray,

@@ -2,25 +2,29 @@
 
 By bisection, all samples of one radius together: certified at a radius is certified at every
 smaller one. The bound whose curvatures the samples share does most of it, at the cost of a few
-products by W for a radius; others may be asked about what it leaves open.
+products by W for a radius. How far a given share of all is certified hangs on the few samples that
+it leaves open first: dear bounds may be asked about those, one by one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from simulator.certificates.inputs import require_ball, signed_inputs
 from simulator.certificates.margins import METHODS, Effort, certify_inputs
-from simulator.checks import require_choice, require_radii
+from simulator.checks import require_choice, require_radii, require_real
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
 from simulator.robustness.bracket import samples_in_double
+from simulator.robustness.tails import order
 
 __all__ = ["certified_radii"]
 
 
 def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
                     radii: Sequence[float], methods: Sequence[str] = ("shared",),
+                    dear: Sequence[str] = (), level: float = 0.99,
                     boxes: int = 100, steps: int = 300, root_steps: int = 2000,
                     saved: Mapping[str, np.ndarray] | None = None,
                     tick: Callable[..., None] | None = None) -> np.ndarray:
@@ -42,13 +46,19 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
     methods : sequence of str
         Bounds to try at a radius, in this order, of
         :data:`~simulator.certificates.margins.METHODS`. "quadratic" and "branching" cost a factor
-        for each sample and step.
+        for each sample and step. The curvatures of "shared" are those of all samples.
+    dear : sequence of str
+        Bounds to try after these, on single samples, the hardest first, until it is known at which
+        radius of the grid a share ``level`` of all samples is certified by either.
+    level : float
+        At least 0.5, at most 1.
     boxes, steps, root_steps : int
         Of "branching" and "quadratic", as in :func:`~simulator.certificates.margins.certify`.
     saved : mapping of str to ndarray, or None
         What an interrupted call of equal arguments kept: it goes on from there.
     tick : callable or None
-        Called with (radii tried, function that returns the arrays to go on from) after each.
+        Called with (certificates tried, function that returns the arrays to go on from) after each
+        radius of all samples, and each of a single one.
 
     Returns
     -------
@@ -58,28 +68,50 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
     Raises
     ------
     TypeError, ValueError
-        As :func:`~simulator.certificates.margins.certify`; radii that do not ascend.
+        As :func:`~simulator.certificates.margins.certify`; radii that do not ascend; a level out of
+        range.
     """
     for name in methods:
         require_choice("methods", name, METHODS)
+    for name in dear:
+        require_choice("dear", name, METHODS)
+    require_real("level", level, low=0.5, high=1.0)
     ball, radii = require_ball(threat), require_radii("radii", radii)
     samples = samples_in_double(network, batch)
     inputs = signed_inputs(network, samples, ball.with_radius(radii[-1]))
     effort = Effort(None, boxes, float("inf"), 0.0, steps, root_steps, proofs=False)
     n = len(samples)
-    kept = {"safe": np.full(n, -1), "unknown": np.full(n, len(radii)), "tried": np.array(0)}
+    # places in the grid; what the dear bounds leave open, they leave open at larger radii too
+    kept = {"safe": np.full(n, -1), "unknown": np.full(n, len(radii)),
+            "left": np.full(n, len(radii)), "tried": np.array(0)}
     if saved is not None:
         kept = {name: np.array(saved[name]) for name in kept}
-    safe, unknown = kept["safe"], kept["unknown"]  # places in the grid
-    while (wide := unknown - safe > 1).any():
-        middle = (safe + unknown) // 2
-        place = middle[wide].max()
-        rows = np.flatnonzero(wide & (middle == place))
-        some = inputs[rows].within(ball.with_radius(radii[place]))
-        found = certify_inputs(some, np.zeros_like(some.X), methods, effort)
-        held = found.margins > 0.0
-        safe[rows[held]], unknown[rows[~held]] = place, place
+    safe, unknown, left = kept["safe"], kept["unknown"], kept["left"]
+
+    def held(rows: np.ndarray, place: int, bounds: Sequence[str]) -> np.ndarray:
+        here = inputs.within(ball.with_radius(radii[place]))
+        some = here[rows]
+        margins: np.ndarray = certify_inputs(some, np.zeros_like(some.X), bounds,
+                                             replace(effort, crowd=here)).margins
+        return margins > 0.0
+
+    def told() -> None:
         kept["tried"] += 1
         if tick is not None:
             tick(int(kept["tried"]), lambda: {name: one.copy() for name, one in kept.items()})
+
+    while (wide := unknown - safe > 1).any():
+        middle = (safe + unknown) // 2
+        place = int(middle[wide].max())
+        rows = np.flatnonzero(wide & (middle == place))
+        safely = held(rows, place, methods)
+        safe[rows[safely]], unknown[rows[~safely]] = place, place
+        told()
+    deciding = order(level, n) - 1  # more than so many samples may not be left open
+    while dear and (high := np.sort(left)[deciding]) - (low := np.sort(safe)[deciding]) > 1:
+        place = int(low + high) // 2
+        rows = np.flatnonzero((safe < place) & (place < left))
+        row = rows[safe[rows].argmin()]
+        (safe if held(rows[rows == row], place, dear)[0] else left)[row] = place
+        told()
     return np.concatenate([[-np.inf], radii])[safe + 1]

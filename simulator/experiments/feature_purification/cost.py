@@ -40,6 +40,7 @@ CERTIFIED = 9e-6  # a sample and d^2, at six radii
 FACTORED = 1.2e-10  # a sample and d^3, where it has one factor a radius (measured at d = 4096)
 BRACKETED = 0.75  # of that; the rest is the critical interval
 CERTIFIED_TOGETHER = 1.2e-7  # a sample and weight, where one factor serves all of them
+DECIDED = 1e-8  # m d^2: the samples on which r99 hangs, some twenty with factors of their own
 
 
 def cost(config: PurificationConfig) -> Cost:
@@ -112,7 +113,8 @@ def _stage_seconds(config: PurificationConfig) -> dict[str, float]:
     attacked = config.test_samples * (ATTACKED + REACHED * reach)
     certified = config.bracket_samples * (
         FACTORED * config.d**3 if is_huge(reach / config.d, config.d) else CERTIFIED * config.d**2)
-    together = CERTIFIED_TOGETHER * config.tail_samples * config.m * config.d
+    together = (CERTIFIED_TOGETHER * config.tail_samples
+                + DECIDED * config.d * bool(config.tail_samples)) * config.m * config.d
     return {what: share * attacked for what, share in SHARES.items()} | {
         "certified": together, "bracket": BRACKETED * certified,
         "interval": (1.0 - BRACKETED) * certified}

@@ -27,7 +27,8 @@ The summary has
                                 of signs of masked gradients
                                 with ``tail_samples``, of the adversarial network:
                                 ``certified_tail``, with ``samples`` and ``at_tau``, the share of
-                                them certified at tau; ``r99_certified`` is then that of a fine grid
+                                them certified at tau; ``r99_certified`` is then that of a fine
+                                grid, with dear bounds for the samples that decide it
     low_rank                    with that setting: for each rank R of ``W_clean + U V^T``, ``rank``,
                                 ``alignment``, |cos| of the update's first direction with M w*, and
                                 ``first``, the share of its squared norm there; and of the trained

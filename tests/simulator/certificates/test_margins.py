@@ -128,3 +128,21 @@ def test_bad_arguments_are_named(arguments, message):
     network, X, y, radius, _ = case(8, 6, 3)
     with pytest.raises(ValueError, match=message):
         certify(network, Batch(X, y), L2Ball(radius), **arguments)
+
+
+def test_a_sample_that_the_descent_breaks_is_not_climbed(monkeypatch):
+    rng = np.random.default_rng(6)
+    network = SymmetricReLU(rng.standard_normal((20, 8)), 0.5)
+    X = rng.standard_normal((1, 8))
+    batch = Batch(X, np.where(network.forward(X) > 0.0, 1.0, -1.0))
+    steps, real = [], Relaxation.maximise
+
+    def counted(self, start, number, *rest, **options):
+        steps.append(number)
+        return real(self, start, number, *rest, **options)
+
+    monkeypatch.setattr(Relaxation, "maximise", counted)
+    found = certify(network, batch, L2Ball(3.0), methods=("quadratic",), steps=50)
+    whole = certify(network, batch, L2Ball(3.0), methods=("quadratic",), steps=50, target=np.inf)
+    assert steps == [1, 50]
+    assert found.upper[0] <= 0.0 and found.margins[0] <= whole.margins[0] <= whole.upper[0]

@@ -111,3 +111,16 @@ def test_a_sample_that_is_done_is_not_climbed_further():
     last = shared_bounds(inputs, np.zeros_like(inputs.X), np.inf)
     assert np.all(first.bounds > 0.0)
     assert last.bounds.sum() > first.bounds.sum() * 1.005
+
+
+def test_a_crowd_gives_each_sample_what_it_gets_among_all():
+    network, batch = pure_network()
+    inputs = signed_inputs(network, batch, L2Ball(0.5))
+    rest = np.zeros_like(inputs.X)
+    whole = shared_bounds(inputs, rest, np.inf)
+    rows = np.array([1, 4])
+    few = shared_bounds(inputs[rows], rest[rows], np.inf, crowd=inputs)
+    np.testing.assert_allclose(few.bounds, whole.bounds[rows], rtol=1e-9)
+    assert np.array_equal(few.curvatures, whole.curvatures)
+    alone = shared_bounds(inputs[rows], rest[rows], np.inf)
+    assert not np.allclose(alone.curvatures, whole.curvatures)

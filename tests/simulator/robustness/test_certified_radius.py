@@ -8,6 +8,7 @@ from simulator.certificates.margins import certify
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
 from simulator.robustness.certified_radius import certified_radii
+from simulator.robustness.tails import order
 
 RADII = np.arange(1, 25) * 0.05
 
@@ -66,25 +67,64 @@ def test_more_methods_never_certify_less():
     assert np.all(more >= shared) and np.any(more > shared)
 
 
+@pytest.mark.parametrize("kind, radii", [(L2Ball, RADII), (LinfBall, 0.3 * RADII)])
+@pytest.mark.parametrize("level", [0.6, 0.9, 1.0])
+def test_dear_bounds_decide_the_radius_of_a_level(kind, radii, level):
+    rng = np.random.default_rng(9)
+    network = SymmetricReLU(np.eye(12) + 0.15 * rng.standard_normal((12, 12)), 0.2)
+    X = np.where(rng.random((20, 12)) < 0.4, 1.0, 0.0)
+    X[:, 0] = 1.0
+    batch, options = Batch(X, np.ones(20)), {"radii": radii, "methods": ("linear",), "steps": 60}
+    cheap, asked = certified_radii(network, batch, kind(1.0), **options), []
+    found = certified_radii(network, batch, kind(1.0), dear=("quadratic",), level=level,
+                            tick=lambda number, keep: asked.append(number), **options)
+    # every sample at every radius; what a bound leaves open it leaves open at larger radii
+    both = [certify(network, batch, kind(r), methods=("linear", "quadratic"), steps=60).margins
+            for r in radii]
+    shares = np.logical_and.accumulate(np.array(both) > 0.0).mean(axis=1)
+    best = radii[np.flatnonzero(shares >= level)[-1]]
+    place = order(level, len(X)) - 1
+    assert np.sort(found)[place] == best > np.sort(cheap)[place]
+    assert np.all(found >= cheap)
+    assert len(asked) < len(radii) * len(X) / 10
+
+
+def test_the_curvatures_of_few_are_those_of_all():
+    """Alone, the samples that are left ask for other curvatures, and fewer are certified."""
+    rng = np.random.default_rng(3)
+    network = SymmetricReLU(np.eye(16) + 0.05 * rng.standard_normal((16, 16)), 0.3)
+    X = np.where(rng.random((25, 16)) < 0.3, 1.0, 0.0)
+    X[:, 0] = 1.0
+    batch = Batch(X, np.ones(25))
+    found = certified_radii(network, batch, L2Ball(1.0), radii=RADII)
+    held = np.array([certify(network, batch, L2Ball(r), methods=("shared",)).margins > 0.0
+                     for r in RADII])
+    scan = np.where(held.any(axis=0), RADII[held.shape[0] - 1 - held[::-1].argmax(axis=0)], -np.inf)
+    assert np.array_equal(found, scan) and len(set(found)) > 3
+
+
 def test_an_interrupted_search_goes_on_to_the_same_radii():
     rng = np.random.default_rng(3)
     network = SymmetricReLU(np.eye(16) + 0.05 * rng.standard_normal((16, 16)), 0.3)
     X = np.where(rng.random((9, 16)) < 0.3, 1.0, 0.0)
     X[:, 0] = 1.0
     batch, kept = Batch(X, np.ones(9)), []
-    whole = certified_radii(network, batch, L2Ball(1.0), radii=RADII,
-                            tick=lambda number, keep: kept.append(keep()))
+    options = {"radii": RADII, "methods": ("separable",), "dear": ("quadratic",), "steps": 40}
+    whole = certified_radii(network, batch, L2Ball(1.0),
+                            tick=lambda number, keep: kept.append(keep()), **options)
     assert len(kept) > 3
+    assert any((saved["left"] < len(RADII)).any() for saved in kept)  # single samples were asked
     for number, saved in enumerate(kept, start=1):
         rest = []
-        again = certified_radii(network, batch, L2Ball(1.0), radii=RADII, saved=saved,
-                                tick=lambda number, keep: rest.append(number))
+        again = certified_radii(network, batch, L2Ball(1.0), saved=saved,
+                                tick=lambda number, keep: rest.append(number), **options)
         assert np.array_equal(again, whole)
         assert rest == list(range(number + 1, len(kept) + 1))
 
 
 @pytest.mark.parametrize("options, name", [
-    ({"radii": [0.2, 0.1]}, "radii"), ({"radii": [0.1], "methods": ("guess",)}, "methods")])
+    ({"radii": [0.2, 0.1]}, "radii"), ({"radii": [0.1], "methods": ("guess",)}, "methods"),
+    ({"radii": [0.1], "dear": ("guess",)}, "dear"), ({"radii": [0.1], "level": 0.2}, "level")])
 def test_what_makes_no_sense_is_named(options, name):
     with pytest.raises(ValueError, match=name):
         certified_radii(one_feature(), Batch(np.ones((1, 6)), np.ones(1)), L2Ball(1.0), **options)
