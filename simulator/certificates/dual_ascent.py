@@ -32,6 +32,7 @@ RIDGE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-5}
 # Curvatures common to many samples are this share of where Q turns indefinite by power iteration,
 # which is from below: they shrink until it is definite.
 COMMON_SHARE, POWERS, SHRINK = 0.95, 30, 0.9
+ENOUGH = 1.3  # times the curvatures given: more is of no use
 
 
 def ascend(x: np.ndarray, gradient: np.ndarray, moments: np.ndarray, step: int,
@@ -106,54 +107,68 @@ def is_definite(W: np.ndarray, mu: np.ndarray, lam: np.ndarray,
 
 @dataclass(frozen=True)
 class CommonFactor:
-    """``Q = I - W^T diag(curvatures) W``, positive semidefinite in real arithmetic.
+    """``Q = I - W^T diag(curvatures) W + extra e e^T``, positive semidefinite in real arithmetic.
 
     Attributes
     ----------
     curvatures : ndarray, shape (m,)
     factor : ndarray, shape (d, d)
         Cholesky factor, lower.
+    direction : ndarray, shape (d,)
+        e, about a unit vector.
+    extra : float
+        At least 0.
     """
 
     curvatures: np.ndarray
     factor: np.ndarray
+    direction: np.ndarray
+    extra: float
 
     def solved(self, C: np.ndarray) -> np.ndarray:
         """Return ``Q^{-1} c`` for the rows c of C (n, d)."""
         return _solved(self.factor, C.T).T
 
 
-def common_factor(W: np.ndarray, curvatures: np.ndarray) -> CommonFactor:
+def common_factor(W: np.ndarray, curvatures: np.ndarray, most: float = 0.0) -> CommonFactor:
     """Scale curvatures (m,) of at least 0 as far as Q allows, and factor it.
 
-    Any ``lam Q`` with lam > 0 is semidefinite as well, also with ``lam v_i`` rounded: the ridge
-    is that of :func:`is_definite` for curvatures that are off by a few roundings more.
+    With a ``most`` above 0, e is the direction in which Q allows least, and ``extra``, at most
+    ``most``, lets the curvatures be what all other directions allow, or what is enough. Any
+    ``lam Q`` with lam > 0 is semidefinite as well, also with ``lam v_i`` rounded: the ridge is that
+    of :func:`is_definite` for curvatures that are off by a few roundings more.
     """
     m, d = W.shape
     some = curvatures > 0.0
     V = np.sqrt(curvatures[some])[:, None] * W[some]
     S = dsyrk(1.0, V.T, lower=1) if len(V) else np.zeros((d, d), order="F")
     S = S + np.tril(S, -1).T
-    weight, top = float(np.trace(S)), _largest(S)
-    share = COMMON_SHARE / top if top > 0.0 else 0.0
+    weight, (first, e) = float(np.trace(S)), _largest(S)
+    share = COMMON_SHARE / first if first > 0.0 else 0.0
+    if most > 0.0 and 0.0 < share < ENOUGH:
+        others = _largest(S - first * np.outer(e, e))[0]
+        share = min(ENOUGH, COMMON_SHARE / max(others, 1e-300), (COMMON_SHARE + most) / first)
     while True:
-        Q = np.asfortranarray(-share * S)
-        Q.T.flat[::d + 1] += 1.0 - EPS * ((d + 4) * d + (m + 8) * share * weight)
+        extra = max(0.0, share * first - COMMON_SHARE) if most > 0.0 else 0.0
+        Q = np.asfortranarray(extra * np.outer(e, e) - share * S)
+        Q.T.flat[::d + 1] += 1.0 - EPS * ((d + 4) * d + (m + 8) * share * weight
+                                          + (d + 12) * extra)
         factor = _cholesky(Q)
         if factor is not None:
-            return CommonFactor(share * curvatures, factor)
+            return CommonFactor(share * curvatures, factor, e, extra)
         share *= SHRINK
 
 
-def _largest(S: np.ndarray) -> float:
-    """Largest eigenvalue of a semidefinite matrix, or a little less."""
+def _largest(S: np.ndarray) -> tuple[float, np.ndarray]:
+    """Largest eigenvalue of a semidefinite matrix, or a little less, and its eigenvector."""
     x = np.ones(len(S)) + S.sum(axis=1) / max(float(np.abs(S).max(initial=0.0)), 1e-300)
     value = 0.0
     for _ in range(POWERS):
         x = x / max(float(np.linalg.norm(x)), 1e-300)
         image = S @ x
         value, x = max(value, float(x @ image)), image
-    return max(value, float(np.diag(S).max(initial=0.0)))
+    return (max(value, float(np.diag(S).max(initial=0.0))),
+            x / max(float(np.linalg.norm(x)), 1e-300))
 
 
 def _below(gram: np.ndarray, root: np.ndarray, top: float) -> np.ndarray:

@@ -7,6 +7,8 @@ below. For ``f(x) = sum_i S_b(<w_i, x>)`` (S_b the soft threshold), with ``t_i =
     separable   feature by feature, mixtures by norm: :mod:`simulator.certificates.separable`
     shared      both at once, curvatures common to all samples:
                 :mod:`simulator.certificates.shared`
+    sliced      the same in slices across the direction that all neurons share, in an l2 ball (in
+                l_inf it is "shared"); keeps no proof
     quadratic   both at once, without a dictionary: :mod:`simulator.certificates.relaxation`, and
                 for l_inf :mod:`simulator.certificates.cored`
     branching   splits at the kinks, bounded by "quadratic":
@@ -39,7 +41,7 @@ from simulator.certificates.linear import linear_bounds
 from simulator.certificates.proofs import Proof
 from simulator.certificates.relaxation import Ascent, Relaxation
 from simulator.certificates.separable import separable_bounds
-from simulator.certificates.shared import shared_bounds
+from simulator.certificates.shared import shared_bounds, sliced_bounds
 from simulator.checks import require_choice, require_int, require_real
 from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -92,8 +94,8 @@ class Certificates(Certified):
 class Effort:
     """How long to try; the settings of :func:`certify`, all numbers in units of the inputs.
 
-    ``crowd`` are samples with the same neurons and ball, for the curvatures of "shared"; None: the
-    samples that it is asked about.
+    ``crowd`` are samples with the same neurons and ball, for the curvatures of "shared" and
+    "sliced"; None: the samples that these are asked about.
     """
 
     dictionary: np.ndarray | None
@@ -233,7 +235,7 @@ def certify_inputs(inputs: SignedInputs, start: np.ndarray, methods: Sequence[st
 
 def _blocks(name: str, rows: np.ndarray) -> list[np.ndarray]:
     """Rows that a method bounds together: all at once, or one by one."""
-    if name in ("linear", "separable", "shared"):
+    if name in ("linear", "separable", "shared", "sliced"):
         return [rows] if len(rows) else []
     return list(rows[:, None])
 
@@ -254,6 +256,13 @@ def _shared(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
     found = shared_bounds(inputs, delta, effort.target, crowd=effort.crowd)
     return _Found(found.bounds, found.points,
                   shared_proofs(inputs, found) if effort.proofs else ())
+
+
+def _sliced(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
+    if inputs.ball.radius == 0.0 or not isinstance(inputs.ball, L2Ball):
+        return _shared(inputs, delta, effort)
+    crowd = inputs if effort.crowd is None else effort.crowd
+    return _Found(sliced_bounds(inputs, effort.target, crowd))
 
 
 def _quadratic(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
@@ -304,6 +313,6 @@ def _relaxation(inputs: SignedInputs, kind: type[Relaxation]) -> Relaxation:
 
 
 BOUNDS: Mapping[str, _Bound] = MappingProxyType({
-    "linear": _linear, "separable": _separable, "shared": _shared, "quadratic": _quadratic,
-    "branching": _branching})
+    "linear": _linear, "separable": _separable, "shared": _shared, "sliced": _sliced,
+    "quadratic": _quadratic, "branching": _branching})
 METHODS = tuple(BOUNDS)

@@ -46,7 +46,7 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
     methods : sequence of str
         Bounds to try at a radius, in this order, of
         :data:`~simulator.certificates.margins.METHODS`. "quadratic" and "branching" cost a factor
-        for each sample and step. The curvatures of "shared" are those of all samples.
+        for each sample and step. The curvatures of "shared" and "sliced" are those of all samples.
     dear : sequence of str
         Bounds to try after these, on single samples, the hardest first, until it is known at which
         radius of the grid a share ``level`` of all samples is certified by either.

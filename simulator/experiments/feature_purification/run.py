@@ -49,7 +49,7 @@ BISECTIONS = 12  # about as many radii does a critical radius take
 BISECTIONS_LEFT = 5  # and one that begins between two radii of the curves
 TAIL_RADII = 40  # both tails with their limits
 CERTIFIED_TAIL = 2.0 ** (np.arange(-16, 17) / 16.0)  # radii at which samples are certified, / tau
-CERTIFIED_METHODS = ("linear", "separable", "shared")  # cheap for many samples
+CERTIFIED_METHODS = ("linear", "separable", "shared", "sliced")  # cheap for many samples
 CERTIFIED_ALONE = ("quadratic",)  # for the few on which r99 hangs
 CERTIFICATES = len(CERTIFIED_TAIL) + 20  # about as many are tried
 

@@ -8,7 +8,7 @@ from simulator.certificates.dual_ascent import common_factor
 from simulator.certificates.inputs import signed_inputs
 from simulator.certificates.margins import certify
 from simulator.certificates.relaxation import Relaxation
-from simulator.certificates.shared import shared_bounds
+from simulator.certificates.shared import shared_bounds, sliced_bounds
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
 
@@ -124,3 +124,61 @@ def test_a_crowd_gives_each_sample_what_it_gets_among_all():
     assert np.array_equal(few.curvatures, whole.curvatures)
     alone = shared_bounds(inputs[rows], rest[rows], np.inf)
     assert not np.allclose(alone.curvatures, whole.curvatures)
+
+
+def with_a_common_direction(d=40, share=0.25):
+    """Neurons of one feature each that have a part along one direction in common."""
+    rng = np.random.default_rng(2)
+    W = np.concatenate([np.eye(d), -np.eye(d)]) + 0.02 * rng.standard_normal((2 * d, d))
+    return W + share * np.ones(d) / np.sqrt(d) * 2.0
+
+
+def test_a_helped_factor_allows_the_curvatures_of_the_other_directions():
+    W = with_a_common_direction()
+    needs = np.full(len(W), 0.3)
+    plain, helped = common_factor(W, needs), common_factor(W, needs, most=50.0)
+    assert plain.extra == 0.0 < helped.extra <= 50.0
+    assert np.all(helped.curvatures > 2.0 * plain.curvatures)
+    e = helped.direction
+    assert abs(e.sum()) / np.sqrt(len(e)) > 0.95  # it is the direction that was put in
+    Q = np.eye(len(e)) - (W.T * helped.curvatures) @ W + helped.extra * np.outer(e, e)
+    assert np.linalg.eigvalsh(Q).min() > 0.0 > np.linalg.eigvalsh(
+        Q - helped.extra * np.outer(e, e)).min()
+
+
+@pytest.mark.parametrize("radius", [0.3, 0.6, 0.9])
+def test_no_slice_is_forgotten(radius):
+    """Bounds hold at perturbations all along the direction that is sliced, and beside it."""
+    rng = np.random.default_rng(5)
+    W = with_a_common_direction(d=12)
+    X = np.where(rng.random((6, 12)) < 0.4, 1.0, 0.0)
+    X[:, 0] = 1.0
+    batch, ball = Batch(X, np.ones(6)), L2Ball(radius)
+    network = SymmetricReLU(W, 0.3)
+    inputs = signed_inputs(network, batch, ball)
+    common = common_factor(inputs.W, 4.0 * np.ones(len(inputs.W)) / len(inputs.W), most=50.0)
+    bounds = sliced_bounds(inputs, np.inf, inputs) * inputs.unit
+    e = common.direction
+    along = ball.project(np.linspace(-radius, radius, 201)[:, None] * e
+                         + 0.1 * radius * rng.standard_normal((201, 12)))
+    along = np.concatenate([along, np.linspace(-radius, radius, 201)[:, None] * e])
+    for x, bound in zip(X, bounds):
+        assert bound <= network.forward(x + along).min() + 1e-9
+
+
+def test_slices_allow_more_curvature_and_better_bounds():
+    network, batch = pure_network()
+    inputs = signed_inputs(network, batch, L2Ball(0.5))
+    whole = shared_bounds(inputs, np.zeros_like(inputs.X), np.inf).bounds
+    sliced = sliced_bounds(inputs, np.inf, inputs)
+    assert sliced.sum() > 1.02 * whole.sum() and np.mean(sliced > whole) > 0.6
+
+
+def test_a_sample_with_a_slice_that_is_not_above_the_target_is_left():
+    network, batch = pure_network()
+    inputs = signed_inputs(network, batch, L2Ball(0.5))
+    whole = sliced_bounds(inputs, np.inf, inputs)
+    target = float(np.median(whole))
+    some = sliced_bounds(inputs, target, inputs)
+    assert np.all((some > target) | (some == -np.inf))
+    assert np.all(whole[some > target] > target) and np.any(some == -np.inf)
