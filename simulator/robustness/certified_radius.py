@@ -14,6 +14,7 @@ import numpy as np
 from simulator.certificates.inputs import require_ball, signed_inputs
 from simulator.certificates.margins import METHODS, Effort, certify_inputs
 from simulator.checks import require_choice, require_radii, require_real
+from simulator.jit import fixed_threads
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
 from simulator.robustness.bracket import samples_in_double
@@ -108,10 +109,11 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         safe[rows[safely]], unknown[rows[~safely]] = place, place
         told()
     deciding = order(level, n) - 1  # more than so many samples may not be left open
-    while dear and (high := np.sort(left)[deciding]) - (low := np.sort(safe)[deciding]) > 1:
-        place = int(low + high) // 2
-        rows = np.flatnonzero((safe < place) & (place < left))
-        row = rows[safe[rows].argmin()]
-        (safe if held(rows[rows == row], place, dear)[0] else left)[row] = place
-        told()
+    with fixed_threads(1):  # one sample at a time: a second thread waits
+        while dear and (high := np.sort(left)[deciding]) - (low := np.sort(safe)[deciding]) > 1:
+            place = int(low + high) // 2
+            rows = np.flatnonzero((safe < place) & (place < left))
+            row = rows[safe[rows].argmin()]
+            (safe if held(rows[rows == row], place, dear)[0] else left)[row] = place
+            told()
     return np.concatenate([[-np.inf], radii])[safe + 1]
