@@ -148,9 +148,13 @@ def common_factor(W: np.ndarray, curvatures: np.ndarray, most: float = 0.0) -> C
     if most > 0.0 and 0.0 < share < ENOUGH:
         others = _largest(S - first * np.outer(e, e))[0]
         share = min(ENOUGH, COMMON_SHARE / max(others, 1e-300), (COMMON_SHARE + most) / first)
+    else:
+        most = 0.0  # no help is needed
     while True:
-        extra = max(0.0, share * first - COMMON_SHARE) if most > 0.0 else 0.0
-        Q = np.asfortranarray(extra * np.outer(e, e) - share * S)
+        extra = min(most, max(0.0, share * first - COMMON_SHARE))
+        Q = np.asfortranarray(-share * S)
+        if extra > 0.0:
+            Q += extra * np.outer(e, e)
         Q.T.flat[::d + 1] += 1.0 - EPS * ((d + 4) * d + (m + 8) * share * weight
                                           + (d + 12) * extra)
         factor = _cholesky(Q)

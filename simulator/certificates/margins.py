@@ -7,8 +7,8 @@ below. For ``f(x) = sum_i S_b(<w_i, x>)`` (S_b the soft threshold), with ``t_i =
     separable   feature by feature, mixtures by norm: :mod:`simulator.certificates.separable`
     shared      both at once, curvatures common to all samples:
                 :mod:`simulator.certificates.shared`
-    sliced      the same in slices across the direction that all neurons share, in an l2 ball (in
-                l_inf it is "shared"); keeps no proof
+    sliced      the same in slices across the direction that all neurons share; in an l_inf ball,
+                and where proofs are to be kept, it is "shared"
     quadratic   both at once, without a dictionary: :mod:`simulator.certificates.relaxation`, and
                 for l_inf :mod:`simulator.certificates.cored`
     branching   splits at the kinks, bounded by "quadratic":
@@ -259,7 +259,7 @@ def _shared(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
 
 
 def _sliced(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
-    if inputs.ball.radius == 0.0 or not isinstance(inputs.ball, L2Ball):
+    if effort.proofs or inputs.ball.radius == 0.0 or not isinstance(inputs.ball, L2Ball):
         return _shared(inputs, delta, effort)
     crowd = inputs if effort.crowd is None else effort.crowd
     return _Found(sliced_bounds(inputs, effort.target, crowd))

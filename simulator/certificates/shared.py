@@ -57,7 +57,7 @@ class SharedBounds(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """A slice of the ball: ``|<e, delta>| <= half``, with a factor that e has its part in."""
+    """The part ``|<e, delta>| <= half`` of a ball, with a factor that e may have its part in."""
 
     common: CommonFactor
     half: float
@@ -82,17 +82,16 @@ def shared_bounds(inputs: SignedInputs, start: np.ndarray, target: float = 0.0,
         None: over those that are bounded. What a few ask for together is of little use to each.
     across : Slice or None
         Perturbations that are more than ``across.half`` long along its direction need not be
-        bounded.
+        bounded, and the curvatures are those of its factor; None: the whole ball.
     """
     W, reach = inputs.W, inputs.ball.radius * inputs.ball.dual_norm(inputs.W)
     n, (m, d) = len(inputs), W.shape
     reached = start @ W.T
     gates, lam = _begun(inputs, reached)
-    if across is not None:
-        common = across.common
-    else:
-        common = common_factor(W, _needs(inputs, reached, reach, lam) if crowd is None
-                               else _needs_at_rest(crowd))
+    if across is None:
+        needs = _needs(inputs, reached, reach, lam) if crowd is None else _needs_at_rest(crowd)
+        across = Slice(common_factor(W, needs), inputs.ball.radius)
+    common = across.common
     v, e, extra = common.curvatures, common.direction, common.extra
 
     # the points of the dual, and the best met, of the samples that are left
@@ -207,14 +206,14 @@ def _needs_at_rest(crowd: SignedInputs) -> np.ndarray:
                   _begun(crowd, at_rest)[1])
 
 
-def _width(inputs: SignedInputs, across: Slice | None) -> float:
+def _width(inputs: SignedInputs, across: Slice) -> float:
     """The largest ``||delta||_2^2 + extra <e, delta>^2`` of what is bounded."""
     one = inputs.ball.radius**2 * (1.0 if isinstance(inputs.ball, L2Ball) else inputs.W.shape[1])
-    return one if across is None else one + across.common.extra * across.half**2
+    return one + across.common.extra * across.half**2
 
 
 def _evaluated(inputs: SignedInputs, found: SharedBounds, rows: np.ndarray,
-               reach: np.ndarray, across: Slice | None) -> np.ndarray:
+               reach: np.ndarray, across: Slice) -> np.ndarray:
     """The bounds of some rows so that they hold in real arithmetic; see ``Relaxation.bound``.
 
     Slopes without curvatures are tried too: 1 where a neuron is linear, 0 where it is closed, and
@@ -237,17 +236,15 @@ def _evaluated(inputs: SignedInputs, found: SharedBounds, rows: np.ndarray,
 
 
 def _sound_values(inputs: SignedInputs, found: SharedBounds, rows: np.ndarray,
-                  reach: np.ndarray, across: Slice | None) -> np.ndarray:
+                  reach: np.ndarray, across: Slice) -> np.ndarray:
     W, T, r, norm = inputs.W, inputs.T, inputs.ball.radius, inputs.ball.dual_norm
     (m, d), b = W.shape, inputs.bias
     a, lam, delta = found.slopes[rows], found.lam[rows], found.points[rows]
     mu, slopes = lam[:, None] * found.curvatures, np.concatenate([a, lam[:, None]], axis=1)
     inner, _ = inner_minima(T, slopes, lam, found.curvatures, reach, b)
     along = delta @ W.T
-    P_delta, width = lam[:, None] * delta - (mu * along) @ W, _width(inputs, across)
-    if across is not None:
-        e = across.common.direction
-        P_delta += (across.common.extra * lam * (delta @ e))[:, None] * e
+    e, extra, width = across.common.direction, across.common.extra, _width(inputs, across)
+    P_delta = lam[:, None] * delta - (mu * along) @ W + (extra * lam * (delta @ e))[:, None] * e
     rest = r * norm(2.0 * P_delta + a @ W)
     values = inner - np.einsum("kj,kj->k", delta, P_delta) - width * lam - rest
 
@@ -257,8 +254,7 @@ def _sound_values(inputs: SignedInputs, found: SharedBounds, rows: np.ndarray,
     sizes = (np.abs(a) @ (2.0 * reach) + mu @ reach**2 + lam * long**2
              + (parts * (lengths * long[:, None] + 2.0 * reach)).sum(axis=1)
              + 2.0 * r * norm(lam[:, None] * delta) + width * lam
+             + 4.0 * extra * lam * long * (long + r)
              + np.abs(T).sum(axis=1) + m * b + 2.0 * reach.sum())
-    if across is not None:
-        sizes += 4.0 * across.common.extra * lam * long * (long + r)
     sound: np.ndarray = values - inputs.doubt - 2.0 * grain(m, d) * sizes - W.size * UNDERFLOW
     return sound

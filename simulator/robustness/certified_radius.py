@@ -114,6 +114,6 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
             place = int(low + high) // 2
             rows = np.flatnonzero((safe < place) & (place < left))
             row = rows[safe[rows].argmin()]
-            (safe if held(rows[rows == row], place, dear)[0] else left)[row] = place
+            (safe if held(np.array([row]), place, dear)[0] else left)[row] = place
             told()
     return np.concatenate([[-np.inf], radii])[safe + 1]

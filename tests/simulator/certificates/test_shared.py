@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.balls import L2Ball
+from simulator.certificates import shared
 from simulator.certificates.dual_ascent import common_factor
 from simulator.certificates.inputs import signed_inputs
 from simulator.certificates.margins import certify
@@ -126,11 +127,11 @@ def test_a_crowd_gives_each_sample_what_it_gets_among_all():
     assert not np.allclose(alone.curvatures, whole.curvatures)
 
 
-def with_a_common_direction(d=40, share=0.25):
+def with_a_common_direction(d=40):
     """Neurons of one feature each that have a part along one direction in common."""
     rng = np.random.default_rng(2)
     W = np.concatenate([np.eye(d), -np.eye(d)]) + 0.02 * rng.standard_normal((2 * d, d))
-    return W + share * np.ones(d) / np.sqrt(d) * 2.0
+    return W + 0.5 / np.sqrt(d)
 
 
 def test_a_helped_factor_allows_the_curvatures_of_the_other_directions():
@@ -146,24 +147,32 @@ def test_a_helped_factor_allows_the_curvatures_of_the_other_directions():
         Q - helped.extra * np.outer(e, e)).min()
 
 
-@pytest.mark.parametrize("radius", [0.3, 0.6, 0.9])
-def test_no_slice_is_forgotten(radius):
-    """Bounds hold at perturbations all along the direction that is sliced, and beside it."""
-    rng = np.random.default_rng(5)
-    W = with_a_common_direction(d=12)
-    X = np.where(rng.random((6, 12)) < 0.4, 1.0, 0.0)
-    X[:, 0] = 1.0
-    batch, ball = Batch(X, np.ones(6)), L2Ball(radius)
-    network = SymmetricReLU(W, 0.3)
-    inputs = signed_inputs(network, batch, ball)
-    common = common_factor(inputs.W, 4.0 * np.ones(len(inputs.W)) / len(inputs.W), most=50.0)
+@pytest.mark.parametrize("radius", [0.3, 0.5, 0.7])
+def test_no_slice_is_forgotten(radius, monkeypatch):
+    """Every perturbation is in a slice, and no bound is above its margin."""
+    network, batch = pure_network()
+    inputs = signed_inputs(network, batch, L2Ball(radius))
+    slices = []
+
+    def seen(there, *rest, **options):
+        slices.append((there, options["across"]))
+        return shared_bounds(there, *rest, **options)
+
+    monkeypatch.setattr(shared, "shared_bounds", seen)
     bounds = sliced_bounds(inputs, np.inf, inputs) * inputs.unit
-    e = common.direction
-    along = ball.project(np.linspace(-radius, radius, 201)[:, None] * e
-                         + 0.1 * radius * rng.standard_normal((201, 12)))
-    along = np.concatenate([along, np.linspace(-radius, radius, 201)[:, None] * e])
-    for x, bound in zip(X, bounds):
-        assert bound <= network.forward(x + along).min() + 1e-9
+    assert len(slices) > 4
+    rng, r, e = np.random.default_rng(5), inputs.ball.radius, slices[0][1].common.direction
+    deltas = inputs.ball.project(np.linspace(-r, r, 401)[:, None] * e
+                                 + 0.05 * r * rng.standard_normal((401, len(e))))
+    held, along = np.zeros(len(deltas), bool), inputs.W @ e
+    for there, across in slices:
+        a = (there.T - inputs.T)[0] @ along / (along @ along)
+        rest = deltas - a * e
+        held |= ((np.linalg.norm(rest, axis=1) <= there.ball.radius)
+                 & (np.abs(rest @ e) <= across.half))
+    assert held.all()
+    for x, y, bound in zip(batch.X, batch.y, bounds):
+        assert bound <= (y * network.forward(x + y * inputs.length * deltas)).min() + 1e-9
 
 
 def test_slices_allow_more_curvature_and_better_bounds():
@@ -182,3 +191,22 @@ def test_a_sample_with_a_slice_that_is_not_above_the_target_is_left():
     some = sliced_bounds(inputs, target, inputs)
     assert np.all((some > target) | (some == -np.inf))
     assert np.all(whole[some > target] > target) and np.any(some == -np.inf)
+
+
+def test_what_is_proved_is_what_is_certified():
+    """Slices keep no proof, so with proofs they raise no bound above what is proved."""
+    network, batch = pure_network()
+    found = certify(network, batch, L2Ball(0.5), methods=("shared", "sliced"), target=np.inf,
+                    proofs=True)
+    assert np.array_equal(found.margins, [proof.lower for proof in found.proofs])
+    without = certify(network, batch, L2Ball(0.5), methods=("shared", "sliced"), target=np.inf)
+    assert np.any(without.margins > found.margins)
+
+
+@pytest.mark.parametrize("need", np.geomspace(1e-3, 1e-1, 7))
+def test_a_factor_is_helped_where_curvatures_fall_short(need):
+    """Nowhere else: the ball would be cut for nothing."""
+    W = with_a_common_direction()
+    plain, helped = (common_factor(W, np.full(len(W), need), most=most) for most in (0.0, 50.0))
+    assert (helped.extra > 0.0) == (plain.curvatures[0] < 1.3 * need)
+    assert helped.extra > 0.0 or np.array_equal(helped.factor, plain.factor)
