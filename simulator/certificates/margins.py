@@ -7,8 +7,9 @@ below. For ``f(x) = sum_i S_b(<w_i, x>)`` (S_b the soft threshold), with ``t_i =
     separable   feature by feature, mixtures by norm: :mod:`simulator.certificates.separable`
     shared      both at once, curvatures common to all samples:
                 :mod:`simulator.certificates.shared`
-    sliced      the same in slices across the direction that all neurons share; in an l_inf ball,
-                and where proofs are to be kept, it is "shared"
+    sliced      the same in slices across the direction that all neurons share:
+                :mod:`simulator.certificates.sliced`; in an l_inf ball, and where proofs are to be
+                kept, it is "shared"
     quadratic   both at once, without a dictionary: :mod:`simulator.certificates.relaxation`, and
                 for l_inf :mod:`simulator.certificates.cored`
     branching   splits at the kinks, bounded by "quadratic":
@@ -41,7 +42,8 @@ from simulator.certificates.linear import linear_bounds
 from simulator.certificates.proofs import Proof
 from simulator.certificates.relaxation import Ascent, Relaxation
 from simulator.certificates.separable import separable_bounds
-from simulator.certificates.shared import shared_bounds, sliced_bounds
+from simulator.certificates.shared import shared_bounds
+from simulator.certificates.sliced import sliced_bounds
 from simulator.checks import require_choice, require_int, require_real
 from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU

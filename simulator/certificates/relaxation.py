@@ -455,7 +455,8 @@ def tight_lines(T: np.ndarray, slopes: np.ndarray, reach: np.ndarray,
 
 
 def inner_minima(T: np.ndarray, slopes: np.ndarray, lam: np.ndarray, v: np.ndarray,
-                 reach: np.ndarray, bias: float) -> tuple[np.ndarray, np.ndarray]:
+                 radii: np.ndarray, norms: np.ndarray,
+                 bias: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the sums of the inner minima of n samples with curvatures ``lam v_i``, and where.
 
     Parameters
@@ -465,8 +466,9 @@ def inner_minima(T: np.ndarray, slopes: np.ndarray, lam: np.ndarray, v: np.ndarr
         Its first m columns count.
     lam : ndarray, shape (n,)
     v : ndarray, shape (m,)
-    reach : ndarray, shape (m,)
-        Each s_i is in ``[-reach_i, reach_i]``.
+    radii : ndarray, shape (n,)
+    norms : ndarray, shape (m,)
+        Each s_i is in ``[-r ||w_i||, r ||w_i||]``.
     bias : float
 
     Returns
@@ -475,7 +477,7 @@ def inner_minima(T: np.ndarray, slopes: np.ndarray, lam: np.ndarray, v: np.ndarr
     s : ndarray, shape (n, m)
     """
     sums, s = np.empty(len(T)), np.empty(T.shape)
-    _minima_of_many(T, slopes, lam, v, reach, bias, s, sums)
+    _minima_of_many(T, slopes, lam, v, radii, norms, bias, s, sums)
     return sums, s
 
 
@@ -529,12 +531,13 @@ def _inner_minima(t: np.ndarray, a: np.ndarray, mu: np.ndarray, low: np.ndarray,
 
 @kernel
 def _minima_of_many(T: np.ndarray, slopes: np.ndarray, lam: np.ndarray, v: np.ndarray,
-                    reach: np.ndarray, b: float, s: np.ndarray, sums: np.ndarray) -> None:
+                    radii: np.ndarray, norms: np.ndarray, b: float, s: np.ndarray,
+                    sums: np.ndarray) -> None:
     for row in range(T.shape[0]):
         sums[row] = 0.0
         for i in range(T.shape[1]):
-            value, s[row, i] = _inner(T[row, i], slopes[row, i], lam[row] * v[i], -reach[i],
-                                      reach[i], b)
+            reach = radii[row] * norms[i]
+            value, s[row, i] = _inner(T[row, i], slopes[row, i], lam[row] * v[i], -reach, reach, b)
             sums[row] += value
 
 

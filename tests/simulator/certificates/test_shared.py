@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from simulator.balls import L2Ball
-from simulator.certificates import shared
+from simulator.certificates import sliced
 from simulator.certificates.dual_ascent import common_factor
 from simulator.certificates.inputs import signed_inputs
 from simulator.certificates.margins import certify
 from simulator.certificates.relaxation import Relaxation
-from simulator.certificates.shared import shared_bounds, sliced_bounds
+from simulator.certificates.shared import climb, shared_bounds
+from simulator.certificates.sliced import sliced_bounds
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
 
@@ -147,32 +148,67 @@ def test_a_helped_factor_allows_the_curvatures_of_the_other_directions():
         Q - helped.extra * np.outer(e, e)).min()
 
 
+def slices_of(inputs, target, monkeypatch):
+    """The bounds in slices, and the slices that were above the target: of each its sample, how far
+    T was moved, the radius and half the width, and the direction they lie across."""
+    stood, directions = [], []
+
+    def seen(there, start, target, steps, slices):
+        found, left = climb(there, start, target, steps, slices)
+        for row in np.setdiff1d(np.arange(len(there)), left) if target < np.inf else left:
+            sample = int(np.flatnonzero((inputs.X == there.X[row]).all(axis=1))[0])
+            stood.append((sample, there.T[row] - inputs.T[sample], slices.radii[row], slices.half))
+        directions.append(slices.common.direction)
+        return found, left
+
+    monkeypatch.setattr(sliced, "climb", seen)
+    return sliced_bounds(inputs, target, inputs), stood, directions[0]
+
+
+def balls_cut(inputs, e, seed=5):
+    """Perturbations in a ball, near the axis that slices lie across."""
+    r = inputs.ball.radius
+    return inputs.ball.project(
+        np.linspace(-r, r, 401)[:, None] * e
+        + 0.05 * r * np.random.default_rng(seed).standard_normal((401, len(e))))
+
+
+def within(inputs, e, deltas, slices):
+    """Which perturbations are in one of the slices."""
+    held, along = np.zeros(len(deltas), bool), inputs.W @ e
+    for _, moved, radius, half in slices:
+        rest = deltas - (moved @ along / (along @ along)) * e
+        held |= (np.linalg.norm(rest, axis=1) <= radius) & (np.abs(rest @ e) <= half)
+    return held
+
+
 @pytest.mark.parametrize("radius", [0.3, 0.5, 0.7])
 def test_no_slice_is_forgotten(radius, monkeypatch):
     """Every perturbation is in a slice, and no bound is above its margin."""
     network, batch = pure_network()
     inputs = signed_inputs(network, batch, L2Ball(radius))
-    slices = []
-
-    def seen(there, *rest, **options):
-        slices.append((there, options["across"]))
-        return shared_bounds(there, *rest, **options)
-
-    monkeypatch.setattr(shared, "shared_bounds", seen)
-    bounds = sliced_bounds(inputs, np.inf, inputs) * inputs.unit
-    assert len(slices) > 4
-    rng, r, e = np.random.default_rng(5), inputs.ball.radius, slices[0][1].common.direction
-    deltas = inputs.ball.project(np.linspace(-r, r, 401)[:, None] * e
-                                 + 0.05 * r * rng.standard_normal((401, len(e))))
-    held, along = np.zeros(len(deltas), bool), inputs.W @ e
-    for there, across in slices:
-        a = (there.T - inputs.T)[0] @ along / (along @ along)
-        rest = deltas - a * e
-        held |= ((np.linalg.norm(rest, axis=1) <= there.ball.radius)
-                 & (np.abs(rest @ e) <= across.half))
-    assert held.all()
-    for x, y, bound in zip(batch.X, batch.y, bounds):
+    bounds, slices, e = slices_of(inputs, np.inf, monkeypatch)
+    own = [one for one in slices if one[0] == 3]
+    assert len(own) > 4
+    deltas = balls_cut(inputs, e)
+    assert within(inputs, e, deltas, own).all()
+    for x, y, bound in zip(batch.X, batch.y, bounds * inputs.unit):
         assert bound <= (y * network.forward(x + y * inputs.length * deltas)).min() + 1e-9
+
+
+def test_what_stands_in_slices_of_any_width_stands_in_all_of_the_ball(monkeypatch):
+    """A slice that a glance is not enough for is halved, and no half is forgotten."""
+    network, batch = pure_network()
+    inputs = signed_inputs(network, batch, L2Ball(0.5))
+    target = float(np.quantile(sliced_bounds(inputs, np.inf, inputs), 0.4))
+    bounds, slices, e = slices_of(inputs, target, monkeypatch)
+    deltas, certified = balls_cut(inputs, e), np.flatnonzero(bounds > target)
+    assert len({half for _, _, _, half in slices}) > 2 and 0 < len(certified) < len(bounds)
+    for sample in certified:
+        own = [one for one in slices if one[0] == sample]
+        assert within(inputs, e, deltas, own).all()
+        assert len(own) == 1 or not within(inputs, e, deltas, own[1:]).all()
+    assert np.all(bounds[np.setdiff1d(np.arange(len(bounds)), certified)] == -np.inf)
 
 
 def test_slices_allow_more_curvature_and_better_bounds():
