@@ -25,7 +25,7 @@ __all__ = ["certified_radii"]
 
 def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
                     radii: Sequence[float], methods: Sequence[str] = ("shared",),
-                    dear: Sequence[str] = (), level: float = 0.99,
+                    dear: Sequence[str] = (), level: float = 0.99, beyond: bool = True,
                     boxes: int = 100, steps: int = 300, root_steps: int = 2000,
                     saved: Mapping[str, np.ndarray] | None = None,
                     tick: Callable[..., None] | None = None) -> np.ndarray:
@@ -53,6 +53,9 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         radius of the grid a share ``level`` of all samples is certified by either.
     level : float
         At least 0.5, at most 1.
+    beyond : bool
+        Whether to look for the radii of the samples that are certified at that of the level too.
+        Otherwise theirs are lower bounds; every sample is asked about the middle of the grid.
     boxes, steps, root_steps : int
         Of "branching" and "quadratic", as in :func:`~simulator.certificates.margins.certify`.
     saved : mapping of str to ndarray, or None
@@ -96,22 +99,36 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
                                              replace(effort, crowd=here)).margins
         return margins > 0.0
 
+    def ask(rows: np.ndarray, place: int) -> None:
+        safely = held(rows, place, methods)
+        safe[rows[safely]], unknown[rows[~safely]] = place, place
+        told()
+
     def told() -> None:
         kept["tried"] += 1
         if tick is not None:
             tick(int(kept["tried"]), lambda: {name: one.copy() for name, one in kept.items()})
 
-    while (wide := unknown - safe > 1).any():
+    deciding = order(level, n) - 1  # more than so many samples may not be left open
+
+    def between(no: np.ndarray) -> tuple[int, int]:
+        """The place that the level is known to hold at, and the next that it is known not to."""
+        return int(np.sort(safe)[deciding]), int(np.sort(no)[deciding])
+
+    while np.subtract(*between(unknown)) < -1:
+        place = sum(between(unknown)) // 2
+        ask(np.flatnonzero((safe < place) & (place < unknown)), place)
+    cheap = between(unknown)[1] - 1
+    while (wide := (unknown - safe > 1) & (beyond | (unknown <= cheap))).any():
         middle = (safe + unknown) // 2
         place = int(middle[wide].max())
-        rows = np.flatnonzero(wide & (middle == place))
-        safely = held(rows, place, methods)
-        safe[rows[safely]], unknown[rows[~safely]] = place, place
-        told()
-    deciding = order(level, n) - 1  # more than so many samples may not be left open
+        ask(np.flatnonzero(wide & (middle == place)), place)
     with fixed_threads(1):  # one sample at a time: a second thread waits
-        while dear and (high := np.sort(left)[deciding]) - (low := np.sort(safe)[deciding]) > 1:
-            place = int(low + high) // 2
+        while dear and np.subtract(*between(left)) < -1:
+            low, high = between(left)
+            # dear bounds seldom take the level far beyond the place of the cheap ones
+            place = (low + high) // 2 if high < len(radii) else min(max(low + 1, 2 * low - cheap),
+                                                                    high - 1)
             rows = np.flatnonzero((safe < place) & (place < left))
             row = rows[safe[rows].argmin()]
             (safe if held(np.array([row]), place, dear)[0] else left)[row] = place

@@ -33,7 +33,7 @@ from simulator.low_complexity import LEARNERS, learners_of, measure
 from simulator.networks.symmetric_relu import require_symmetric
 from simulator.protocols import Attack, DataModel, Network
 from simulator.robustness.accuracy import breaking_points, passes
-from simulator.robustness.bracket import PASSES, Bracket, bracket
+from simulator.robustness.bracket import PASSES, Bracket, bracket, is_huge
 from simulator.robustness.certified_radius import certified_radii
 from simulator.robustness.critical_radius import critical_interval, critical_radius
 from simulator.robustness.tails import tail_radii
@@ -263,7 +263,8 @@ def _certified(experiment: PurificationExperiment, network: Any, done: Mapping[s
     grid = CERTIFIED_TAIL * experiment.ball.radius
     found = certified_radii(network, some, experiment.ball, radii=list(grid),
                             methods=CERTIFIED_METHODS[experiment.config.norm], dear=CERTIFIED_ALONE,
-                            level=TAILS["r99"], saved=saved,
+                            level=TAILS["r99"], beyond=not is_huge(*network.weights.shape),
+                            saved=saved,
                             tick=lambda tried, keep: tick(tried / CERTIFICATES, keep))
     shares = (found[:, None] >= grid).mean(axis=0)
     enough = np.flatnonzero(shares >= TAILS["r99"])

@@ -38,7 +38,8 @@ The summary has
 
 The arrays are ``weights_clean``, ``weights_adversarial`` (m, d); ``bias``; ``radii`` and the curves
 ``curve_<phase>_<attack>``, ``curve_linear``; with ``tail_samples``, ``certified_radii``, the
-largest radius of a fine grid at which each of them is certified (minus infinity: none);
+largest radius of a fine grid at which each of them is certified (minus infinity: none; of a huge
+network a lower bound where that is beyond ``r99_certified``);
 ``perturbation_<phase>`` (64, d), strongest perturbations at tau in dictionary coordinates;
 ``labels`` (64,), ``labeler`` (d,) and, unless it is the identity, ``dictionary`` (d, d); the
 frames those of :mod:`simulator.experiments.feature_purification.frames`. The history has the rows

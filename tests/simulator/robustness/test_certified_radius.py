@@ -91,6 +91,26 @@ def test_dear_bounds_decide_the_radius_of_a_level(kind, radii, level):
     assert len(asked) < len(radii) * len(X) / 10
 
 
+@pytest.mark.parametrize("level", [0.5, 0.9, 1.0])
+def test_what_lies_beyond_a_level_can_be_left(level):
+    """The radius of the level is the same, other samples are only asked as far as it takes."""
+    rng = np.random.default_rng(3)
+    network = SymmetricReLU(np.eye(16) + 0.05 * rng.standard_normal((16, 16)), 0.3)
+    X = np.where(rng.random((30, 16)) < 0.3, 1.0, 0.0)
+    X[:, 0] = 1.0
+    batch = Batch(X, np.ones(30))
+    whole, some = (certified_radii(network, batch, L2Ball(1.0), radii=RADII, level=level,
+                                   beyond=beyond, methods=("separable",))
+                   for beyond in (True, False))
+    place = order(level, 30) - 1
+    assert np.sort(some)[place] == np.sort(whole)[place]
+    assert np.all(some <= whole) and np.any(some < whole)
+    below = whole < np.sort(whole)[place]
+    assert np.array_equal(some[below], whole[below]) and below.any() == (level < 1.0)
+    middle = RADII[len(RADII) // 2 - 1]
+    assert np.array_equal(some >= middle, whole >= middle)
+
+
 def test_an_interrupted_search_goes_on_to_the_same_radii():
     rng = np.random.default_rng(3)
     network = SymmetricReLU(np.eye(16) + 0.05 * rng.standard_normal((16, 16)), 0.3)
