@@ -42,7 +42,7 @@ from simulator.certificates.linear import linear_bounds
 from simulator.certificates.proofs import Proof
 from simulator.certificates.relaxation import Ascent, Relaxation
 from simulator.certificates.separable import separable_bounds
-from simulator.certificates.shared import shared_bounds
+from simulator.certificates.shared import STEPS, shared_bounds
 from simulator.certificates.sliced import sliced_bounds
 from simulator.checks import require_choice, require_int, require_real
 from simulator.heartbeat import beat
@@ -97,7 +97,7 @@ class Effort:
     """How long to try; the settings of :func:`certify`, all numbers in units of the inputs.
 
     ``crowd`` are samples with the same neurons and ball, for the curvatures of "shared" and
-    "sliced"; None: the samples that these are asked about.
+    "sliced"; None: the samples that these are asked about. ``climb`` are the steps of these two.
     """
 
     dictionary: np.ndarray | None
@@ -108,6 +108,7 @@ class Effort:
     root_steps: int
     proofs: bool
     crowd: SignedInputs | None = None
+    climb: int = STEPS
 
     def __post_init__(self) -> None:
         require_int("boxes", self.boxes, low=1)
@@ -115,6 +116,7 @@ class Effort:
             require_real("seconds", self.seconds, low=0.0)
         require_int("steps", self.steps, low=1)
         require_int("root_steps", self.root_steps, low=1)
+        require_int("climb", self.climb, low=1)
 
 
 class _Found(NamedTuple):
@@ -255,7 +257,7 @@ def _separable(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Foun
 def _shared(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
     if inputs.ball.radius == 0.0:
         return _linear(inputs, delta, effort)
-    found = shared_bounds(inputs, delta, effort.target, crowd=effort.crowd)
+    found = shared_bounds(inputs, delta, effort.target, effort.climb, effort.crowd)
     return _Found(found.bounds, found.points,
                   shared_proofs(inputs, found) if effort.proofs else ())
 
@@ -264,7 +266,7 @@ def _sliced(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
     if effort.proofs or inputs.ball.radius == 0.0 or not isinstance(inputs.ball, L2Ball):
         return _shared(inputs, delta, effort)
     crowd = inputs if effort.crowd is None else effort.crowd
-    return _Found(sliced_bounds(inputs, effort.target, crowd))
+    return _Found(sliced_bounds(inputs, effort.target, crowd, effort.climb))
 
 
 def _quadratic(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:

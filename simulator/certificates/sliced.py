@@ -60,7 +60,8 @@ class _Cuts(NamedTuple):
                      Start(led.slopes[some], led.lam[some]))
 
 
-def sliced_bounds(inputs: SignedInputs, target: float, crowd: SignedInputs) -> np.ndarray:
+def sliced_bounds(inputs: SignedInputs, target: float, crowd: SignedInputs,
+                  steps: int = STEPS) -> np.ndarray:
     """Bound every margin in an l2 ball slice by slice, across the direction that allows least
     curvature.
 
@@ -76,6 +77,8 @@ def sliced_bounds(inputs: SignedInputs, target: float, crowd: SignedInputs) -> n
         none is left, and all slices are thin.
     crowd : SignedInputs
         As in :func:`shared_bounds`.
+    steps : int
+        Of ascent in a thin slice, at least 1.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def sliced_bounds(inputs: SignedInputs, target: float, crowd: SignedInputs) -> n
             there, slices = _cut(inputs[some.rows], whole, some.places, depth)
             start = None if depth == thin else some.start
             found, left = climb(there, start or begin(there, slices.radii), target,
-                                GLANCE if depth < thin else STEPS, slices)
+                                GLANCE if depth < thin else steps, slices)
             if depth < thin:
                 found.bounds[left] = np.inf  # its halves will tell
                 waiting += [some.halved(left, half, found) for half in (0, 1)]

@@ -13,6 +13,7 @@ import numpy as np
 
 from simulator.certificates.inputs import require_ball, signed_inputs
 from simulator.certificates.margins import METHODS, Effort, certify_inputs
+from simulator.certificates.shared import STEPS
 from simulator.checks import require_choice, require_radii, require_real
 from simulator.jit import fixed_threads
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -57,7 +58,8 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         Whether to look for the radii of the samples that are certified at that of the level too.
         Otherwise theirs are lower bounds; every sample is asked about the middle of the grid.
     boxes, steps, root_steps : int
-        Of "branching" and "quadratic", as in :func:`~simulator.certificates.margins.certify`.
+        Of "branching" and "quadratic", as in :func:`~simulator.certificates.margins.certify`;
+        ``steps`` also of "shared" and "sliced" among the dear bounds.
     saved : mapping of str to ndarray, or None
         What an interrupted call of equal arguments kept: it goes on from there.
     tick : callable or None
@@ -92,15 +94,15 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         kept = {name: np.array(saved[name]) for name in kept}
     safe, unknown, left = kept["safe"], kept["unknown"], kept["left"]
 
-    def held(rows: np.ndarray, place: int, bounds: Sequence[str]) -> np.ndarray:
+    def held(rows: np.ndarray, place: int, bounds: Sequence[str], climb: int) -> np.ndarray:
         here = inputs.within(ball.with_radius(radii[place]))
         some = here[rows]
         margins: np.ndarray = certify_inputs(some, np.zeros_like(some.X), bounds,
-                                             replace(effort, crowd=here)).margins
+                                             replace(effort, crowd=here, climb=climb)).margins
         return margins > 0.0
 
     def ask(rows: np.ndarray, place: int) -> None:
-        safely = held(rows, place, methods)
+        safely = held(rows, place, methods, STEPS)
         safe[rows[safely]], unknown[rows[~safely]] = place, place
         told()
 
@@ -131,6 +133,6 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
                                                                     high - 1)
             rows = np.flatnonzero((safe < place) & (place < left))
             row = rows[safe[rows].argmin()]
-            (safe if held(np.array([row]), place, dear)[0] else left)[row] = place
+            (safe if held(np.array([row]), place, dear, steps)[0] else left)[row] = place
             told()
     return np.concatenate([[-np.inf], radii])[safe + 1]
