@@ -23,6 +23,8 @@ from simulator.robustness.tails import order
 
 __all__ = ["certified_radii"]
 
+TOGETHER = 64  # samples asked at a time for the radius of a level: a few are enough to refute it
+
 
 def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
                     radii: Sequence[float], methods: Sequence[str] = ("shared",),
@@ -64,7 +66,7 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         What an interrupted call of equal arguments kept: it goes on from there.
     tick : callable or None
         Called with (certificates tried, function that returns the arrays to go on from) after each
-        radius of all samples, and each of a single one.
+        radius of many samples, and each of a single one.
 
     Returns
     -------
@@ -111,15 +113,21 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         if tick is not None:
             tick(int(kept["tried"]), lambda: {name: one.copy() for name, one in kept.items()})
 
+    centre = (len(radii) - 1) // 2
     deciding = order(level, n) - 1  # more than so many samples may not be left open
 
     def between(no: np.ndarray) -> tuple[int, int]:
         """The place that the level is known to hold at, and the next that it is known not to."""
         return int(np.sort(safe)[deciding]), int(np.sort(no)[deciding])
 
+    hardest_first = np.add(*inputs.margins()).argsort()
     while np.subtract(*between(unknown)) < -1:
         place = sum(between(unknown)) // 2
-        ask(np.flatnonzero((safe < place) & (place < unknown)), place)
+        rows = hardest_first[((safe < place) & (place < unknown))[hardest_first]]
+        for first in range(0, len(rows), TOGETHER):
+            ask(rows[first:first + TOGETHER], place)
+            if between(unknown)[1] <= place != centre:
+                break  # whatever the others are
     cheap = between(unknown)[1] - 1
     while (wide := (unknown - safe > 1) & (beyond | (unknown <= cheap))).any():
         middle = (safe + unknown) // 2

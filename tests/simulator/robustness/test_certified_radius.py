@@ -7,6 +7,7 @@ from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.margins import certify
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
+from simulator.robustness import certified_radius
 from simulator.robustness.certified_radius import certified_radii
 from simulator.robustness.tails import order
 
@@ -92,8 +93,9 @@ def test_dear_bounds_decide_the_radius_of_a_level(kind, radii, level):
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 1.0])
-def test_what_lies_beyond_a_level_can_be_left(level):
+def test_what_lies_beyond_a_level_can_be_left(level, monkeypatch):
     """The radius of the level is the same, other samples are only asked as far as it takes."""
+    monkeypatch.setattr(certified_radius, "TOGETHER", 4)
     rng = np.random.default_rng(3)
     network = SymmetricReLU(np.eye(16) + 0.05 * rng.standard_normal((16, 16)), 0.3)
     X = np.where(rng.random((30, 16)) < 0.3, 1.0, 0.0)
@@ -111,7 +113,9 @@ def test_what_lies_beyond_a_level_can_be_left(level):
     assert np.array_equal(some >= middle, whole >= middle)
 
 
-def test_an_interrupted_search_goes_on_to_the_same_radii():
+@pytest.mark.parametrize("together", [3, 64])
+def test_an_interrupted_search_goes_on_to_the_same_radii(together, monkeypatch):
+    monkeypatch.setattr(certified_radius, "TOGETHER", together)
     rng = np.random.default_rng(3)
     network = SymmetricReLU(np.eye(16) + 0.05 * rng.standard_normal((16, 16)), 0.3)
     X = np.where(rng.random((9, 16)) < 0.3, 1.0, 0.0)
