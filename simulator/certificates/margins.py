@@ -42,7 +42,7 @@ from simulator.certificates.linear import linear_bounds
 from simulator.certificates.proofs import Proof
 from simulator.certificates.relaxation import Ascent, Relaxation
 from simulator.certificates.separable import separable_bounds
-from simulator.certificates.shared import STEPS, shared_bounds
+from simulator.certificates.shared import STEPS, Crowd, shared_bounds
 from simulator.certificates.sliced import sliced_bounds
 from simulator.checks import require_choice, require_int, require_real
 from simulator.heartbeat import beat
@@ -107,7 +107,7 @@ class Effort:
     steps: int
     root_steps: int
     proofs: bool
-    crowd: SignedInputs | None = None
+    crowd: Crowd | None = None
     climb: int = STEPS
 
     def __post_init__(self) -> None:
@@ -265,8 +265,8 @@ def _shared(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
 def _sliced(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
     if effort.proofs or inputs.ball.radius == 0.0 or not isinstance(inputs.ball, L2Ball):
         return _shared(inputs, delta, effort)
-    crowd = inputs if effort.crowd is None else effort.crowd
-    return _Found(sliced_bounds(inputs, effort.target, crowd, effort.climb))
+    return _Found(sliced_bounds(inputs, effort.target, effort.crowd or Crowd(inputs),
+                                effort.climb))
 
 
 def _quadratic(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:

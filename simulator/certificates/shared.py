@@ -24,8 +24,8 @@ from simulator.certificates.inputs import UNDERFLOW, SignedInputs, grain
 from simulator.certificates.relaxation import LAM_FLOOR_L2, TINY_LAM, inner_minima, needed_curvature
 from simulator.heartbeat import beat
 
-__all__ = ["STEPS", "SharedBounds", "Slices", "Start", "begin", "climb", "evaluated", "needs",
-           "shared_bounds"]
+__all__ = ["STEPS", "Crowd", "SharedBounds", "Slices", "Start", "begin", "climb", "evaluated",
+           "needs", "shared_bounds"]
 
 STEPS = 40  # of ascent: what is not certified then has little to gain from curvatures of others
 RATE = 0.05  # step length of Adam
@@ -50,6 +50,25 @@ class SharedBounds(NamedTuple):
     lam: np.ndarray
     curvatures: np.ndarray
     points: np.ndarray
+
+
+class Crowd:
+    """Samples whose mean need the curvatures are: each factor is formed once for all that ask.
+
+    Parameters
+    ----------
+    inputs : SignedInputs
+    """
+
+    def __init__(self, inputs: SignedInputs) -> None:
+        self.inputs = inputs
+        self._factors: dict[float, CommonFactor] = {}
+
+    def factor(self, most: float = 0.0) -> CommonFactor:
+        """Return :func:`~simulator.certificates.dual_ascent.common_factor` of their needs."""
+        if most not in self._factors:
+            self._factors[most] = common_factor(self.inputs.W, needs(self.inputs), most)
+        return self._factors[most]
 
 
 class Slices(NamedTuple):
@@ -106,7 +125,7 @@ class Start(NamedTuple):
 
 
 def shared_bounds(inputs: SignedInputs, start: np.ndarray, target: float = 0.0,
-                  steps: int = STEPS, crowd: SignedInputs | None = None) -> SharedBounds:
+                  steps: int = STEPS, crowd: Crowd | None = None) -> SharedBounds:
     """Bound every margin in a ball of positive radius by curvatures common to all samples.
 
     Parameters
@@ -118,12 +137,12 @@ def shared_bounds(inputs: SignedInputs, start: np.ndarray, target: float = 0.0,
         A sample is done once its bound exceeds this.
     steps : int
         Of ascent; at least 1, which evaluates the start.
-    crowd : SignedInputs or None
+    crowd : Crowd or None
         Samples in a ball of this radius, with these neurons, that v is the mean over, unperturbed;
         None: over those that are bounded. What a few ask for together is of little use to each.
     """
     reached = start @ inputs.W.T
-    common = common_factor(inputs.W, needs(inputs, reached) if crowd is None else needs(crowd))
+    common = common_factor(inputs.W, needs(inputs, reached)) if crowd is None else crowd.factor()
     whole = Slices.whole(inputs, common)
     first = begin(inputs, whole.radii, reached)
     if start.any():

@@ -18,10 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.certificates.dual_ascent import common_factor
 from simulator.certificates.inputs import SignedInputs
-from simulator.certificates.shared import (STEPS, SharedBounds, Slices, Start, begin, climb,
-                                           evaluated, needs)
+from simulator.certificates.shared import (STEPS, Crowd, SharedBounds, Slices, Start, begin, climb,
+                                           evaluated)
 
 __all__ = ["sliced_bounds"]
 
@@ -60,7 +59,7 @@ class _Cuts(NamedTuple):
                      Start(led.slopes[some], led.lam[some]))
 
 
-def sliced_bounds(inputs: SignedInputs, target: float, crowd: SignedInputs,
+def sliced_bounds(inputs: SignedInputs, target: float, crowd: Crowd,
                   steps: int = STEPS) -> np.ndarray:
     """Bound every margin in an l2 ball slice by slice, across the direction that allows least
     curvature.
@@ -75,7 +74,7 @@ def sliced_bounds(inputs: SignedInputs, target: float, crowd: SignedInputs,
     target : float
         A sample with a slice that is not above it is left: its bound is minus infinity. Infinite:
         none is left, and all slices are thin.
-    crowd : SignedInputs
+    crowd : Crowd
         As in :func:`shared_bounds`.
     steps : int
         Of ascent in a thin slice, at least 1.
@@ -84,7 +83,7 @@ def sliced_bounds(inputs: SignedInputs, target: float, crowd: SignedInputs,
     -------
     ndarray, shape (n,)
     """
-    common = common_factor(inputs.W, needs(crowd), most=SLICED * MOST_SLICES**2 - 1.0)
+    common = crowd.factor(most=SLICED * MOST_SLICES**2 - 1.0)
     whole = Slices.whole(inputs, common)
     thin = math.ceil(0.5 * math.log2((1.0 + common.extra) / SLICED)) if common.extra > 0.0 else 0
     depth = 0 if target < np.inf else thin

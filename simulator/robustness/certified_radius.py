@@ -8,12 +8,13 @@ it leaves open first: dear bounds may be asked about those, one by one.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
 from simulator.certificates.inputs import require_ball, signed_inputs
 from simulator.certificates.margins import METHODS, Effort, certify_inputs
-from simulator.certificates.shared import STEPS
+from simulator.certificates.shared import STEPS, Crowd
 from simulator.checks import require_choice, require_radii, require_real
 from simulator.jit import fixed_threads
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -96,11 +97,15 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         kept = {name: np.array(saved[name]) for name in kept}
     safe, unknown, left = kept["safe"], kept["unknown"], kept["left"]
 
+    @lru_cache(maxsize=1)
+    def crowd_at(place: int) -> Crowd:
+        return Crowd(inputs.within(ball.with_radius(radii[place])))
+
     def held(rows: np.ndarray, place: int, bounds: Sequence[str], climb: int) -> np.ndarray:
-        here = inputs.within(ball.with_radius(radii[place]))
-        some = here[rows]
+        crowd = crowd_at(place)
+        some = crowd.inputs[rows]
         margins: np.ndarray = certify_inputs(some, np.zeros_like(some.X), bounds,
-                                             replace(effort, crowd=here, climb=climb)).margins
+                                             replace(effort, crowd=crowd, climb=climb)).margins
         return margins > 0.0
 
     def ask(rows: np.ndarray, place: int) -> None:
@@ -133,14 +138,17 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         middle = (safe + unknown) // 2
         place = int(middle[wide].max())
         ask(np.flatnonzero(wide & (middle == place)), place)
-    with fixed_threads(1):  # one sample at a time: a second thread waits
-        while dear and np.subtract(*between(left)) < -1:
-            low, high = between(left)
-            # dear bounds seldom take the level far beyond the place of the cheap ones
-            place = (low + high) // 2 if high < len(radii) else min(max(low + 1, 2 * low - cheap),
-                                                                    high - 1)
-            rows = np.flatnonzero((safe < place) & (place < left))
-            row = rows[safe[rows].argmin()]
+    while dear and np.subtract(*between(left)) < -1:
+        low, high = between(left)
+        # dear bounds seldom take the level far beyond the place of the cheap ones
+        place = (low + high) // 2 if high < len(radii) else min(max(low + 1, 2 * low - cheap),
+                                                                high - 1)
+        rows = np.flatnonzero((safe < place) & (place < left))
+        if (unasked := place < unknown[rows]).any():
+            ask(rows[unasked], place)  # cheap bounds of many at once, where nobody asked for them
+            continue
+        row = rows[safe[rows].argmin()]
+        with fixed_threads(1):  # one sample at a time: a second thread waits
             (safe if held(np.array([row]), place, dear, steps)[0] else left)[row] = place
-            told()
+        told()
     return np.concatenate([[-np.inf], radii])[safe + 1]

@@ -9,7 +9,7 @@ from simulator.certificates.dual_ascent import common_factor
 from simulator.certificates.inputs import signed_inputs
 from simulator.certificates.margins import certify
 from simulator.certificates.relaxation import Relaxation
-from simulator.certificates.shared import climb, shared_bounds
+from simulator.certificates.shared import Crowd, climb, shared_bounds
 from simulator.certificates.sliced import sliced_bounds
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
@@ -121,7 +121,7 @@ def test_a_crowd_gives_each_sample_what_it_gets_among_all():
     rest = np.zeros_like(inputs.X)
     whole = shared_bounds(inputs, rest, np.inf)
     rows = np.array([1, 4])
-    few = shared_bounds(inputs[rows], rest[rows], np.inf, crowd=inputs)
+    few = shared_bounds(inputs[rows], rest[rows], np.inf, crowd=Crowd(inputs))
     np.testing.assert_allclose(few.bounds, whole.bounds[rows], rtol=1e-9)
     assert np.array_equal(few.curvatures, whole.curvatures)
     alone = shared_bounds(inputs[rows], rest[rows], np.inf)
@@ -162,7 +162,7 @@ def slices_of(inputs, target, monkeypatch):
         return found, left
 
     monkeypatch.setattr(sliced, "climb", seen)
-    return sliced_bounds(inputs, target, inputs), stood, directions[0]
+    return sliced_bounds(inputs, target, Crowd(inputs)), stood, directions[0]
 
 
 def balls_cut(inputs, e, seed=5):
@@ -200,7 +200,7 @@ def test_what_stands_in_slices_of_any_width_stands_in_all_of_the_ball(monkeypatc
     """A slice that a glance is not enough for is halved, and no half is forgotten."""
     network, batch = pure_network()
     inputs = signed_inputs(network, batch, L2Ball(0.5))
-    target = float(np.quantile(sliced_bounds(inputs, np.inf, inputs), 0.4))
+    target = float(np.quantile(sliced_bounds(inputs, np.inf, Crowd(inputs)), 0.4))
     bounds, slices, e = slices_of(inputs, target, monkeypatch)
     deltas, certified = balls_cut(inputs, e), np.flatnonzero(bounds > target)
     assert len({half for _, _, _, half in slices}) > 2 and 0 < len(certified) < len(bounds)
@@ -215,16 +215,16 @@ def test_slices_allow_more_curvature_and_better_bounds():
     network, batch = pure_network()
     inputs = signed_inputs(network, batch, L2Ball(0.5))
     whole = shared_bounds(inputs, np.zeros_like(inputs.X), np.inf).bounds
-    sliced = sliced_bounds(inputs, np.inf, inputs)
-    assert sliced.sum() > 1.02 * whole.sum() and np.mean(sliced > whole) > 0.6
+    parts = sliced_bounds(inputs, np.inf, Crowd(inputs))
+    assert parts.sum() > 1.02 * whole.sum() and np.mean(parts > whole) > 0.6
 
 
 def test_a_sample_with_a_slice_that_is_not_above_the_target_is_left():
     network, batch = pure_network()
     inputs = signed_inputs(network, batch, L2Ball(0.5))
-    whole = sliced_bounds(inputs, np.inf, inputs)
+    whole = sliced_bounds(inputs, np.inf, Crowd(inputs))
     target = float(np.median(whole))
-    some = sliced_bounds(inputs, target, inputs)
+    some = sliced_bounds(inputs, target, Crowd(inputs))
     assert np.all((some > target) | (some == -np.inf))
     assert np.all(whole[some > target] > target) and np.any(some == -np.inf)
 
