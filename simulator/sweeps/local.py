@@ -29,6 +29,7 @@ import scipy.special
 from simulator.errors import Busy, RunError, Unavailable
 from simulator.experiments import config_of, experiment_module, stored_config
 from simulator.runs.config import Config, config_hash
+from simulator.runs.cost import seconds
 from simulator.runs.files import table_bytes, with_nan, write_atomic
 from simulator.runs.folder import RunFolder
 from simulator.runs.machine import ROOT, available_memory, cores
@@ -40,6 +41,7 @@ __all__ = ["Outcome", "here", "left_to_do", "merge", "processes", "record_failur
 LEVEL = 0.95  # of the intervals of means over seeds
 CHANGED = "finished, but its files have changed since"
 GUARD = "PURIFY_SWEEP_GUARD"  # environment of a worker: see _main_guard
+RATE = 3e10  # floating-point operations a second
 KILLED = "its process was killed, perhaps for lack of memory"
 Warned = list[tuple[str, type[Warning]]]
 
@@ -207,6 +209,11 @@ def worker_count(configs: Sequence[Config], wanted: int | None = None,
     return min(most, fits, len(configs))
 
 
+def _seconds_of(config: Config) -> float:
+    """How long a run takes, at a rate that nobody measured: it only tells the longer of two."""
+    return seconds(experiment_module(config.MODEL).cost(config), rate=RATE)
+
+
 def tally(outcomes: Iterable[Outcome]) -> str:
     """Say in one line how runs stand, and what does those that are not done.
 
@@ -252,7 +259,8 @@ def processes(configs: Iterable[Config], root: Path, workers: int,
         A worker cannot load the script that asks for this: it starts processes while it is
         imported, for want of ``if __name__ == "__main__":``.
     """
-    waiting = deque(configs)
+    # the longest first: one of them begun last would keep a single process busy at the end
+    waiting = deque(sorted(configs, key=_seconds_of, reverse=True))
     if not waiting:
         return
     threads = thread_environment(max(config.threads for config in waiting))

@@ -88,3 +88,19 @@ def test_a_hopeless_search_ends_early_with_a_bound_that_holds(large, monkeypatch
     assert not found.finished and found.boxes < 60
     points = L2Ball(1.5).project(rng.standard_normal((500, 12)))
     assert found.lower <= min(problem.margin(point) for point in points)
+
+
+@pytest.mark.parametrize("ahead, boxes", [(0.9, 1), (0.4, 5)], ids=["far", "near"])
+def test_few_boxes_are_not_spent_where_the_root_ends_far_from_the_target(ahead, boxes, monkeypatch):
+    """``ahead`` is how far the target is on the way from the bound of the root to the best attack:
+    above half of it is far.
+    """
+    monkeypatch.setattr(relaxation, "LARGE", 0)
+    rng = np.random.default_rng(4)
+    W = rng.standard_normal((60, 12))
+    problem = Relaxation.of_sample(W, W @ rng.standard_normal(12), 0.5, L2Ball(1.5))
+    known = search(problem, np.zeros(12), boxes=40, target=np.inf, root_steps=300)
+    root = search(problem, known.delta, boxes=1, target=np.inf, root_steps=300)
+    target = root.lower + ahead * (root.upper - root.lower)
+    found = search(problem, known.delta, boxes=4, target=target, root_steps=300)
+    assert found.boxes == boxes and found.lower <= found.upper

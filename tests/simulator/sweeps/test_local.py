@@ -49,6 +49,13 @@ def test_processes_give_the_bytes_of_the_serial_sweep(serial, tmp_path):
     assert len(digests(serial)) == 1 + 4 * len(NAMES)
 
 
+def test_the_longest_runs_begin_first(tmp_path):
+    """A long run that begins last would keep one process busy while the others have nothing."""
+    configs = [small_config(**TINY | {"clean_steps": steps}) for steps in (10, 14, 12)]
+    order = [outcome.config.clean_steps for outcome in sweep.processes(configs, tmp_path, 1)]
+    assert order == [14, 12, 10]
+
+
 def test_pieces_merge_to_the_bytes_of_the_serial_sweep(serial, tmp_path, capsys):
     for piece in ("2/3", "0/3", "1/3"):
         assert run_sweep(tmp_path, "--workers", "1", "--shard", piece) == 0
