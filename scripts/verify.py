@@ -50,8 +50,8 @@ def parser() -> Parser:
     built = Parser(prog="purify verify", description=__doc__)
     built.add_argument("--preset", metavar="NAME", default="desk",
                        help="smoke, desk, theorem (the abstract, A0), regimes (presets lottery and "
-                       "desk), width, paper, and for claim R1 phase; --dry-run tells how long each "
-                       "takes (default: desk)")
+                       "desk), width, paper, and for claim R1 phase and large; --dry-run "
+                       "tells how long each takes (default: desk)")
     add_paper_option(built, f"that of --claims, or {PAPERS[0].name}")
     built.add_argument("--claims", metavar="IDS", help="some claims of a paper, as in A2,A6")
     built.add_argument("--claims-from", metavar="FILE", type=Path, action="append", default=[],
