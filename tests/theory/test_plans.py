@@ -67,7 +67,7 @@ def test_a_plan_is_made_for_the_claims_with_runs_in_it():
     assert [theorem.claim.id for theorem in for_plan(CLAIMS.values(), "phase")] == ["R1"]
     assert "R1" not in [theorem.claim.id for theorem in for_plan(CLAIMS.values(), "desk")]
     assert plan_names(CLAIMS.values()) == [
-        "smoke", "theorem", "width", "paper", "desk", "regimes", "phase"]
+        "smoke", "theorem", "width", "paper", "desk", "regimes", "phase", "large"]
 
 
 def test_a_claim_without_runs_in_a_plan_names_the_plans_that_have_them():

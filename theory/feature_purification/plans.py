@@ -84,10 +84,10 @@ LEARNERS = {
                      LONG_TAUGHT | {"name": "lottery-learners"}))}
 
 # The many sizes of the phase picture; nothing is certified in it. With k the neurons of a feature
-# need less weight, about 1/sqrt(k), and past k = 9 the preset's bias closes many: at (1024, 16) 78 %
-# of the features were left and .94 of the samples right after both trainings, with this bound 96 %
-# and .985 (seed 0). At k up to 9 it is the preset's, and the runs are those of the plan phase. One
-# curve, on which the three readings differ: a run at d = 2048 takes half an hour.
+# need less weight, about 1/sqrt(k), and past k = 9 the bias of the preset closes many: at (1024,
+# 16), seed 0, it left 78 % of the features, and .94 of the samples right after both trainings,
+# this bound 96 % and .985. At k up to 9 it is that of the preset, and the runs are those of the
+# plan phase. One curve, on which the three readings differ: a run at d = 2048 takes half an hour.
 WEAKER_BIAS = "min(0.12, 0.36/sqrt(k))"
 CURVES = {
     "smoke": (MACHINERY,),
