@@ -17,7 +17,6 @@ attack to start from, and at any time the lowest open bound is sound: the search
 import heapq
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +45,7 @@ HOPES = ((33, 2.0, 0.0),)
 HOPES_OF_LARGE = ((1, 1.0, 0.125), (2, 1.0, 1.0), (5, 3.0, 0.03), (9, 2.0, 0.0))
 # Few boxes gain little: large samples that four of them certified had ended the first climb of the
 # root less than half as far below the target as the least margin met is above it (seeds below 100).
-# From as far on, later climbs and boxes are spared.
+# A root that ends as far below as that, or further, is left at its first climb.
 FEW_BOXES = 8
 LAST_STEPS = 8  # times as many steps in a box without kinks: it is convex, and never split again
 
@@ -111,7 +110,7 @@ def search(problem: Relaxation, delta: np.ndarray, boxes: int = 100,
     """
     deadline = time.perf_counter() + seconds
     tree = _Tree(problem, delta, target, tolerance, root_steps, boxes)
-    while (tree.heap and not tree.decided and tree.count < boxes and not tree.is_hopeless(boxes)
+    while (tree.heap and not tree.decided and tree.count < boxes and not tree.is_hopeless
            and time.perf_counter() < deadline):
         tree.split(box_steps)
     lower = min(tree.lowest, tree.settled, tree.upper)
@@ -133,8 +132,10 @@ class _Tree:
         Bound of the whole ball.
     hopes : tuple of (int, float, float)
         When to give up.
+    boxes : int
+        Boxes to bound at most.
     is_stingy : bool
-        Whether the budget is too small for a root that ends far from the target.
+        Whether these are too few for a root that ends far from the target.
     settled : float
         Lowest bound of the boxes that cannot be split any more.
     closed : list of Part
@@ -143,17 +144,18 @@ class _Tree:
 
     def __init__(self, problem: Relaxation, delta: np.ndarray, target: float, tolerance: float,
                  root_steps: int, boxes: int) -> None:
-        self.target, self.tolerance = target, tolerance
+        self.target, self.tolerance, self.boxes = target, tolerance, boxes
         self.hopes: tuple[tuple[int, float, float], ...] = HOPES
+        self.is_stingy = False
         if isinstance(problem.ball, LinfBall):
             self.hopes = ()
         elif problem.is_large:
             self.hopes = HOPES_OF_LARGE
-        self.is_stingy = self.hopes is HOPES_OF_LARGE and boxes <= FEW_BOXES and target < np.inf
+            self.is_stingy = boxes <= FEW_BOXES and target < np.inf
         self.upper, self.delta = problem.descend(delta)
         self.settled, self.count = np.inf, 1
         self.closed: list[Part] = []
-        root = _climbed(problem, problem.start(self.delta), root_steps, self.goal, self._is_far)
+        root = _climbed(problem, problem.start(self.delta), root_steps, self.goal, self.floor)
         self.heap: list[tuple[float, int, Relaxation, Ascent]] = [(root.bound, 0, problem, root)]
         self.root = root.bound
         self._attack(problem, root.point)
@@ -174,21 +176,24 @@ class _Tree:
         return (self.upper <= self.target < np.inf
                 or self.lowest > min(self.goal, self.settled))
 
-    def _is_far(self, bound: float) -> bool:
-        """Whether the root ends too far from the target for the few boxes there are."""
-        return self.is_stingy and self.target - bound > self.upper - self.target
+    @property
+    def floor(self) -> float:
+        """A root that ends below this is too far from the target for the boxes there are."""
+        return 2.0 * self.target - self.upper if self.is_stingy else -np.inf
 
-    def is_hopeless(self, boxes: int) -> bool:
-        """Whether so many boxes will not reach the target, by what the first ones gained."""
-        if self._is_far(self.root):
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the boxes will not reach the target, by the root and what the first ones gained.
+        """
+        if self.root < self.floor:
             return True
         known = [hope for hope in self.hopes if self.count >= hope[0]]
-        if not known or boxes <= self.hopes[-1][0] or self.target == np.inf:
+        if not known or self.boxes <= self.hopes[-1][0] or self.target == np.inf:
             return False
         _, times, share = known[-1]
         pace = max((self.lowest - self.root) / max(math.log2(self.count), 1.0),
                    share * (self.upper - self.root))
-        doublings = math.log2(max(boxes / self.count, 1.0))
+        doublings = math.log2(max(self.boxes / self.count, 1.0))
         return self.lowest + times * pace * doublings < self.target
 
     def parts(self) -> tuple[Part, ...]:
@@ -234,15 +239,16 @@ class _Tree:
 
 
 def _climbed(problem: Relaxation, start: Multipliers, steps: int, goal: float,
-             is_far: Callable[[float], bool]) -> Ascent:
+             floor: float) -> Ascent:
     """Ascend at once; a large problem in stages, while they gain what boxes do not gain cheaper.
 
-    In an l_inf ball at once, too: its d multipliers lam need the long way.
+    In an l_inf ball at once, too: its d multipliers lam need the long way. A bound below ``floor``
+    is left as it is.
     """
     if isinstance(problem.ball, LinfBall) or not problem.is_large:
         return problem.maximise(start, steps, goal)
     found, left = problem.maximise(start, min(steps, ROOT_STAGE), goal), steps - ROOT_STAGE
-    while left > 0 and found.bound <= goal and not is_far(found.bound):
+    while left > 0 and found.bound <= goal and found.bound >= floor:
         later = problem.maximise(found.multipliers, min(left, ROOT_STAGE), goal, ROOT_RATE)
         gain, left = later.bound - found.bound, left - ROOT_STAGE
         found = later if gain > 0.0 else found

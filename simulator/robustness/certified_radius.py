@@ -24,7 +24,7 @@ from simulator.robustness.tails import order
 
 __all__ = ["certified_radii"]
 
-TOGETHER = 64  # samples asked at a time for the radius of a level: a few are enough to refute it
+AT_ONCE = 64  # samples asked at a time for the radius of a level: a few are enough to refute it
 
 
 def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
@@ -129,8 +129,8 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
     while np.subtract(*between(unknown)) < -1:
         place = sum(between(unknown)) // 2
         rows = hardest_first[((safe < place) & (place < unknown))[hardest_first]]
-        for first in range(0, len(rows), TOGETHER):
-            ask(rows[first:first + TOGETHER], place)
+        for first in range(0, len(rows), AT_ONCE):
+            ask(rows[first:first + AT_ONCE], place)
             if between(unknown)[1] <= place != centre:
                 break  # whatever the others are
     cheap = between(unknown)[1] - 1

@@ -12,6 +12,7 @@ __all__ = ["ABSTRACT", "CURVES", "DENSE", "LEARNERS", "LOTTERY", "MACHINERY", "N
 # this small. Few boxes: no claim needs every sample decided, and the large sizes have many.
 QUICK: dict[str, Any] = {"dtype": "float32", "threads": 1, "record_every": 200, "bracket_nodes": 4}
 FEW: dict[str, Any] = QUICK | {"test_samples": 500, "evaluation_chunk": 500}
+UNBRACKETED: dict[str, Any] = FEW | {"bracket_samples": 0}
 MANY: dict[str, Any] = QUICK | {"test_samples": 2000}
 # A8 trains all the low-complexity learners too, and certifies at more radii and samples: families
 # of their own, because other claims would take a second run of one size and seed for a repeat.
@@ -63,8 +64,8 @@ PAPER_THEOREM = Family("theorem", sizes((128, 6), (128, 11), (256, 7), (256, 11)
                        MANY | RANKED | {"name": "theorem-wide", "m": "15*d"})
 # The width of the window against d, with the runs of ABSTRACT between them. Only A0 is judged by
 # it, which asks for no bracket. The largest takes hours.
-WIDTH = (Family("theorem", sizes((200, 6), (400, 8)), FEW | {"bracket_samples": 0}),
-         Family("theorem", sizes((1600, 12), (3200, 15)), FEW | {"bracket_samples": 0}, 3))
+WIDTH = (Family("theorem", sizes((200, 6), (400, 8)), UNBRACKETED),
+         Family("theorem", sizes((1600, 12), (3200, 15)), UNBRACKETED, 3))
 
 # What claims about trained networks are confronted with, those about perturbations too.
 NETWORK = {"smoke": (MACHINERY,), "desk": (THEOREM,), "theorem": (ABSTRACT,),
@@ -92,9 +93,9 @@ LEARNERS = {
 WEAKER_BIAS = "min(0.12, 0.36/sqrt(k))"
 CURVES = {
     "smoke": (MACHINERY,),
-    "phase": (Family("lottery", _curves(64, 91, 128, 256, 512), FEW | {"bracket_samples": 0}, 3),),
+    "phase": (Family("lottery", _curves(64, 91, 128, 256, 512), UNBRACKETED, 3),),
     "large": (Family("lottery", _curves(64, 91, 128, 256, 512, 724, 1024, 1448, powers=(0.4,)),
-                     FEW | {"bracket_samples": 0, "bias_max": WEAKER_BIAS}, 3),),
+                     UNBRACKETED | {"bias_max": WEAKER_BIAS}, 3),),
     "paper": (PAPER_LOTTERY,
               Family("lottery", tuple(size for size in (
                   *_curves(*LONG_CURVE), *_curves(2048, 4096, powers=(0.45, 0.5)))

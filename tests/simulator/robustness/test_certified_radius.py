@@ -95,7 +95,7 @@ def test_dear_bounds_decide_the_radius_of_a_level(kind, radii, level):
 @pytest.mark.parametrize("level", [0.5, 0.9, 1.0])
 def test_what_lies_beyond_a_level_can_be_left(level, monkeypatch):
     """The radius of the level is the same, other samples are only asked as far as it takes."""
-    monkeypatch.setattr(certified_radius, "TOGETHER", 4)
+    monkeypatch.setattr(certified_radius, "AT_ONCE", 4)
     rng = np.random.default_rng(3)
     network = SymmetricReLU(np.eye(16) + 0.05 * rng.standard_normal((16, 16)), 0.3)
     X = np.where(rng.random((30, 16)) < 0.3, 1.0, 0.0)
@@ -115,7 +115,7 @@ def test_what_lies_beyond_a_level_can_be_left(level, monkeypatch):
 
 @pytest.mark.parametrize("together", [3, 64])
 def test_an_interrupted_search_goes_on_to_the_same_radii(together, monkeypatch):
-    monkeypatch.setattr(certified_radius, "TOGETHER", together)
+    monkeypatch.setattr(certified_radius, "AT_ONCE", together)
     rng = np.random.default_rng(3)
     network = SymmetricReLU(np.eye(16) + 0.05 * rng.standard_normal((16, 16)), 0.3)
     X = np.where(rng.random((9, 16)) < 0.3, 1.0, 0.0)
