@@ -40,6 +40,7 @@ SMALL_TERMS = 16  # roundings of one term, beside those of the sums it goes thro
 SMALLEST, LARGEST = 1e-100, 1e100  # scales at which no product of four can over- or underflow
 UNDERFLOW = 2.0**-1000  # what a product may lose below the smallest normal number, and much more
 NO_SQUARE = 2.0**-500  # a vector shorter than this may have a computed norm of zero
+JUMPS = 10  # to corners of the linearised margin: few are needed
 ROWS = 1024  # neurons surveyed at a time: a float64 copy of no more of them is made
 MOST_PRODUCTS = 4096  # neurons of which all products are kept: 128 MiB
 
@@ -170,6 +171,25 @@ class SignedInputs:
         """Return the live neurons as a network in the user's units, float64; one at least."""
         W = self.W if len(self.W) else np.zeros((1, self.X.shape[1]))
         return SymmetricReLU(W * (self.unit / self.length), self.bias * self.unit)
+
+    def descended(self) -> np.ndarray:
+        """Return perturbations of x, (n, d): jumps to the minimum of the linearised margin, from 0.
+
+        The cheapest attack there is; where it breaks a sample no bound has to be asked for.
+        """
+        delta = np.zeros_like(self.X)
+        least = soft_threshold(self.T, self.bias).sum(axis=1)
+        U, rows = self.T, np.arange(len(self))
+        for _ in range(JUMPS):
+            jumps = self.ball.steepest(-(np.abs(U) > self.bias).astype(FLOAT) @ self.W)
+            U = self.T[rows] + jumps @ self.W.T
+            values = soft_threshold(U, self.bias).sum(axis=1)
+            less = values < least[rows]
+            rows, U = rows[less], U[less]
+            delta[rows], least[rows] = jumps[less], values[less]
+            if len(rows) == 0:
+                break
+        return self.y[:, None] * delta
 
     def margins(self, delta: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return the margins at ``x + delta`` (None: at x) and how far they may be off, (n,) each.

@@ -10,6 +10,7 @@ below. For ``f(x) = sum_i S_b(<w_i, x>)`` (S_b the soft threshold), with ``t_i =
     sliced      the same in slices across the direction that all neurons share:
                 :mod:`simulator.certificates.sliced`; in an l_inf ball, and where proofs are to be
                 kept, it is "shared"
+    own         the same with curvatures that lean to each sample: a factor for each
     quadratic   both at once, without a dictionary: :mod:`simulator.certificates.relaxation`, and
                 for l_inf :mod:`simulator.certificates.cored`
     branching   splits at the kinks, bounded by "quadratic":
@@ -43,7 +44,7 @@ from simulator.certificates.proofs import Proof
 from simulator.certificates.relaxation import Ascent, Relaxation
 from simulator.certificates.separable import separable_bounds
 from simulator.certificates.shared import STEPS, Crowd, shared_bounds
-from simulator.certificates.sliced import sliced_bounds
+from simulator.certificates.sliced import own_bounds, sliced_bounds
 from simulator.checks import require_choice, require_int, require_real
 from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -96,8 +97,8 @@ class Certificates(Certified):
 class Effort:
     """How long to try; the settings of :func:`certify`, all numbers in units of the inputs.
 
-    ``crowd`` are samples with the same neurons and ball, for the curvatures of "shared" and
-    "sliced"; None: the samples that these are asked about. ``climb`` are the steps of these two.
+    ``crowd`` are samples with the same neurons and ball, for the curvatures of "shared", "sliced"
+    and "own"; None: the samples that these are asked about. ``climb`` are the steps of these three.
     """
 
     dictionary: np.ndarray | None
@@ -239,7 +240,7 @@ def certify_inputs(inputs: SignedInputs, start: np.ndarray, methods: Sequence[st
 
 def _blocks(name: str, rows: np.ndarray) -> list[np.ndarray]:
     """Rows that a method bounds together: all at once, or one by one."""
-    if name in ("linear", "separable", "shared", "sliced"):
+    if name in ("linear", "separable", "shared", "sliced", "own"):
         return [rows] if len(rows) else []
     return list(rows[:, None])
 
@@ -262,11 +263,15 @@ def _shared(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
                   shared_proofs(inputs, found) if effort.proofs else ())
 
 
-def _sliced(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
+def _sliced(inputs: SignedInputs, delta: np.ndarray, effort: Effort,
+            bounds: Callable[..., np.ndarray] = sliced_bounds) -> _Found:
     if effort.proofs or inputs.ball.radius == 0.0 or not isinstance(inputs.ball, L2Ball):
         return _shared(inputs, delta, effort)
-    return _Found(sliced_bounds(inputs, effort.target, effort.crowd or Crowd(inputs),
-                                effort.climb))
+    return _Found(bounds(inputs, effort.target, effort.crowd or Crowd(inputs), effort.climb))
+
+
+def _own(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
+    return _sliced(inputs, delta, effort, own_bounds)
 
 
 def _quadratic(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
@@ -318,5 +323,5 @@ def _relaxation(inputs: SignedInputs, kind: type[Relaxation]) -> Relaxation:
 
 BOUNDS: Mapping[str, _Bound] = MappingProxyType({
     "linear": _linear, "separable": _separable, "shared": _shared, "sliced": _sliced,
-    "quadratic": _quadratic, "branching": _branching})
+    "own": _own, "quadratic": _quadratic, "branching": _branching})
 METHODS = tuple(BOUNDS)

@@ -29,6 +29,7 @@ __all__ = ["STEPS", "Crowd", "SharedBounds", "Slices", "Start", "begin", "climb"
 
 STEPS = 40  # of ascent: what is not certified then has little to gain from curvatures of others
 RATE = 0.05  # step length of Adam
+OWN, MOST_OWN = 2.0, 2.0  # what a sample's own need counts, at most this many times the mean need
 
 
 class SharedBounds(NamedTuple):
@@ -58,17 +59,36 @@ class Crowd:
     Parameters
     ----------
     inputs : SignedInputs
+    wanted : ndarray, shape (m,), or None
+        Their needs, if they are known, or what is to count for them.
     """
 
-    def __init__(self, inputs: SignedInputs) -> None:
+    def __init__(self, inputs: SignedInputs, wanted: np.ndarray | None = None) -> None:
         self.inputs = inputs
+        self._wanted = wanted
         self._factors: dict[float, CommonFactor] = {}
+
+    @property
+    def wanted(self) -> np.ndarray:
+        """What curvatures they need, (m,)."""
+        if self._wanted is None:
+            self._wanted = needs(self.inputs)
+        return self._wanted
 
     def factor(self, most: float = 0.0) -> CommonFactor:
         """Return :func:`~simulator.certificates.dual_ascent.common_factor` of their needs."""
         if most not in self._factors:
-            self._factors[most] = common_factor(self.inputs.W, needs(self.inputs), most)
+            self._factors[most] = common_factor(self.inputs.W, self.wanted, most)
         return self._factors[most]
+
+    def leaning(self, sample: SignedInputs) -> "Crowd":
+        """Return the crowd with ``OWN`` times as much weight on one of its samples.
+
+        Of what that needs counts what is at most ``MOST_OWN`` times what all need: a neuron at its
+        kink could have any curvature, and there is one budget for all of them.
+        """
+        own = np.minimum(needs(sample), MOST_OWN * self.wanted)
+        return Crowd(self.inputs, self.wanted + OWN * own)
 
 
 class Slices(NamedTuple):

@@ -51,7 +51,8 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
     methods : sequence of str
         Bounds to try at a radius, in this order, of
         :data:`~simulator.certificates.margins.METHODS`. "quadratic" and "branching" cost a factor
-        for each sample and step. The curvatures of "shared" and "sliced" are those of all samples.
+        for each sample and step. The curvatures of "shared" and "sliced" are those of all samples,
+        those of "own" lean from there to each.
     dear : sequence of str
         Bounds to try after these, on single samples, the hardest first, until it is known at which
         radius of the grid a share ``level`` of all samples is certified by either.
@@ -62,7 +63,7 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         Otherwise theirs are lower bounds; every sample is asked about the middle of the grid.
     boxes, steps, root_steps : int
         Of "branching" and "quadratic", as in :func:`~simulator.certificates.margins.certify`;
-        ``steps`` also of "shared" and "sliced" among the dear bounds.
+        ``steps`` also of "shared", "sliced" and "own" among the dear bounds.
     saved : mapping of str to ndarray, or None
         What an interrupted call of equal arguments kept: it goes on from there.
     tick : callable or None
@@ -113,6 +114,15 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         safe[rows[safely]], unknown[rows[~safely]] = place, place
         told()
 
+    @lru_cache(maxsize=None)
+    def attack(place: int) -> None:
+        """What the cheapest attack breaks, no bound has to be asked about."""
+        rows = np.flatnonzero((safe < place) & (place < left))
+        some = crowd_at(place).inputs[rows]
+        values, off = some.margins(some.descended())
+        broken = rows[values + off <= 0.0]
+        left[broken], unknown[broken] = place, np.minimum(unknown[broken], place)
+
     def told() -> None:
         kept["tried"] += 1
         if tick is not None:
@@ -128,6 +138,9 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
     hardest_first = np.add(*inputs.margins()).argsort()
     while np.subtract(*between(unknown)) < -1:
         place = sum(between(unknown)) // 2
+        attack(place)
+        if between(unknown)[1] <= place != centre:
+            continue
         rows = hardest_first[((safe < place) & (place < unknown))[hardest_first]]
         for first in range(0, len(rows), AT_ONCE):
             ask(rows[first:first + AT_ONCE], place)
@@ -143,6 +156,9 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         # dear bounds seldom take the level far beyond the place of the cheap ones
         place = (low + high) // 2 if high < len(radii) else min(max(low + 1, 2 * low - cheap),
                                                                 high - 1)
+        attack(place)
+        if between(left)[1] <= place:
+            continue
         rows = np.flatnonzero((safe < place) & (place < left))
         if (unasked := place < unknown[rows]).any():
             ask(rows[unasked], place)  # cheap bounds of many at once, where nobody asked for them
