@@ -17,6 +17,7 @@ steps, gains little more.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -57,6 +58,20 @@ class _Cuts(NamedTuple):
         return _Cuts(self.rows[some], self.places[some],
                      None if self.start is None else self.start.of(some))
 
+    def parts(self, middles_first: bool) -> Iterator[np.ndarray]:
+        """Return which of them climb together, in their turn: first one of each sample, or any."""
+        everything = np.arange(len(self.rows))
+        rounds = [everything]
+        if middles_first:
+            ascending = np.lexsort((self.places, self.rows))
+            _, begin, number = np.unique(self.rows[ascending], return_index=True,
+                                         return_counts=True)
+            middles = ascending[begin + number // 2]
+            rounds = [middles, np.setdiff1d(everything, middles)]
+        for each in rounds:
+            for first in range(0, len(each), TOGETHER):
+                yield each[first:first + TOGETHER]
+
     def halved(self, some: np.ndarray, half: int, led: SharedBounds) -> "_Cuts":
         """Return one half, 0 or 1, of some of them, to begin where they were led."""
         return _Cuts(self.rows[some], 2 * self.places[some] + half,
@@ -69,7 +84,8 @@ def sliced_bounds(inputs: SignedInputs, target: float, crowd: Crowd,
     curvature.
 
     A slice in which a few steps are not enough is halved, and its halves go on from where they led,
-    until it is thin: then all steps are made, from the beginning.
+    until it is thin: then all steps are made, from the beginning. Of the thin slices of a sample
+    the one in the middle is tried first: if it is not above the target, the others do not count.
 
     Parameters
     ----------
@@ -95,9 +111,8 @@ def sliced_bounds(inputs: SignedInputs, target: float, crowd: Crowd,
     waiting = [_Cuts(*np.indices((len(inputs), 2**depth)).reshape(2, -1))]
     while waiting:
         cuts, waiting = _together(waiting), []
-        for first in range(0, len(cuts.rows), TOGETHER):
-            some = cuts.of(np.arange(first, min(first + TOGETHER, len(cuts.rows))))
-            some = some.of(bounds[some.rows] > -np.inf)
+        for part in cuts.parts(depth == thin and target < np.inf):
+            some = cuts.of(part[bounds[cuts.rows[part]] > -np.inf])
             there, slices = _cut(inputs[some.rows], whole, some.places, depth)
             start = None if depth == thin else some.start
             found, left = climb(there, start or begin(there, slices.radii), target,
