@@ -160,10 +160,11 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         if between(left)[1] <= place:
             continue
         rows = np.flatnonzero((safe < place) & (place < left))
-        if (unasked := place < unknown[rows]).any():
-            ask(rows[unasked], place)  # cheap bounds of many at once, where nobody asked for them
+        if (cheaply := place < unknown[rows]).all():
+            ask(rows, place)  # cheap bounds of many at once, where the few have not refuted it
             continue
-        row = rows[safe[rows].argmin()]
+        few = rows[~cheaply]
+        row = few[safe[few].argmin()]
         with fixed_threads(1):  # one sample at a time: a second thread waits
             (safe if held(np.array([row]), place, dear, steps)[0] else left)[row] = place
         told()
