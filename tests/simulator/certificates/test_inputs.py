@@ -115,3 +115,22 @@ def test_products_are_those_of_the_neurons_asked_for(monkeypatch):
     monkeypatch.setattr(inputs_module, "MOST_PRODUCTS", 5)
     np.testing.assert_allclose(kept, W[some] @ W[some].T, rtol=1e-13)
     np.testing.assert_allclose(Products(W).of(some), kept, rtol=1e-13)
+
+
+@pytest.mark.parametrize("kind", BALLS)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_cheapest_attack_stays_in_the_ball_and_gains(kind, seed):
+    network, X, y, radius, _ = case(seed, 12, 5)
+    inputs = signed_inputs(network, Batch(X, y), kind(radius))
+    delta = inputs.descended()
+    assert np.all(inputs.ball.norm(delta) <= inputs.ball.radius * (1.0 + 1e-12))
+    there = network.margins(X + inputs.length * delta, y)
+    np.testing.assert_allclose(inputs.margins(delta)[0] * inputs.unit, there, atol=1e-9)
+    assert np.all(there <= network.margins(X, y) + 1e-12) and np.any(there < network.margins(X, y))
+
+
+def test_the_cheapest_attack_of_one_open_neuron_is_the_worst():
+    network = SymmetricReLU(np.array([[2.0, 0.0]]), 0.5)
+    inputs = signed_inputs(network, Batch(np.array([[1.0, 0.3], [-1.0, 0.3]]),
+                                          np.array([1.0, -1.0])), L2Ball(0.4))
+    np.testing.assert_allclose(inputs.descended() * inputs.length, [[-0.4, 0.0], [0.4, 0.0]])

@@ -9,8 +9,8 @@ from simulator.certificates.dual_ascent import common_factor
 from simulator.certificates.inputs import signed_inputs
 from simulator.certificates.margins import certify
 from simulator.certificates.relaxation import Relaxation
-from simulator.certificates.shared import Crowd, climb, shared_bounds
-from simulator.certificates.sliced import sliced_bounds
+from simulator.certificates.shared import MOST_OWN, OWN, Crowd, climb, needs, shared_bounds
+from simulator.certificates.sliced import own_bounds, sliced_bounds
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
 
@@ -229,13 +229,58 @@ def test_a_sample_with_a_slice_that_is_not_above_the_target_is_left():
     assert np.all(whole[some > target] > target) and np.any(some == -np.inf)
 
 
+@pytest.mark.parametrize("radius", [0.3, 0.5, 0.7])
+def test_curvatures_that_lean_to_a_sample_serve_it_better(radius):
+    """And are sound: no perturbation near the axis of the slices is below the bound."""
+    network, batch = pure_network()
+    inputs = signed_inputs(network, batch, L2Ball(radius))
+    common, own = (bounds(inputs, np.inf, Crowd(inputs)) for bounds in (sliced_bounds, own_bounds))
+    assert np.mean(own > common) > 0.9
+    for row, (x, y) in enumerate(zip(batch.X, batch.y)):
+        crowd = Crowd(inputs).leaning(inputs[np.array([row])])
+        deltas = balls_cut(inputs, crowd.factor(most=50.0).direction, seed=row)
+        margins = y * network.forward(x + y * inputs.length * deltas)
+        assert own[row] * inputs.unit <= margins.min() + 1e-9
+
+
+def test_a_neuron_at_its_kink_does_not_use_up_what_all_need():
+    network, batch = pure_network()
+    inputs = signed_inputs(network, batch, L2Ball(0.5))
+    one, crowd = inputs[np.array([2])], Crowd(inputs)
+    one.T[0, 5] = -inputs.bias  # it needs a curvature as large as any
+    assert needs(one)[5] > 10.0 * MOST_OWN * crowd.wanted[5]
+    leaning = crowd.leaning(one)
+    np.testing.assert_allclose(leaning.wanted[5], (1.0 + OWN * MOST_OWN) * crowd.wanted[5])
+    assert np.all(leaning.wanted >= crowd.wanted) and np.any(leaning.wanted == crowd.wanted)
+    assert leaning.inputs is crowd.inputs
+
+
+def test_a_sample_is_left_at_its_middle_slice(monkeypatch):
+    """Of those that are thin: what fails there is not climbed elsewhere with all steps."""
+    network, batch = pure_network()
+    inputs = signed_inputs(network, batch, L2Ball(0.7))
+    whole, climbed = sliced_bounds(inputs, np.inf, Crowd(inputs)), []
+    target = float(np.median(whole))
+
+    def seen(there, start, target, steps, slices):
+        if steps == 25:
+            climbed.extend(int(np.flatnonzero((inputs.X == x).all(axis=1))[0]) for x in there.X)
+        return climb(there, start, target, steps, slices)
+
+    monkeypatch.setattr(sliced, "climb", seen)
+    found = sliced_bounds(inputs, target, Crowd(inputs), 25)
+    failed = np.flatnonzero(found == -np.inf)
+    each = np.bincount(climbed, minlength=len(whole))
+    assert len(failed) > 5 and each[failed].sum() == len(failed)
+
+
 def test_what_is_proved_is_what_is_certified():
     """Slices keep no proof, so with proofs they raise no bound above what is proved."""
     network, batch = pure_network()
-    found = certify(network, batch, L2Ball(0.5), methods=("shared", "sliced"), target=np.inf,
-                    proofs=True)
+    methods = ("shared", "sliced", "own")
+    found = certify(network, batch, L2Ball(0.5), methods=methods, target=np.inf, proofs=True)
     assert np.array_equal(found.margins, [proof.lower for proof in found.proofs])
-    without = certify(network, batch, L2Ball(0.5), methods=("shared", "sliced"), target=np.inf)
+    without = certify(network, batch, L2Ball(0.5), methods=methods, target=np.inf)
     assert np.any(without.margins > found.margins)
 
 

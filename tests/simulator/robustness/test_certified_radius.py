@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.balls import L2Ball, LinfBall
-from simulator.certificates.margins import certify
+from simulator.certificates.margins import certify, certify_inputs
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
 from simulator.robustness import certified_radius
@@ -132,6 +132,29 @@ def test_an_interrupted_search_goes_on_to_the_same_radii(together, monkeypatch):
                                 tick=lambda number, keep: rest.append(number), **options)
         assert np.array_equal(again, whole)
         assert rest == list(range(number + 1, len(kept) + 1))
+
+
+def test_no_bound_is_asked_for_what_is_broken(monkeypatch):
+    """Nor dear ones about many: where few decide they are asked about those first."""
+    rng = np.random.default_rng(9)
+    network = SymmetricReLU(np.eye(12) + 0.15 * rng.standard_normal((12, 12)), 0.2)
+    X = np.where(rng.random((40, 12)) < 0.4, 1.0, 0.0)
+    X[:, 0] = 1.0
+    batch, asked = Batch(X, np.ones(40)), []
+
+    def seen(inputs, start, methods, effort):
+        asked.append((methods, len(inputs)))
+        margins = np.add(*inputs.margins(inputs.descended()))
+        assert np.all(margins > 0.0)
+        return certify_inputs(inputs, start, methods, effort)
+
+    monkeypatch.setattr(certified_radius, "certify_inputs", seen)
+    found = certified_radii(network, batch, L2Ball(1.0), radii=RADII, methods=("linear",),
+                            dear=("own", "quadratic"), level=0.9, beyond=False)
+    dear = [number for methods, number in asked if methods == ("own", "quadratic")]
+    assert np.isfinite(found).any() and dear and set(dear) == {1}
+    first = [methods for methods, _ in asked].index(("own", "quadratic"))
+    assert not any(methods == ("linear",) for methods, _ in asked[first:first + 2])
 
 
 @pytest.mark.parametrize("options, name", [
