@@ -3,7 +3,8 @@
 By bisection, all samples of one radius together: certified at a radius is certified at every
 smaller one. The bound whose curvatures the samples share does most of it, at the cost of a few
 products by W for a radius. How far a given share of all is certified hangs on the few samples that
-it leaves open first: dear bounds may be asked about those, one by one.
+it leaves open first: dear bounds may be asked about those, one by one, the hardest first, and no
+bound is asked about what a few jumps along the gradient break.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -60,7 +61,8 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         At least 0.5, at most 1.
     beyond : bool
         Whether to look for the radii of the samples that are certified at that of the level too.
-        Otherwise theirs are lower bounds; every sample is asked about the middle of the grid.
+        Otherwise theirs are lower bounds, and where dear bounds decide so are those of the samples
+        below; every sample is asked about the middle of the grid.
     boxes, steps, root_steps : int
         Of "branching" and "quadratic", as in :func:`~simulator.certificates.margins.certify`;
         ``steps`` also of "shared", "sliced" and "own" among the dear bounds.
@@ -73,7 +75,7 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
     Returns
     -------
     ndarray, shape (n,)
-        Minus infinity where a sample is certified at no radius of the grid.
+        Minus infinity where a sample is certified at no radius of the grid that it was asked about.
 
     Raises
     ------
@@ -136,34 +138,37 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         return int(np.sort(safe)[deciding]), int(np.sort(no)[deciding])
 
     hardest_first = np.add(*inputs.margins()).argsort()
-    while np.subtract(*between(unknown)) < -1:
-        place = sum(between(unknown)) // 2
+
+    def ask_at(place: int, known: Callable[[], bool]) -> None:
         attack(place)
-        if between(unknown)[1] <= place != centre:
-            continue
         rows = hardest_first[((safe < place) & (place < unknown))[hardest_first]]
         for first in range(0, len(rows), AT_ONCE):
-            ask(rows[first:first + AT_ONCE], place)
-            if between(unknown)[1] <= place != centre:
+            if known():
                 break  # whatever the others are
+            ask(rows[first:first + AT_ONCE], place)
+
+    ask_at(centre, lambda: False)
+    while (beyond or not dear) and np.subtract(*between(unknown)) < -1:
+        place = sum(between(unknown)) // 2
+        ask_at(place, lambda: between(unknown)[1] <= place)
     cheap = between(unknown)[1] - 1
-    while (wide := (unknown - safe > 1) & (beyond | (unknown <= cheap))).any():
+    while (wide := (unknown - safe > 1) & (beyond | ((unknown <= cheap) & (not dear)))).any():
         middle = (safe + unknown) // 2
         place = int(middle[wide].max())
         ask(np.flatnonzero(wide & (middle == place)), place)
+    low, high = between(left)
+    while dear and high - low > 1:  # how far can the level be?
+        place = (low + high) // 2
+        attack(place)
+        low, high = (low, place) if between(left)[1] <= place else (place, high)
     while dear and np.subtract(*between(left)) < -1:
         low, high = between(left)
-        # dear bounds seldom take the level far beyond the place of the cheap ones
-        place = (low + high) // 2 if high < len(radii) else min(max(low + 1, 2 * low - cheap),
-                                                                high - 1)
-        attack(place)
-        if between(left)[1] <= place:
+        place = centre if low < centre < high else (low + high) // 2
+        rows = hardest_first[((safe < place) & (place < left))[hardest_first]]
+        few = rows[unknown[rows] <= place]
+        if len(few) == 0:  # nothing that is known refutes it
+            ask(rows[:AT_ONCE], place)
             continue
-        rows = np.flatnonzero((safe < place) & (place < left))
-        if (cheaply := place < unknown[rows]).all():
-            ask(rows, place)  # cheap bounds of many at once, where the few have not refuted it
-            continue
-        few = rows[~cheaply]
         row = few[safe[few].argmin()]
         with fixed_threads(1):  # one sample at a time: a second thread waits
             (safe if held(np.array([row]), place, dear, steps)[0] else left)[row] = place

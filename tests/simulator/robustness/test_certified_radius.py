@@ -113,15 +113,17 @@ def test_what_lies_beyond_a_level_can_be_left(level, monkeypatch):
     assert np.array_equal(some >= middle, whole >= middle)
 
 
+@pytest.mark.parametrize("beyond", [True, False])
 @pytest.mark.parametrize("together", [3, 64])
-def test_an_interrupted_search_goes_on_to_the_same_radii(together, monkeypatch):
+def test_an_interrupted_search_goes_on_to_the_same_radii(together, beyond, monkeypatch):
     monkeypatch.setattr(certified_radius, "AT_ONCE", together)
     rng = np.random.default_rng(3)
     network = SymmetricReLU(np.eye(16) + 0.05 * rng.standard_normal((16, 16)), 0.3)
     X = np.where(rng.random((9, 16)) < 0.3, 1.0, 0.0)
     X[:, 0] = 1.0
     batch, kept = Batch(X, np.ones(9)), []
-    options = {"radii": RADII, "methods": ("separable",), "dear": ("quadratic",), "steps": 40}
+    options = {"radii": RADII, "methods": ("separable",), "dear": ("quadratic",), "steps": 40,
+               "beyond": beyond}
     whole = certified_radii(network, batch, L2Ball(1.0),
                             tick=lambda number, keep: kept.append(keep()), **options)
     assert len(kept) > 3
