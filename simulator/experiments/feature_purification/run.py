@@ -54,7 +54,7 @@ CERTIFIED_METHODS = {"l2": ("separable", "shared", "sliced"),
                      "linf": ("linear", "separable", "shared")}
 # For the few on which r99 hangs; of a huge network none is given a factor for each step.
 CERTIFIED_ALONE = {"l2": ("own", "quadratic"), "linf": ("quadratic",)}
-CERTIFICATES = 110  # about as many are tried
+CERTIFICATES = 150  # about as many are tried
 
 Work = Callable[[PurificationExperiment, Network, Mapping[str, Arrays], Arrays | None, Tick],
                 Arrays]
