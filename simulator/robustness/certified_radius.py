@@ -174,8 +174,8 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         if len(few) == 0:  # nothing that is known refutes it
             ask(rows[:AT_ONCE], place)
             continue
-        ask_dear(few[safe[few].argmin()], place)
+        ask_dear(int(few[safe[few].argmin()]), place)
     if dear and between(left)[0] >= centre:  # how many are certified there is asked for too
         for row in np.flatnonzero((safe < centre) & (centre < left)):
-            ask_dear(row, centre)
+            ask_dear(int(row), centre)
     return np.concatenate([[-np.inf], radii])[safe + 1]
