@@ -76,9 +76,9 @@ CLAIM = Claim(
                                                  round(reading(network, power) + TOLERANCE, 6))
                 for network in NETWORKS for power in POWERS},
     fixed="2026-11-21",
-    changed="Plan large was a = 0.4 alone at first: its bias was known to serve there. At (1024, 32), "
-            "seed 0, it then kept the robust network right on 0.98, and the curves a = 0.45 and 0.5 "
-            "joined it before they were judged. The thresholds are those of before.")
+    changed="Plan large was a = 0.4 alone at first: its bias was known to serve there. At (1024, "
+            "32), seed 0, it then kept the robust network right on 0.98, and the curves a = 0.45 "
+            "and 0.5 joined it before they were judged. The thresholds are those of before.")
 RUNS = CURVES
 
 
