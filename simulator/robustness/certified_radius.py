@@ -121,7 +121,6 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
             (safe if held(np.array([row]), place, dear, steps)[0] else left)[row] = place
         told()
 
-    @lru_cache(maxsize=None)
     def attack(place: int) -> None:
         """What the cheapest attack breaks, no bound has to be asked about."""
         rows = np.flatnonzero((safe < place) & (place < left))
@@ -142,6 +141,9 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         """The place that the level is known to hold at, and the next that it is known not to."""
         return int(np.sort(safe)[deciding]), int(np.sort(no)[deciding])
 
+    def reached() -> np.ndarray:
+        return np.concatenate([[-np.inf], radii])[safe + 1]
+
     hardest_first = np.add(*inputs.margins()).argsort()
 
     def ask_at(place: int, known: Callable[[], bool]) -> None:
@@ -153,20 +155,23 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
             ask(rows[first:first + AT_ONCE], place)
 
     ask_at(centre, lambda: False)
-    while (beyond or not dear) and np.subtract(*between(unknown)) < -1:
-        place = sum(between(unknown)) // 2
-        ask_at(place, lambda: between(unknown)[1] <= place)
-    cheap = between(unknown)[1] - 1
-    while (wide := (unknown - safe > 1) & (beyond | ((unknown <= cheap) & (not dear)))).any():
-        middle = (safe + unknown) // 2
-        place = int(middle[wide].max())
-        ask(np.flatnonzero(wide & (middle == place)), place)
+    if beyond or not dear:  # how far do the cheap ones go?
+        while np.subtract(*between(unknown)) < -1:
+            place = sum(between(unknown)) // 2
+            ask_at(place, lambda: between(unknown)[1] <= place)
+        cheap = between(unknown)[1] - 1
+        while (wide := (unknown - safe > 1) & (beyond | (unknown <= cheap))).any():
+            middle = (safe + unknown) // 2
+            place = int(middle[wide].max())
+            ask(np.flatnonzero(wide & (middle == place)), place)
+    if not dear:
+        return reached()
     low, high = between(left)
-    while dear and high - low > 1:  # how far can the level be?
+    while high - low > 1:  # how far can the level be?
         place = (low + high) // 2
         attack(place)
         low, high = (low, place) if between(left)[1] <= place else (place, high)
-    while dear and np.subtract(*between(left)) < -1:
+    while np.subtract(*between(left)) < -1:
         low, high = between(left)
         place = high - max(1, (high - low) // 4)  # from above: what fails there fails soon
         rows = hardest_first[((safe < place) & (place < left))[hardest_first]]
@@ -175,7 +180,7 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
             ask(rows[:AT_ONCE], place)
             continue
         ask_dear(int(few[safe[few].argmin()]), place)
-    if dear and between(left)[0] >= centre:  # how many are certified there is asked for too
+    if between(left)[0] >= centre:  # how many are certified there is asked for too
         for row in np.flatnonzero((safe < centre) & (centre < left)):
             ask_dear(int(row), centre)
-    return np.concatenate([[-np.inf], radii])[safe + 1]
+    return reached()
