@@ -13,14 +13,16 @@ may be taken in float32, at half the cost: what it finds is evaluated in float64
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg.blas import dsyrk, ssyrk
-from scipy.linalg.lapack import dpotrf, dpotrs, spotrf, spotrs
+from scipy.linalg.lapack import dpotrf, dpotrs, spotrf, spotri, spotrs
 
 from simulator.jit import kernel
 
-__all__ = ["CommonFactor", "ascend", "common_factor", "cosine", "inverse", "is_definite"]
+__all__ = ["CommonFactor", "ascend", "common_factor", "cosine", "few_products", "inverse",
+           "is_definite"]
 
 EPS = float(np.finfo(float).eps)
 
@@ -32,6 +34,7 @@ RIDGE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-5}
 # Curvatures common to many samples are this share of where Q turns indefinite by power iteration,
 # which is from below: they shrink until it is definite.
 COMMON_SHARE, POWERS, SHRINK = 0.95, 30, 0.9
+FEW_ROWS, REARRANGED = 4, 1 << 21  # rows of one factor, numbers of the other
 ENOUGH = 1.3  # times the curvatures given: more is of no use
 
 
@@ -126,8 +129,25 @@ class CommonFactor:
     extra: float
 
     def solved(self, C: np.ndarray) -> np.ndarray:
-        """Return ``Q^{-1} c`` for the rows c of C (n, d)."""
-        return _solved(self.factor, C.T).T
+        """Return ``Q^{-1} c`` for the rows c of C (n, d), about so where they are float32."""
+        if C.dtype == np.float64:
+            return _solved(self.factor, C.T).T
+        return few_products(C, self._inverse).astype(np.float64)
+
+    @cached_property
+    def _inverse(self) -> np.ndarray:
+        """``Q^{-1}`` in float32: of one right side it is read at the speed of memory, a factor is
+        not.
+        """
+        lower = spotri(self.factor.astype(np.float32), lower=1, overwrite_c=1)[0]
+        return np.ascontiguousarray(np.tril(lower) + np.tril(lower, -1).T)
+
+
+def few_products(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """Return ``A B``, row by row where BLAS would rearrange a large B for few rows."""
+    if len(A) > FEW_ROWS or len(A) * B.size < REARRANGED:
+        return A @ B
+    return np.array([row @ B for row in A])
 
 
 def common_factor(W: np.ndarray, curvatures: np.ndarray, most: float = 0.0) -> CommonFactor:

@@ -42,6 +42,7 @@ UNDERFLOW = 2.0**-1000  # what a product may lose below the smallest normal numb
 NO_SQUARE = 2.0**-500  # a vector shorter than this may have a computed norm of zero
 JUMPS = 10  # to corners of the linearised margin: few are needed
 ROWS = 1024  # neurons surveyed at a time: a float64 copy of no more of them is made
+ROUGH_FROM = 1 << 21  # weights in float32 from here on: 16 MB in float64, more than a cache
 MOST_PRODUCTS = 4096  # neurons of which all products are kept: 128 MiB
 
 
@@ -57,7 +58,8 @@ def grain(*lengths: int) -> float:
 
 
 class Products:
-    """The products ``<w_i, w_j>`` of neurons, kept for all samples and balls that ask for some.
+    """The products ``<w_i, w_j>`` of neurons, and the neurons in float32: kept for all samples and
+    balls that ask for some.
 
     Parameters
     ----------
@@ -67,6 +69,7 @@ class Products:
     def __init__(self, W: np.ndarray) -> None:
         self.W = W
         self._all: np.ndarray | None = None
+        self._rough: np.ndarray | None = None
 
     def of(self, neurons: np.ndarray) -> np.ndarray:
         """Return the products of q neurons, shape (q, q)."""
@@ -75,6 +78,12 @@ class Products:
         if self._all is None:
             self._all = _products(self.W)
         return self._all[np.ix_(neurons, neurons)]
+
+    def rough(self) -> np.ndarray:
+        """Return W as an ascent reads it: in float32 where memory is what a product waits for."""
+        if self._rough is None:
+            self._rough = self.W if self.W.size < ROUGH_FROM else self.W.astype(np.float32)
+        return self._rough
 
 
 def _products(W: np.ndarray) -> np.ndarray:

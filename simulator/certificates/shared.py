@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.balls import L2Ball
-from simulator.certificates.dual_ascent import CommonFactor, ascend, common_factor, cosine
+from simulator.certificates.dual_ascent import (CommonFactor, ascend, common_factor, cosine,
+                                                few_products)
 from simulator.certificates.inputs import UNDERFLOW, SignedInputs, grain
 from simulator.certificates.relaxation import LAM_FLOOR_L2, TINY_LAM, inner_minima, needed_curvature
 from simulator.heartbeat import beat
@@ -232,8 +233,8 @@ def climb(inputs: SignedInputs, start: Start, target: float, steps: int,
     left : ndarray of int
         Which these are.
     """
-    W, T, (common, _, radii, norms, _) = inputs.W, inputs.T, slices
-    n, (m, d) = len(inputs), W.shape
+    W, T, (common, _, radii, norms, _) = inputs.products.rough(), inputs.T, slices
+    n, (m, d), is_rough = len(inputs), W.shape, W.dtype != inputs.W.dtype
     v, e, extra = common.curvatures, common.direction, common.extra
 
     # the points of the dual, and the best met, of the samples that are left
@@ -246,8 +247,8 @@ def climb(inputs: SignedInputs, start: Start, target: float, steps: int,
         beat()
         a, lam, width = x[:, :m], np.exp(x[:, m]), widths[rows]
         c = (start.sums if step == 0 and start.sums is not None
-             else np.ascontiguousarray(a) @ W)
-        delta = common.solved(c) * (-0.5 / lam[:, None])
+             else few_products(np.ascontiguousarray(a, W.dtype), W))
+        delta = common.solved(c.astype(W.dtype, copy=False)) * (-0.5 / lam[:, None])
         values, s = inner_minima(T[rows], x, lam, v, radii[rows], norms, inputs.bias)
         values += 0.5 * np.einsum("kj,kj->k", c, delta) - width * lam
         better = values > best[rows]
@@ -257,14 +258,15 @@ def climb(inputs: SignedInputs, start: Start, target: float, steps: int,
         done = better & (values > target)
         if done.any():
             found.bounds[rows[done]] = evaluated(inputs[rows[done]], found, rows[done],
-                                                 slices.of(rows[done]), target, c[done])
+                                                 slices.of(rows[done]), target,
+                                                 None if is_rough else c[done])
             left = ~(done & (found.bounds[rows] > target))
             rows, x, moments = rows[left], x[left], np.ascontiguousarray(moments[:, left])
             lam, delta, s, width = lam[left], delta[left], s[left], width[left]
         if len(rows) == 0 or step + 1 == steps:
             break
         # a step uphill
-        along = delta @ W.T
+        along = few_products(delta.astype(W.dtype, copy=False), W.T)
         gradient = np.empty_like(x)
         gradient[:, :m] = (along - s) / (radii[rows, None] * unit)
         gradient[:, m] = lam * (np.einsum("kj,kj->k", delta, delta) - width

@@ -4,7 +4,8 @@ By bisection, all samples of one radius together: certified at a radius is certi
 smaller one. The bound whose curvatures the samples share does most of it, at the cost of a few
 products by W for a radius. How far a given share of all is certified hangs on the few samples that
 it leaves open first: dear bounds may be asked about those, one by one, the hardest first, and no
-bound is asked about what a few jumps along the gradient break.
+bound is asked about what a few jumps along the gradient break. Where the hardest hold, the others
+that are left open get more steps of the cheap bound, together, before a dear one is spent on each.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from simulator.certificates.inputs import require_ball, signed_inputs
+from simulator.balls import L2Ball, LinfBall
+from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs
 from simulator.certificates.margins import METHODS, Effort, certify_inputs
 from simulator.certificates.shared import STEPS, Crowd
 from simulator.checks import require_choice, require_radii, require_real
@@ -26,6 +28,10 @@ from simulator.robustness.tails import order
 __all__ = ["certified_radii"]
 
 AT_ONCE = 64  # samples asked at a time for the radius of a level: a few are enough to refute it
+# Where dear bounds have certified so many single samples at a place, the others are asked together
+# for what all steps of these are worth: many rows cost little more than one.
+ENOUGH, PATIENT = 4, ("shared", "sliced")
+KEPT = ("safe", "unknown", "slow", "left", "alone")
 
 
 def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
@@ -65,7 +71,8 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         below; every sample is asked about the middle of the grid.
     boxes, steps, root_steps : int
         Of "branching" and "quadratic", as in :func:`~simulator.certificates.margins.certify`;
-        ``steps`` also of "shared", "sliced" and "own" among the dear bounds.
+        ``steps`` also of "shared", "sliced" and "own" among the dear bounds, and where the last of
+        the cheap ones is asked again about many.
     saved : mapping of str to ndarray, or None
         What an interrupted call of equal arguments kept: it goes on from there.
     tick : callable or None
@@ -91,96 +98,149 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
     ball, radii = require_ball(threat), require_radii("radii", radii)
     samples = samples_in_double(network, batch)
     inputs = signed_inputs(network, samples, ball.with_radius(radii[-1]))
-    effort = Effort(None, boxes, float("inf"), 0.0, steps, root_steps, proofs=False)
-    n = len(samples)
-    # places in the grid; what the dear bounds leave open, they leave open at larger radii too
-    kept = {"safe": np.full(n, -1), "unknown": np.full(n, len(radii)),
-            "left": np.full(n, len(radii)), "tried": np.array(0)}
+    search = _Search(inputs, ball, radii, methods, dear, order(level, len(samples)) - 1,
+                     Effort(None, boxes, float("inf"), 0.0, steps, root_steps, proofs=False), tick)
     if saved is not None:
-        kept = {name: np.array(saved[name]) for name in kept}
-    safe, unknown, left = kept["safe"], kept["unknown"], kept["left"]
+        search.go_on(saved)
+    search.ask_at(search.centre, lambda: False)
+    if beyond or not dear:
+        search.how_far_by_cheap_bounds(beyond)
+    if dear:
+        search.how_far_by_dear_bounds()
+    return search.reached()
 
-    @lru_cache(maxsize=1)
-    def crowd_at(place: int) -> Crowd:
-        return Crowd(inputs.within(ball.with_radius(radii[place])))
 
-    def held(rows: np.ndarray, place: int, bounds: Sequence[str], climb: int) -> np.ndarray:
-        crowd = crowd_at(place)
-        some = crowd.inputs[rows]
-        margins: np.ndarray = certify_inputs(some, np.zeros_like(some.X), bounds,
-                                             replace(effort, crowd=crowd, climb=climb)).margins
-        return margins > 0.0
+class _Search:
+    """Which places of the grid each sample is known to be certified at, and which not.
 
-    def ask(rows: np.ndarray, place: int) -> None:
-        safely = held(rows, place, methods, STEPS)
-        safe[rows[safely]], unknown[rows[~safely]] = place, place
-        told()
+    Attributes
+    ----------
+    safe : ndarray of int, shape (n,)
+        The last place that a certificate was found at; -1: none.
+    unknown, slow, left : ndarray of int, shape (n,)
+        The first place that was left open by the cheap bounds, by the last of them with all steps,
+        and by all bounds or to the attack. What is left open there is left open further out.
+    alone : ndarray of int, shape (n,)
+        The last place that a dear bound certified.
+    """
 
-    def ask_dear(row: int, place: int) -> None:
-        with fixed_threads(1):  # one sample at a time: a second thread waits
-            (safe if held(np.array([row]), place, dear, steps)[0] else left)[row] = place
-        told()
+    def __init__(self, inputs: SignedInputs, ball: L2Ball | LinfBall, radii: Sequence[float],
+                 methods: Sequence[str], dear: Sequence[str], deciding: int, effort: Effort,
+                 tick: Callable[..., None] | None) -> None:
+        self.inputs, self.ball, self.radii = inputs, ball, radii
+        self.methods, self.dear, self.deciding = methods, dear, deciding
+        self.patient = [name for name in methods if name in PATIENT][-1:]
+        self.effort, self.tick, self.tried = effort, tick, 0
+        self.centre = (len(radii) - 1) // 2
+        n, ends = len(inputs), len(radii)
+        self.safe, self.alone = np.full(n, -1), np.full(n, -1)
+        self.unknown, self.slow, self.left = (np.full(n, ends) for _ in range(3))
+        self.hardest_first = np.add(*inputs.margins()).argsort()
+        self.crowd_at = lru_cache(maxsize=1)(self._crowd_at)
 
-    def attack(place: int) -> None:
-        """What the cheapest attack breaks, no bound has to be asked about."""
-        rows = np.flatnonzero((safe < place) & (place < left))
-        some = crowd_at(place).inputs[rows]
-        values, off = some.margins(some.descended())
-        broken = rows[values + off <= 0.0]
-        left[broken], unknown[broken] = place, np.minimum(unknown[broken], place)
+    def go_on(self, saved: Mapping[str, np.ndarray]) -> None:
+        """Go on where an interrupted search was."""
+        for name in KEPT:
+            setattr(self, name, saved[name].copy())
+        self.tried = int(saved["tried"])
 
-    def told() -> None:
-        kept["tried"] += 1
-        if tick is not None:
-            tick(int(kept["tried"]), lambda: {name: one.copy() for name, one in kept.items()})
+    def arrays(self) -> dict[str, np.ndarray]:
+        return ({name: getattr(self, name).copy() for name in KEPT}
+                | {"tried": np.array(self.tried)})
 
-    centre = (len(radii) - 1) // 2
-    deciding = order(level, n) - 1  # more than so many samples may not be left open
+    def reached(self) -> np.ndarray:
+        """The radius at which each sample is certified, (n,)."""
+        return np.concatenate([[-np.inf], self.radii])[self.safe + 1]
 
-    def between(no: np.ndarray) -> tuple[int, int]:
+    def between(self, no: np.ndarray) -> tuple[int, int]:
         """The place that the level is known to hold at, and the next that it is known not to."""
-        return int(np.sort(safe)[deciding]), int(np.sort(no)[deciding])
+        return int(np.sort(self.safe)[self.deciding]), int(np.sort(no)[self.deciding])
 
-    def reached() -> np.ndarray:
-        return np.concatenate([[-np.inf], radii])[safe + 1]
-
-    hardest_first = np.add(*inputs.margins()).argsort()
-
-    def ask_at(place: int, known: Callable[[], bool]) -> None:
-        attack(place)
-        rows = hardest_first[((safe < place) & (place < unknown))[hardest_first]]
-        for first in range(0, len(rows), AT_ONCE):
-            if known():
-                break  # whatever the others are
-            ask(rows[first:first + AT_ONCE], place)
-
-    ask_at(centre, lambda: False)
-    if beyond or not dear:  # how far do the cheap ones go?
-        while np.subtract(*between(unknown)) < -1:
-            place = sum(between(unknown)) // 2
-            ask_at(place, lambda: between(unknown)[1] <= place)
-        cheap = between(unknown)[1] - 1
+    def how_far_by_cheap_bounds(self, beyond: bool) -> None:
+        """Find the level's radius by the cheap bounds, and those of other samples."""
+        safe, unknown = self.safe, self.unknown
+        while np.subtract(*self.between(unknown)) < -1:
+            place = sum(self.between(unknown)) // 2
+            self.ask_at(place, lambda: self.between(unknown)[1] <= place)
+        cheap = self.between(unknown)[1] - 1
         while (wide := (unknown - safe > 1) & (beyond | (unknown <= cheap))).any():
             middle = (safe + unknown) // 2
             place = int(middle[wide].max())
-            ask(np.flatnonzero(wide & (middle == place)), place)
-    if not dear:
-        return reached()
-    low, high = between(left)
-    while high - low > 1:  # how far can the level be?
-        place = (low + high) // 2
-        attack(place)
-        low, high = (low, place) if between(left)[1] <= place else (place, high)
-    while np.subtract(*between(left)) < -1:
-        low, high = between(left)
-        place = high - max(1, (high - low) // 4)  # from above: what fails there fails soon
-        rows = hardest_first[((safe < place) & (place < left))[hardest_first]]
-        few = rows[unknown[rows] <= place]
+            self.ask(np.flatnonzero(wide & (middle == place)), place)
+
+    def how_far_by_dear_bounds(self) -> None:
+        """Find the level's radius by all bounds, from above: what fails there fails soon."""
+        low, high = self.between(self.left)
+        while high - low > 1:  # how far can the level be?
+            place = (low + high) // 2
+            self.attack(place)
+            low, high = (low, place) if self.between(self.left)[1] <= place else (place, high)
+        while np.subtract(*self.between(self.left)) < -1:
+            low, high = self.between(self.left)
+            self.ask_some(high - max(1, (high - low) // 4))
+        if self.between(self.left)[0] >= self.centre:  # how many hold there is asked for too
+            for row in np.flatnonzero((self.safe < self.centre) & (self.centre < self.left)):
+                self.ask_dear(int(row), self.centre)
+
+    def ask_some(self, place: int) -> None:
+        """Ask about a place those of whom an answer is worth most."""
+        rows = self.hardest_first[((self.safe < place) & (place < self.left))[self.hardest_first]]
+        few = rows[self.unknown[rows] <= place]
+        many = few[self.slow[few] > place]
         if len(few) == 0:  # nothing that is known refutes it
-            ask(rows[:AT_ONCE], place)
-            continue
-        ask_dear(int(few[safe[few].argmin()]), place)
-    if between(left)[0] >= centre:  # how many are certified there is asked for too
-        for row in np.flatnonzero((safe < centre) & (centre < left)):
-            ask_dear(int(row), centre)
-    return reached()
+            self.ask(rows[:AT_ONCE], place)
+        elif len(many) > 1 and np.count_nonzero(self.alone == place) >= ENOUGH and self.patient:
+            self.ask_patiently(many[:AT_ONCE], place)
+        else:
+            self.ask_dear(int(few[self.safe[few].argmin()]), place)
+
+    def ask_at(self, place: int, is_known: Callable[[], bool]) -> None:
+        """Ask the cheap bounds about all, the hardest first, until something is known."""
+        self.attack(place)
+        rows = self.hardest_first[((self.safe < place)
+                                   & (place < self.unknown))[self.hardest_first]]
+        for first in range(0, len(rows), AT_ONCE):
+            if is_known():
+                break  # whatever the others are
+            self.ask(rows[first:first + AT_ONCE], place)
+
+    def attack(self, place: int) -> None:
+        """What the cheapest attack breaks, no bound has to be asked about."""
+        rows = np.flatnonzero((self.safe < place) & (place < self.left))
+        some = self.crowd_at(place).inputs[rows]
+        values, off = some.margins(some.descended())
+        broken = rows[values + off <= 0.0]
+        self.left[broken] = place
+        self.unknown[broken] = np.minimum(self.unknown[broken], place)
+
+    def ask(self, rows: np.ndarray, place: int) -> None:
+        self._told(rows, self._held(rows, place, self.methods, STEPS), place, self.unknown)
+
+    def ask_patiently(self, rows: np.ndarray, place: int) -> None:
+        held = self._held(rows, place, self.patient, self.effort.steps)
+        self._told(rows, held, place, self.slow)
+
+    def ask_dear(self, row: int, place: int) -> None:
+        rows = np.array([row])
+        with fixed_threads(1):  # one sample at a time: a second thread waits
+            held = self._held(rows, place, self.dear, self.effort.steps)
+        self.alone[rows[held]] = place
+        self._told(rows, held, place, self.left)
+
+    def _held(self, rows: np.ndarray, place: int, bounds: Sequence[str],
+              climb: int) -> np.ndarray:
+        crowd = self.crowd_at(place)
+        some = crowd.inputs[rows]
+        margins: np.ndarray = certify_inputs(
+            some, np.zeros_like(some.X), bounds,
+            replace(self.effort, crowd=crowd, climb=climb)).margins
+        return margins > 0.0
+
+    def _told(self, rows: np.ndarray, held: np.ndarray, place: int, no: np.ndarray) -> None:
+        self.safe[rows[held]], no[rows[~held]] = place, place
+        self.tried += 1
+        if self.tick is not None:
+            self.tick(self.tried, self.arrays)
+
+    def _crowd_at(self, place: int) -> Crowd:
+        return Crowd(self.inputs.within(self.ball.with_radius(self.radii[place])))

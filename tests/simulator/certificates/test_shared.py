@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from simulator.balls import L2Ball
-from simulator.certificates import sliced
+from simulator.certificates import dual_ascent, shared, sliced
 from simulator.certificates.dual_ascent import common_factor
 from simulator.certificates.inputs import signed_inputs
 from simulator.certificates.margins import certify
 from simulator.certificates.relaxation import Relaxation
-from simulator.certificates.shared import MOST_OWN, OWN, Crowd, climb, needs, shared_bounds
+from simulator.certificates.shared import (MOST_OWN, OWN, Crowd, climb, evaluated, needs,
+                                           shared_bounds)
 from simulator.certificates.sliced import own_bounds, sliced_bounds
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
@@ -17,6 +18,10 @@ from simulator.protocols import Batch
 from planted.certificates import BALLS, case
 
 both_balls = pytest.mark.parametrize("kind", BALLS)
+
+
+def shared_margins(inputs, target, crowd):
+    return shared_bounds(inputs, np.zeros_like(inputs.X), target, crowd=crowd).bounds
 
 
 def pure_network(d=48, copies=2, noise=0.09, seed=0):
@@ -272,6 +277,45 @@ def test_a_sample_is_left_at_its_middle_slice(monkeypatch):
     failed = np.flatnonzero(found == -np.inf)
     each = np.bincount(climbed, minlength=len(whole))
     assert len(failed) > 5 and each[failed].sum() == len(failed)
+
+
+@pytest.mark.parametrize("bounds", [sliced_bounds, own_bounds, shared_margins])
+def test_an_ascent_in_float32_ends_at_bounds_of_float64(bounds, monkeypatch):
+    """Nearly as high, and of what they rest on to the last bit."""
+    network, batch = pure_network()
+    inputs = signed_inputs(network, batch, L2Ball(0.5))
+    plain, found = bounds(inputs, np.inf, Crowd(inputs)), []
+    monkeypatch.setattr("simulator.certificates.inputs.ROUGH_FROM", 1)
+    monkeypatch.setattr(dual_ascent, "REARRANGED", 1)
+
+    def seen(inputs, kept, rows, slices, *others):
+        values = evaluated(inputs, kept, rows, slices, *others)
+        exact = evaluated(inputs, kept, rows, slices)
+        found.append(np.array_equal(values, exact))
+        return values
+
+    for module in (shared, sliced):
+        monkeypatch.setattr(module, "evaluated", seen)
+    inputs = signed_inputs(network, batch, L2Ball(0.5))
+    assert inputs.products.rough().dtype == np.float32
+    rough = bounds(inputs, np.inf, Crowd(inputs))
+    assert found and all(found)
+    np.testing.assert_allclose(rough, plain, rtol=2e-3, atol=2e-3 * np.abs(plain).max())
+    assert not np.array_equal(rough, plain)
+    target = float(np.median(plain))
+    assert 0.0 < np.mean(bounds(inputs, target, Crowd(inputs)) > target) < 1.0
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 9])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_few_rows_are_multiplied_like_many(rows, dtype, monkeypatch):
+    rng = np.random.default_rng(rows)
+    A, B = rng.standard_normal((rows, 7)).astype(dtype), rng.standard_normal((7, 5)).astype(dtype)
+    for least in (1, 1 << 30):
+        monkeypatch.setattr(dual_ascent, "REARRANGED", least)
+        product = dual_ascent.few_products(A, B)
+        assert product.shape == (rows, 5) and product.dtype == dtype
+        np.testing.assert_allclose(product, A @ B, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_proved_is_what_is_certified():
