@@ -36,7 +36,7 @@ DENSE_GATES = 0.05  # above this share of open gates BLAS beats sums over lists
 DOUBT = 0.5  # of that share: with more pairs in doubt the product beats the cascade
 CASCADE_FROM = 3e7  # multiplications of the product, below which it is done at once
 LONGEST_PAUSE = 32  # passes after a vain cascade before the next is tried
-BLOCK = 256  # samples of a product
+BLOCK = 1024  # samples of a product: for each block BLAS rearranges W anew
 LEAST = 1 << 18  # numbers of U below which a second thread is not woken
 ALL_LIVE = 0.9  # above this live fraction copying the live rows costs more than it saves
 
