@@ -231,8 +231,7 @@ class SparsePasses:
                   limit: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Return ``U = X live^T``, and the pairs (column, row) where |U| is not within ``low``.
 
-        None where there are more than ``limit``. A block of samples is looked through while it is
-        in the cache.
+        None where there are more than ``limit``.
         """
         U = self._buffers.take("U", (len(X), len(live)), X.dtype)
         found: list[np.ndarray] = []

@@ -139,8 +139,9 @@ class _Search:
         self.crowd_at = lru_cache(maxsize=1)(self._crowd_at)
 
     def go_on(self, saved: Mapping[str, np.ndarray]) -> None:
-        """Go on where an interrupted search was."""
-        for name in KEPT:
+        """Go on where an interrupted search was; what earlier versions did not keep is not known.
+        """
+        for name in saved.keys() & set(KEPT):
             setattr(self, name, saved[name].copy())
         self.tried = int(saved["tried"])
 

@@ -171,6 +171,17 @@ def test_an_interrupted_search_goes_on_to_the_same_radii(cheap, together, beyond
         assert rest == list(range(number + 1, len(kept) + 1))
 
 
+def test_a_search_that_an_earlier_version_kept_goes_on():
+    network, X = one_feature(), np.eye(6)[:1] * np.ones((5, 1))
+    options = {"radii": RADII, "methods": ("shared",), "dear": ("quadratic",)}
+    kept = []
+    whole = certified_radii(network, Batch(X, np.ones(5)), L2Ball(1.0),
+                            tick=lambda number, keep: kept.append(keep()), **options)
+    saved = {name: kept[0][name] for name in ("safe", "unknown", "left", "tried")}
+    assert np.array_equal(whole, certified_radii(network, Batch(X, np.ones(5)), L2Ball(1.0),
+                                                 saved=saved, **options))
+
+
 def test_no_bound_is_asked_for_what_is_broken(monkeypatch):
     """Nor dear ones about many: where few decide they are asked about those first."""
     rng = np.random.default_rng(9)
