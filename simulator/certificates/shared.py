@@ -20,7 +20,7 @@ import numpy as np
 
 from simulator.balls import L2Ball
 from simulator.certificates.dual_ascent import (CommonFactor, ascend, common_factor, cosine,
-                                                few_products)
+                                                products, sums)
 from simulator.certificates.inputs import UNDERFLOW, SignedInputs, grain
 from simulator.certificates.relaxation import LAM_FLOOR_L2, TINY_LAM, inner_minima, needed_curvature
 from simulator.heartbeat import beat
@@ -247,7 +247,7 @@ def climb(inputs: SignedInputs, start: Start, target: float, steps: int,
         beat()
         a, lam, width = x[:, :m], np.exp(x[:, m]), widths[rows]
         c = (start.sums if step == 0 and start.sums is not None
-             else few_products(np.ascontiguousarray(a, W.dtype), W))
+             else sums(np.ascontiguousarray(a, W.dtype), W))
         delta = common.solved(c.astype(W.dtype, copy=False)) * (-0.5 / lam[:, None])
         values, s = inner_minima(T[rows], x, lam, v, radii[rows], norms, inputs.bias)
         values += 0.5 * np.einsum("kj,kj->k", c, delta) - width * lam
@@ -266,7 +266,7 @@ def climb(inputs: SignedInputs, start: Start, target: float, steps: int,
         if len(rows) == 0 or step + 1 == steps:
             break
         # a step uphill
-        along = few_products(delta.astype(W.dtype, copy=False), W.T)
+        along = products(delta.astype(W.dtype, copy=False), W)
         gradient = np.empty_like(x)
         gradient[:, :m] = (along - s) / (radii[rows, None] * unit)
         gradient[:, m] = lam * (np.einsum("kj,kj->k", delta, delta) - width

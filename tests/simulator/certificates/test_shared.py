@@ -286,7 +286,7 @@ def test_an_ascent_in_float32_ends_at_bounds_of_float64(bounds, monkeypatch):
     inputs = signed_inputs(network, batch, L2Ball(0.5))
     plain, found = bounds(inputs, np.inf, Crowd(inputs)), []
     monkeypatch.setattr("simulator.certificates.inputs.ROUGH_FROM", 1)
-    monkeypatch.setattr(dual_ascent, "REARRANGED", 1)
+    monkeypatch.setattr(dual_ascent, "READ_ONCE_FROM", 1)
 
     def seen(inputs, kept, rows, slices, *others):
         values = evaluated(inputs, kept, rows, slices, *others)
@@ -307,15 +307,17 @@ def test_an_ascent_in_float32_ends_at_bounds_of_float64(bounds, monkeypatch):
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 9])
+@pytest.mark.parametrize("m", [4, 7])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_few_rows_are_multiplied_like_many(rows, dtype, monkeypatch):
+def test_few_rows_are_multiplied_like_many(rows, m, dtype, monkeypatch):
     rng = np.random.default_rng(rows)
-    A, B = rng.standard_normal((rows, 7)).astype(dtype), rng.standard_normal((7, 5)).astype(dtype)
+    A, D, W = (rng.standard_normal(shape).astype(dtype) for shape in ((rows, m), (rows, 5), (m, 5)))
     for least in (1, 1 << 30):
-        monkeypatch.setattr(dual_ascent, "REARRANGED", least)
-        product = dual_ascent.few_products(A, B)
-        assert product.shape == (rows, 5) and product.dtype == dtype
-        np.testing.assert_allclose(product, A @ B, rtol=1e-5, atol=1e-5)
+        monkeypatch.setattr(dual_ascent, "READ_ONCE_FROM", least)
+        for found, expected in ((dual_ascent.sums(A, W), A @ W),
+                                (dual_ascent.products(D, W), D @ W.T)):
+            assert found.shape == expected.shape and found.dtype == dtype
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_proved_is_what_is_certified():
