@@ -19,10 +19,11 @@ import numpy as np
 from scipy.linalg.blas import dsyrk, ssyrk
 from scipy.linalg.lapack import dpotrf, dpotrs, spotrf, spotri, spotrs
 
-from simulator.jit import kernel, summing_kernel
+from simulator.jit import kernel
+from simulator.networks.few_rows import sums
 
-__all__ = ["CommonFactor", "ascend", "common_factor", "cosine", "inverse", "is_definite",
-           "products", "sums"]
+__all__ = ["CommonFactor", "ascend", "common_factor", "cosine", "inverse",
+           "is_definite"]
 
 EPS = float(np.finfo(float).eps)
 
@@ -34,7 +35,6 @@ RIDGE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-5}
 # Curvatures common to many samples are this share of where Q turns indefinite by power iteration,
 # which is from below: they shrink until it is definite.
 COMMON_SHARE, POWERS, SHRINK = 0.95, 30, 0.9
-FEW_ROWS, READ_ONCE_FROM = 32, 1 << 21  # rows of one factor; numbers of the other
 ENOUGH = 1.3  # times the curvatures given: more is of no use
 
 
@@ -143,31 +143,6 @@ class CommonFactor:
         return np.ascontiguousarray(np.tril(lower) + np.tril(lower, -1).T)
 
 
-def sums(A: np.ndarray, W: np.ndarray) -> np.ndarray:
-    """Return ``A W``, A (k, m) and W (m, d): for few rows of A a large W is read once as it is.
-
-    BLAS would rearrange it first, which costs more than the product.
-    """
-    if not _is_read_once(A, W):
-        return A @ W
-    C = np.zeros((len(A), W.shape[1]), W.dtype)
-    _add_rows(A, W, C)
-    return C
-
-
-def products(D: np.ndarray, W: np.ndarray) -> np.ndarray:
-    """Return ``D W^T``, D (k, d) and W (m, d), likewise."""
-    if not _is_read_once(D, W):
-        return D @ W.T
-    U = np.empty((len(D), len(W)), W.dtype)
-    _multiply_rows(D, W, U)
-    return U
-
-
-def _is_read_once(rows: np.ndarray, W: np.ndarray) -> bool:
-    return rows.dtype == np.float32 and 0 < len(rows) <= FEW_ROWS and W.size >= READ_ONCE_FROM
-
-
 def common_factor(W: np.ndarray, curvatures: np.ndarray, most: float = 0.0) -> CommonFactor:
     """Scale curvatures (m,) of at least 0 as far as Q allows, and factor it.
 
@@ -257,34 +232,3 @@ def _adam(x: np.ndarray, gradient: np.ndarray, first: np.ndarray, second: np.nda
         mean = first[i] / (1.0 - 0.9 ** (step + 1))
         square = second[i] / (1.0 - 0.99 ** (step + 1))
         x[i] += rate * mean / (np.sqrt(square) + 1e-8)
-
-
-@kernel
-def _add_rows(A: np.ndarray, W: np.ndarray, C: np.ndarray) -> None:
-    """C += A W, four rows of W at a time."""
-    m, d = W.shape
-    whole = m - m % 4
-    for i in range(0, whole, 4):
-        w0, w1, w2, w3 = W[i], W[i + 1], W[i + 2], W[i + 3]
-        for row in range(len(A)):
-            c = C[row]
-            a0, a1, a2, a3 = A[row, i], A[row, i + 1], A[row, i + 2], A[row, i + 3]
-            for j in range(d):
-                c[j] += (a0 * w0[j] + a1 * w1[j]) + (a2 * w2[j] + a3 * w3[j])
-    for i in range(whole, m):
-        for row in range(len(A)):
-            for j in range(d):
-                C[row, j] += A[row, i] * W[i, j]
-
-
-@summing_kernel
-def _multiply_rows(D: np.ndarray, W: np.ndarray, U: np.ndarray) -> None:
-    """U = D W^T."""
-    m, d = W.shape
-    for i in range(m):
-        w = W[i]
-        for row in range(len(D)):
-            delta, total = D[row], np.float32(0.0)
-            for j in range(d):
-                total += delta[j] * w[j]
-            U[row, i] = total

@@ -19,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.balls import L2Ball
-from simulator.certificates.dual_ascent import (CommonFactor, ascend, common_factor, cosine,
-                                                products, sums)
+from simulator.certificates.dual_ascent import CommonFactor, ascend, common_factor, cosine
 from simulator.certificates.inputs import UNDERFLOW, SignedInputs, grain
 from simulator.certificates.relaxation import LAM_FLOOR_L2, TINY_LAM, inner_minima, needed_curvature
 from simulator.heartbeat import beat
+from simulator.networks.few_rows import products, sums
 
 __all__ = ["STEPS", "Crowd", "SharedBounds", "Slices", "Start", "begin", "climb", "evaluated",
            "needs", "shared_bounds"]

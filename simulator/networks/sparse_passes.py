@@ -22,6 +22,7 @@ import numpy as np
 
 from simulator.jit import in_threads, kernel, shares, summing_kernel
 from simulator.networks.cascade import lists_by_row, split
+from simulator.networks.few_rows import products
 from simulator.networks.neurons import Neurons
 from simulator.networks.open_gates import (OpenGates, at_most, descend_open, input_gradient,
                                            open_gates, outputs)
@@ -238,7 +239,7 @@ class SparsePasses:
         for first in range(0, len(X), BLOCK):
             block = slice(first, min(first + BLOCK, len(X)))
             with self.clock("GEMM"):
-                np.matmul(X[block], live.T, out=U[block])
+                products(X[block], live, out=U[block])
             if limit >= 0:
                 with self.clock("scan"):
                     pairs = _candidates(U[block], low, first, limit)

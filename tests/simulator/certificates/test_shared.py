@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.balls import L2Ball
-from simulator.certificates import dual_ascent, shared, sliced
+from simulator.certificates import shared, sliced
 from simulator.certificates.dual_ascent import common_factor
 from simulator.certificates.inputs import signed_inputs
 from simulator.certificates.margins import certify
@@ -12,6 +12,7 @@ from simulator.certificates.relaxation import Relaxation
 from simulator.certificates.shared import (MOST_OWN, OWN, Crowd, climb, evaluated, needs,
                                            shared_bounds)
 from simulator.certificates.sliced import own_bounds, sliced_bounds
+from simulator.networks import few_rows
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
 
@@ -286,7 +287,7 @@ def test_an_ascent_in_float32_ends_at_bounds_of_float64(bounds, monkeypatch):
     inputs = signed_inputs(network, batch, L2Ball(0.5))
     plain, found = bounds(inputs, np.inf, Crowd(inputs)), []
     monkeypatch.setattr("simulator.certificates.inputs.ROUGH_FROM", 1)
-    monkeypatch.setattr(dual_ascent, "READ_ONCE_FROM", 1)
+    monkeypatch.setattr(few_rows, "LARGE", 1)
 
     def seen(inputs, kept, rows, slices, *others):
         values = evaluated(inputs, kept, rows, slices, *others)
@@ -304,20 +305,6 @@ def test_an_ascent_in_float32_ends_at_bounds_of_float64(bounds, monkeypatch):
     assert not np.array_equal(rough, plain)
     target = float(np.median(plain))
     assert 0.0 < np.mean(bounds(inputs, target, Crowd(inputs)) > target) < 1.0
-
-
-@pytest.mark.parametrize("rows", [0, 1, 3, 9])
-@pytest.mark.parametrize("m", [4, 7])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_few_rows_are_multiplied_like_many(rows, m, dtype, monkeypatch):
-    rng = np.random.default_rng(rows)
-    A, D, W = (rng.standard_normal(shape).astype(dtype) for shape in ((rows, m), (rows, 5), (m, 5)))
-    for least in (1, 1 << 30):
-        monkeypatch.setattr(dual_ascent, "READ_ONCE_FROM", least)
-        for found, expected in ((dual_ascent.sums(A, W), A @ W),
-                                (dual_ascent.products(D, W), D @ W.T)):
-            assert found.shape == expected.shape and found.dtype == dtype
-            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_proved_is_what_is_certified():
