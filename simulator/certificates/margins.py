@@ -43,7 +43,7 @@ from simulator.certificates.linear import linear_bounds
 from simulator.certificates.proofs import Proof
 from simulator.certificates.relaxation import Ascent, Relaxation
 from simulator.certificates.separable import separable_bounds
-from simulator.certificates.shared import STEPS, Crowd, shared_bounds
+from simulator.certificates.shared import Crowd, shared_bounds
 from simulator.certificates.sliced import own_bounds, sliced_bounds
 from simulator.checks import require_choice, require_int, require_real
 from simulator.heartbeat import beat
@@ -98,7 +98,7 @@ class Effort:
     """How long to try; the settings of :func:`certify`, all numbers in units of the inputs.
 
     ``crowd`` are samples with the same neurons and ball, for the curvatures of "shared", "sliced"
-    and "own"; None: the samples that these are asked about. ``climb`` are the steps of these three.
+    and "own"; None: the samples that these are asked about.
     """
 
     dictionary: np.ndarray | None
@@ -109,7 +109,6 @@ class Effort:
     root_steps: int
     proofs: bool
     crowd: Crowd | None = None
-    climb: int = STEPS
 
     def __post_init__(self) -> None:
         require_int("boxes", self.boxes, low=1)
@@ -117,7 +116,6 @@ class Effort:
             require_real("seconds", self.seconds, low=0.0)
         require_int("steps", self.steps, low=1)
         require_int("root_steps", self.root_steps, low=1)
-        require_int("climb", self.climb, low=1)
 
 
 class _Found(NamedTuple):
@@ -258,7 +256,7 @@ def _separable(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Foun
 def _shared(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:
     if inputs.ball.radius == 0.0:
         return _linear(inputs, delta, effort)
-    found = shared_bounds(inputs, delta, effort.target, effort.climb, effort.crowd)
+    found = shared_bounds(inputs, delta, effort.target, crowd=effort.crowd)
     return _Found(found.bounds, found.points,
                   shared_proofs(inputs, found) if effort.proofs else ())
 
@@ -267,7 +265,7 @@ def _sliced(inputs: SignedInputs, delta: np.ndarray, effort: Effort,
             bounds: Callable[..., np.ndarray] = sliced_bounds) -> _Found:
     if effort.proofs or inputs.ball.radius == 0.0 or not isinstance(inputs.ball, L2Ball):
         return _shared(inputs, delta, effort)
-    return _Found(bounds(inputs, effort.target, effort.crowd or Crowd(inputs), effort.climb))
+    return _Found(bounds(inputs, effort.target, effort.crowd or Crowd(inputs)))
 
 
 def _own(inputs: SignedInputs, delta: np.ndarray, effort: Effort) -> _Found:

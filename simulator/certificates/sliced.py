@@ -11,9 +11,8 @@ price is ``lam (1 + extra) h^2`` where a is small. One factor serves all samples
 are halved where they have to be; those of many samples climb together, since a few at a time would
 wait for W.
 
-Where a single sample decides, curvatures that lean to it are worth a factor of its own: with those
-all of the ascent is in the slopes, and ascent in the curvatures too, at a factor for every few
-steps, gains little more.
+Where a single sample decides, curvatures that lean to it are worth a factor of its own: ascent in
+the curvatures too, at a factor for every few steps, gains little more.
 """
 
 import math
@@ -24,12 +23,11 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.certificates.inputs import SignedInputs
-from simulator.certificates.shared import (STEPS, Crowd, SharedBounds, Slices, Start, begin, climb,
-                                           evaluated)
+from simulator.certificates.shared import STEPS, Crowd, Slices, begin, climb, evaluated
 
 __all__ = ["own_bounds", "sliced_bounds"]
 
-GLANCE = 4  # steps of ascent in a slice that can be halved
+GLANCE = 4  # steps in a slice that can be halved
 SLICED = 0.015  # of lam r^2 is the price of a slice at most, about
 MOST_SLICES = 64
 TOGETHER = 256  # slices that climb together: few products would wait for W, many need memory
@@ -45,18 +43,14 @@ class _Cuts(NamedTuple):
         Which sample's.
     places : ndarray of int, shape (n,)
         Which of the ``2^depth`` slices of a ball.
-    start : Start or None
-        Where the slices of twice the width led.
     """
 
     rows: np.ndarray
     places: np.ndarray
-    start: Start | None = None
 
     def of(self, some: np.ndarray) -> "_Cuts":
         """Return some of them."""
-        return _Cuts(self.rows[some], self.places[some],
-                     None if self.start is None else self.start.of(some))
+        return _Cuts(self.rows[some], self.places[some])
 
     def parts(self, middles_first: bool) -> Iterator[np.ndarray]:
         """Return which of them climb together, in their turn: first one of each sample, or any."""
@@ -72,10 +66,9 @@ class _Cuts(NamedTuple):
             for first in range(0, len(each), TOGETHER):
                 yield each[first:first + TOGETHER]
 
-    def halved(self, some: np.ndarray, half: int, led: SharedBounds) -> "_Cuts":
-        """Return one half, 0 or 1, of some of them, to begin where they were led."""
-        return _Cuts(self.rows[some], 2 * self.places[some] + half,
-                     Start(led.slopes[some], led.lam[some]))
+    def halved(self, some: np.ndarray, half: int) -> "_Cuts":
+        """Return one half, 0 or 1, of some of them."""
+        return _Cuts(self.rows[some], 2 * self.places[some] + half)
 
 
 def sliced_bounds(inputs: SignedInputs, target: float, crowd: Crowd,
@@ -83,9 +76,9 @@ def sliced_bounds(inputs: SignedInputs, target: float, crowd: Crowd,
     """Bound every margin in an l2 ball slice by slice, across the direction that allows least
     curvature.
 
-    A slice in which a few steps are not enough is halved, and its halves go on from where they led,
-    until it is thin: then all steps are made, from the beginning. Of the thin slices of a sample
-    the one in the middle is tried first: if it is not above the target, the others do not count.
+    A slice in which a few steps are not enough is halved, until it is thin: then all steps are
+    made. Of the thin slices of a sample the one in the middle is tried first: if it is not above
+    the target, the others do not count.
 
     Parameters
     ----------
@@ -97,7 +90,7 @@ def sliced_bounds(inputs: SignedInputs, target: float, crowd: Crowd,
     crowd : Crowd
         As in :func:`shared_bounds`.
     steps : int
-        Of ascent in a thin slice, at least 1.
+        In a thin slice, at least 1.
 
     Returns
     -------
@@ -110,16 +103,15 @@ def sliced_bounds(inputs: SignedInputs, target: float, crowd: Crowd,
     bounds = np.full(len(inputs), np.inf)
     waiting = [_Cuts(*np.indices((len(inputs), 2**depth)).reshape(2, -1))]
     while waiting:
-        cuts, waiting = _together(waiting), []
+        cuts, waiting = _Cuts(*map(np.concatenate, zip(*waiting))), []
         for part in cuts.parts(depth == thin and target < np.inf):
             some = cuts.of(part[bounds[cuts.rows[part]] > -np.inf])
             there, slices = _cut(inputs[some.rows], whole, some.places, depth)
-            start = None if depth == thin else some.start
-            found, left = climb(there, start or begin(there, slices.radii), target,
+            found, left = climb(there, begin(there, slices.radii), target,
                                 GLANCE if depth < thin else steps, slices)
             if depth < thin:
                 found.bounds[left] = np.inf  # its halves will tell
-                waiting += [some.halved(left, half, found) for half in (0, 1)]
+                waiting += [some.halved(left, half) for half in (0, 1)]
             else:
                 found.bounds[left] = evaluated(there[left], found, left, slices.of(left))
                 if target < np.inf:
@@ -137,15 +129,6 @@ def own_bounds(inputs: SignedInputs, target: float, crowd: Crowd,
     """
     each = (inputs[np.array([row])] for row in range(len(inputs)))
     return np.array([sliced_bounds(one, target, crowd.leaning(one), steps)[0] for one in each])
-
-
-def _together(parts: list[_Cuts]) -> _Cuts:
-    rows, places = (np.concatenate(each) for each in zip(*(part[:2] for part in parts)))
-    starts = [part.start for part in parts if part.start is not None]
-    if not starts:
-        return _Cuts(rows, places)
-    slopes, lam = (np.concatenate(each) for each in zip(*(start[:2] for start in starts)))
-    return _Cuts(rows, places, Start(slopes, lam))
 
 
 def _cut(inputs: SignedInputs, whole: Slices, places: np.ndarray,

@@ -4,8 +4,7 @@ By bisection, all samples of one radius together: certified at a radius is certi
 smaller one. The bound whose curvatures the samples share does most of it, at the cost of a few
 products by W for a radius. How far a given share of all is certified hangs on the few samples that
 it leaves open first: dear bounds may be asked about those, one by one, the hardest first, and no
-bound is asked about what a few jumps along the gradient break. Where the hardest hold, the others
-that are left open get more steps of the cheap bound, together, before a dear one is spent on each.
+bound is asked about what a few jumps along the gradient break.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ import numpy as np
 from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs
 from simulator.certificates.margins import METHODS, Effort, certify_inputs
-from simulator.certificates.shared import STEPS, Crowd
+from simulator.certificates.shared import Crowd
 from simulator.checks import require_choice, require_radii, require_real
 from simulator.jit import fixed_threads
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -28,10 +27,7 @@ from simulator.robustness.tails import order
 __all__ = ["certified_radii"]
 
 AT_ONCE = 64  # samples asked at a time for the radius of a level: a few are enough to refute it
-# Where dear bounds have certified so many single samples at a place, the others are asked together
-# for what all steps of these are worth: many rows cost little more than one.
-ENOUGH, PATIENT = 4, ("shared", "sliced")
-KEPT = ("safe", "unknown", "slow", "left", "alone")
+KEPT = ("safe", "unknown", "left")
 
 
 def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
@@ -70,9 +66,7 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
         Otherwise theirs are lower bounds, and where dear bounds decide so are those of the samples
         below; every sample is asked about the middle of the grid.
     boxes, steps, root_steps : int
-        Of "branching" and "quadratic", as in :func:`~simulator.certificates.margins.certify`;
-        ``steps`` also of "shared", "sliced" and "own" among the dear bounds, and where the last of
-        the cheap ones is asked again about many.
+        Of "branching" and "quadratic", as in :func:`~simulator.certificates.margins.certify`.
     saved : mapping of str to ndarray, or None
         What an interrupted call of equal arguments kept: it goes on from there.
     tick : callable or None
@@ -117,11 +111,9 @@ class _Search:
     ----------
     safe : ndarray of int, shape (n,)
         The last place that a certificate was found at; -1: none.
-    unknown, slow, left : ndarray of int, shape (n,)
-        The first place that was left open by the cheap bounds, by the last of them with all steps,
-        and by all bounds or to the attack. What is left open there is left open further out.
-    alone : ndarray of int, shape (n,)
-        The last place that a dear bound certified.
+    unknown, left : ndarray of int, shape (n,)
+        The first place that was left open by the cheap bounds, and by all bounds or to the attack.
+        What is left open there is left open further out.
     """
 
     def __init__(self, inputs: SignedInputs, ball: L2Ball | LinfBall, radii: Sequence[float],
@@ -129,19 +121,16 @@ class _Search:
                  tick: Callable[..., None] | None) -> None:
         self.inputs, self.ball, self.radii = inputs, ball, radii
         self.methods, self.dear, self.deciding = methods, dear, deciding
-        self.patient = [name for name in methods if name in PATIENT][-1:]
         self.effort, self.tick, self.tried = effort, tick, 0
         self.centre = (len(radii) - 1) // 2
         n, ends = len(inputs), len(radii)
-        self.safe, self.alone = np.full(n, -1), np.full(n, -1)
-        self.unknown, self.slow, self.left = (np.full(n, ends) for _ in range(3))
+        self.safe, self.unknown, self.left = np.full(n, -1), np.full(n, ends), np.full(n, ends)
         self.hardest_first = np.add(*inputs.margins()).argsort()
         self.crowd_at = lru_cache(maxsize=1)(self._crowd_at)
 
     def go_on(self, saved: Mapping[str, np.ndarray]) -> None:
-        """Go on where an interrupted search was; what earlier versions did not keep is not known.
-        """
-        for name in saved.keys() & set(KEPT):
+        """Go on where an interrupted search was."""
+        for name in KEPT:
             setattr(self, name, saved[name].copy())
         self.tried = int(saved["tried"])
 
@@ -187,11 +176,8 @@ class _Search:
         """Ask about a place those of whom an answer is worth most."""
         rows = self.hardest_first[((self.safe < place) & (place < self.left))[self.hardest_first]]
         few = rows[self.unknown[rows] <= place]
-        many = few[self.slow[few] > place]
         if len(few) == 0:  # nothing that is known refutes it
             self.ask(rows[:AT_ONCE], place)
-        elif len(many) > 1 and np.count_nonzero(self.alone == place) >= ENOUGH and self.patient:
-            self.ask_patiently(many[:AT_ONCE], place)
         else:
             self.ask_dear(int(few[self.safe[few].argmin()]), place)
 
@@ -215,26 +201,19 @@ class _Search:
         self.unknown[broken] = np.minimum(self.unknown[broken], place)
 
     def ask(self, rows: np.ndarray, place: int) -> None:
-        self._told(rows, self._held(rows, place, self.methods, STEPS), place, self.unknown)
-
-    def ask_patiently(self, rows: np.ndarray, place: int) -> None:
-        held = self._held(rows, place, self.patient, self.effort.steps)
-        self._told(rows, held, place, self.slow)
+        self._told(rows, self._held(rows, place, self.methods), place, self.unknown)
 
     def ask_dear(self, row: int, place: int) -> None:
         rows = np.array([row])
         with fixed_threads(1):  # one sample at a time: a second thread waits
-            held = self._held(rows, place, self.dear, self.effort.steps)
-        self.alone[rows[held]] = place
+            held = self._held(rows, place, self.dear)
         self._told(rows, held, place, self.left)
 
-    def _held(self, rows: np.ndarray, place: int, bounds: Sequence[str],
-              climb: int) -> np.ndarray:
+    def _held(self, rows: np.ndarray, place: int, bounds: Sequence[str]) -> np.ndarray:
         crowd = self.crowd_at(place)
         some = crowd.inputs[rows]
-        margins: np.ndarray = certify_inputs(
-            some, np.zeros_like(some.X), bounds,
-            replace(self.effort, crowd=crowd, climb=climb)).margins
+        margins: np.ndarray = certify_inputs(some, np.zeros_like(some.X), bounds,
+                                             replace(self.effort, crowd=crowd)).margins
         return margins > 0.0
 
     def _told(self, rows: np.ndarray, held: np.ndarray, place: int, no: np.ndarray) -> None:

@@ -8,9 +8,9 @@ from simulator.certificates import shared, sliced
 from simulator.certificates.dual_ascent import common_factor
 from simulator.certificates.inputs import signed_inputs
 from simulator.certificates.margins import certify
-from simulator.certificates.relaxation import Relaxation
-from simulator.certificates.shared import (MOST_OWN, OWN, Crowd, climb, evaluated, needs,
-                                           shared_bounds)
+from simulator.certificates.relaxation import Relaxation, inner_minima
+from simulator.certificates.shared import (MOST_OWN, OWN, Crowd, Slices, _follow, climb, evaluated,
+                                           needs, shared_bounds)
 from simulator.certificates.sliced import own_bounds, sliced_bounds
 from simulator.networks import few_rows
 from simulator.networks.symmetric_relu import SymmetricReLU
@@ -132,6 +132,62 @@ def test_a_crowd_gives_each_sample_what_it_gets_among_all():
     assert np.array_equal(few.curvatures, whole.curvatures)
     alone = shared_bounds(inputs[rows], rest[rows], np.inf)
     assert not np.allclose(alone.curvatures, whole.curvatures)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_slopes_are_those_of_the_convex_envelope(seed):
+    """Of all slopes they give the envelope its largest value, and spreads its derivative by lam."""
+    rng = np.random.default_rng(seed)
+    shape = (3, 200)
+    T, norms, v = rng.normal(size=shape), rng.uniform(0.1, 3.0, 200), rng.uniform(0.0, 2.0, 200)
+    v[:20] = 0.0
+    lam, radii, b = np.array([0.1, 1.0, 8.0]), np.array([1.0, 0.5, 2.0]), 0.4
+    s = rng.uniform(-1.0, 1.0, shape) * radii[:, None] * norms
+
+    def envelopes(lam, slopes):
+        """Of each neuron, from the line of that slope below it."""
+        return np.array([[inner_minima(T[row:row + 1, i:i + 1], slopes[row:row + 1, i:i + 1],
+                                       lam[row:row + 1], v[i:i + 1], radii[row:row + 1],
+                                       norms[i:i + 1], b)[0][0] + slopes[row, i] * s[row, i]
+                          for i in range(200)] for row in range(3)])
+
+    def follow(lam):
+        slopes = np.zeros(shape)
+        return slopes, _follow(T, s, lam, v, radii, norms, b, 1.0, slopes)
+
+    slopes, spreads = follow(lam)
+    best = envelopes(lam, slopes)
+    for other in (1e-3, -1e-3, 0.1, -0.1, 1.0, -1.0):
+        assert np.all(envelopes(lam, slopes + other) <= best + 1e-9)
+    higher, lower = (envelopes(lam * (1.0 + h), follow(lam * (1.0 + h))[0]) for h in (1e-5, -1e-5))
+    slope = (higher - lower).sum(axis=1) / (2e-5 * lam)
+    np.testing.assert_allclose((v * s * s).sum(axis=1) + spreads, slope, rtol=1e-3)
+    half = np.ones(shape)
+    _follow(T, s, lam, v, radii, norms, b, 0.5, half)
+    np.testing.assert_allclose(half, 0.5 + 0.5 * slopes)
+
+
+@both_balls
+@pytest.mark.parametrize("radius", [0.3, 0.5])
+def test_a_climb_has_converged(kind, radius):
+    """A few steps take it nearly as far as many, and many as far as any slopes near by."""
+    network, batch = pure_network()
+    inputs = signed_inputs(network, batch, kind(radius if kind is L2Ball else 0.3 * radius))
+    few, some, many = (shared_bounds(inputs, np.zeros_like(inputs.X), np.inf, steps)
+                       for steps in (8, 16, 300))
+    scale = np.abs(many.bounds).max()
+    assert np.all(many.bounds >= few.bounds - 1e-9)
+    np.testing.assert_allclose(some.bounds, many.bounds, atol=0.03 * scale)
+    rng, rows = np.random.default_rng(0), np.arange(len(inputs))
+    crowd = Crowd(inputs)
+    whole = Slices.whole(inputs, crowd.factor())
+    for _ in range(10):
+        slopes = many.slopes + 0.02 * rng.standard_normal(many.slopes.shape)
+        lam = many.lam * np.exp(0.02 * rng.standard_normal(len(inputs)))
+        near = many._replace(slopes=slopes, lam=lam)
+        c = slopes @ inputs.W
+        near = near._replace(points=whole.common.solved(c) * (-0.5 / lam[:, None]))
+        assert np.all(evaluated(inputs, near, rows, whole) <= many.bounds + 2e-3 * scale)
 
 
 def with_a_common_direction(d=40):

@@ -113,45 +113,11 @@ def test_what_lies_beyond_a_level_can_be_left(level, monkeypatch):
     assert np.array_equal(some >= middle, whole >= middle)
 
 
-def test_many_are_asked_together_where_dear_bounds_hold(monkeypatch):
-    """For all steps of the last cheap bound, and what that certifies is asked for no dear one."""
-    monkeypatch.setattr(certified_radius, "ENOUGH", 2)
-    rng = np.random.default_rng(3)
-    network = SymmetricReLU(np.eye(16) + 0.12 * rng.standard_normal((16, 16)), 0.2)
-    X = np.where(rng.random((60, 16)) < 0.4, 1.0, 0.0)
-    X[:, 0] = 1.0
-    batch, asked = Batch(X, np.ones(60)), []
-
-    def seen(inputs, start, methods, effort):
-        asked.append((tuple(methods), len(inputs), effort.climb))
-        return certify_inputs(inputs, start, methods, effort)
-
-    monkeypatch.setattr(certified_radius, "certify_inputs", seen)
-    monkeypatch.setattr(certified_radius, "STEPS", 2)
-    options = {"radii": RADII, "methods": ("linear", "shared"), "dear": ("quadratic",),
-               "level": 0.95, "beyond": False, "steps": 80}
-    found = certified_radii(network, batch, L2Ball(1.0), **options)
-    dear, patient = (sum(number for methods, number, _ in asked if methods == (name,))
-                     for name in ("quadratic", "shared"))
-    climbs = {methods: {climb for one, _, climb in asked if one == methods}
-              for methods, _, _ in asked}
-    assert climbs == {("linear", "shared"): {2}, ("quadratic",): {80}, ("shared",): {80}}
-    assert max(number for methods, number, _ in asked if methods == ("shared",)) > 2
-    assert {number for methods, number, _ in asked if methods == ("quadratic",)} == {1}
-    monkeypatch.setattr(certified_radius, "ENOUGH", 10**6)
-    asked.clear()
-    alone = certified_radii(network, batch, L2Ball(1.0), **options)
-    assert np.sort(found)[order(0.95, 60) - 1] >= np.sort(alone)[order(0.95, 60) - 1]
-    assert patient > 0 and dear < len(asked) - sum(m == ("linear", "shared") for m, _, _ in asked)
-
-
 @pytest.mark.parametrize("beyond", [True, False])
 @pytest.mark.parametrize("together", [3, 64])
 @pytest.mark.parametrize("cheap", ["separable", "shared"])
 def test_an_interrupted_search_goes_on_to_the_same_radii(cheap, together, beyond, monkeypatch):
     monkeypatch.setattr(certified_radius, "AT_ONCE", together)
-    monkeypatch.setattr(certified_radius, "ENOUGH", 1)
-    monkeypatch.setattr(certified_radius, "STEPS", 1)
     rng = np.random.default_rng(3)
     network = SymmetricReLU(np.eye(16) + 0.05 * rng.standard_normal((16, 16)), 0.3)
     X = np.where(rng.random((9, 16)) < 0.3, 1.0, 0.0)
@@ -169,17 +135,6 @@ def test_an_interrupted_search_goes_on_to_the_same_radii(cheap, together, beyond
                                 tick=lambda number, keep: rest.append(number), **options)
         assert np.array_equal(again, whole)
         assert rest == list(range(number + 1, len(kept) + 1))
-
-
-def test_a_search_that_an_earlier_version_kept_goes_on():
-    network, X = one_feature(), np.eye(6)[:1] * np.ones((5, 1))
-    options = {"radii": RADII, "methods": ("shared",), "dear": ("quadratic",)}
-    kept = []
-    whole = certified_radii(network, Batch(X, np.ones(5)), L2Ball(1.0),
-                            tick=lambda number, keep: kept.append(keep()), **options)
-    saved = {name: kept[0][name] for name in ("safe", "unknown", "left", "tried")}
-    assert np.array_equal(whole, certified_radii(network, Batch(X, np.ones(5)), L2Ball(1.0),
-                                                 saved=saved, **options))
 
 
 def test_no_bound_is_asked_for_what_is_broken(monkeypatch):
