@@ -122,10 +122,11 @@ def sliced_bounds(inputs: SignedInputs, target: float, crowd: Crowd,
 
 
 def own_bounds(inputs: SignedInputs, target: float, crowd: Crowd,
-               steps: int = STEPS) -> np.ndarray:
+               steps: int = 3 * STEPS) -> np.ndarray:
     """Bound every margin as :func:`sliced_bounds`, with curvatures that lean to the sample.
 
-    Parameters and result are those of :func:`sliced_bounds`; a factor is formed for each sample.
+    Parameters and result are those of :func:`sliced_bounds`; a factor is formed for each sample,
+    and more steps are made, which cost little beside it.
     """
     each = (inputs[np.array([row])] for row in range(len(inputs)))
     return np.array([sliced_bounds(one, target, crowd.leaning(one), steps)[0] for one in each])
