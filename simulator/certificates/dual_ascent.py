@@ -22,8 +22,7 @@ from scipy.linalg.lapack import dpotrf, dpotrs, spotrf, spotri, spotrs
 from simulator.jit import kernel
 from simulator.networks.few_rows import sums
 
-__all__ = ["CommonFactor", "ascend", "common_factor", "cosine", "inverse",
-           "is_definite"]
+__all__ = ["CommonFactor", "ascend", "common_factor", "cosine", "inverse", "is_definite"]
 
 EPS = float(np.finfo(float).eps)
 

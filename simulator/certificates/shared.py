@@ -34,7 +34,8 @@ import numpy as np
 from simulator.balls import L2Ball
 from simulator.certificates.dual_ascent import CommonFactor, common_factor
 from simulator.certificates.inputs import UNDERFLOW, SignedInputs, grain
-from simulator.certificates.relaxation import LAM_FLOOR_L2, TINY_LAM, inner_minima, needed_curvature
+from simulator.certificates.relaxation import (LAM_FLOOR_L2, TINY, TINY_LAM, inner_minima,
+                                               needed_curvature)
 from simulator.heartbeat import beat
 from simulator.jit import kernel
 from simulator.networks.few_rows import products, sums
@@ -45,7 +46,6 @@ __all__ = ["STEPS", "Crowd", "SharedBounds", "Slices", "Start", "begin", "climb"
 STEPS = 16  # of the climb, which has converged then
 KEPT = 0.2  # least weight of a new slope in the mean over the steps
 MOST_CHANGE = 2.0  # of lam in a step
-SMALLEST = 1e-300  # curvature, so that nothing is divided by zero
 OWN, MOST_OWN = 2.0, 2.0  # what a sample's own need counts, at most this many times the mean need
 
 
@@ -119,22 +119,20 @@ class Slices(NamedTuple):
     half : float
     radii : ndarray, shape (n,)
         Of the balls.
-    norms, lengths : ndarray, shape (m,)
-        ``||w_i||_*`` and ``||w_i||_2``.
+    norms : ndarray, shape (m,)
+        ``||w_i||_*``.
     """
 
     common: CommonFactor
     half: float
     radii: np.ndarray
     norms: np.ndarray
-    lengths: np.ndarray
 
     @classmethod
     def whole(cls, inputs: SignedInputs, common: CommonFactor) -> "Slices":
         """Return the balls of n samples."""
         r = inputs.ball.radius
-        return cls(common, r, np.full(len(inputs), r), inputs.ball.dual_norm(inputs.W),
-                   np.linalg.norm(inputs.W, axis=1))
+        return cls(common, r, np.full(len(inputs), r), inputs.ball.dual_norm(inputs.W))
 
     def of(self, rows: np.ndarray) -> "Slices":
         """Return those of some samples."""
@@ -193,10 +191,10 @@ def begin(inputs: SignedInputs, radii: np.ndarray, reached: np.ndarray | float =
     reached : ndarray, shape (n, m), or 0
         What pre-activations are moved by.
     """
-    W, rough = inputs.W, inputs.products.rough()
+    rough = inputs.products.rough()
     gates = np.where(np.abs(inputs.T + reached) > inputs.bias, 1.0, 0.0)
     pull = sums(gates.astype(rough.dtype, copy=False), rough).astype(np.float64, copy=False)
-    floor = max(LAM_FLOOR_L2 * float(np.sqrt(np.einsum("kj,kj->", W, W) / max(len(W), 1))),
+    floor = max(LAM_FLOOR_L2 * float(np.linalg.norm(inputs.norms)) / math.sqrt(max(len(rough), 1)),
                 TINY_LAM)
     lam = np.maximum(np.linalg.norm(pull, axis=1), floor) / (2.0 * radii)
     return Start(pull * (-0.5 / lam[:, None]), lam)
@@ -243,7 +241,7 @@ def climb(inputs: SignedInputs, start: Start, target: float, steps: int,
     left : ndarray of int
         Which these are.
     """
-    W, T, (common, _, radii, norms, _) = inputs.products.rough(), inputs.T, slices
+    W, T, (common, _, radii, norms) = inputs.products.rough(), inputs.T, slices
     n, (m, d) = len(inputs), W.shape
     v, e, extra = common.curvatures, common.direction, common.extra
 
@@ -337,7 +335,7 @@ def evaluated(inputs: SignedInputs, found: SharedBounds, rows: np.ndarray, slice
 
 def _sound_values(inputs: SignedInputs, found: SharedBounds, rows: np.ndarray,
                   slices: Slices) -> np.ndarray:
-    W, T, b, (common, _, r, norms, lengths) = inputs.W, inputs.T, inputs.bias, slices
+    W, T, b, (common, _, r, norms) = inputs.W, inputs.T, inputs.bias, slices
     (m, d), dual_norm, widths = W.shape, inputs.ball.dual_norm, _widths(inputs, slices)
     a, lam, delta = found.slopes[rows], found.lam[rows], found.points[rows]
     mu, slopes = lam[:, None] * found.curvatures, np.concatenate([a, lam[:, None]], axis=1)
@@ -350,9 +348,9 @@ def _sound_values(inputs: SignedInputs, found: SharedBounds, rows: np.ndarray,
 
     # magnitudes as in Relaxation, and the rounding of what is common to all parts
     long = np.linalg.norm(delta, axis=1)
-    parts = mu * lengths * long[:, None]
+    parts = mu * inputs.norms * long[:, None]
     sizes = (2.0 * r * (np.abs(a) @ norms) + r**2 * (mu @ norms**2) + lam * long**2
-             + (parts * (lengths * long[:, None] + 2.0 * r[:, None] * norms)).sum(axis=1)
+             + (parts * (inputs.norms * long[:, None] + 2.0 * r[:, None] * norms)).sum(axis=1)
              + 2.0 * r * dual_norm(lam[:, None] * delta) + widths * lam
              + 4.0 * extra * lam * long * (long + r)
              + np.abs(T).sum(axis=1) + m * b + 2.0 * r * norms.sum())
@@ -374,7 +372,7 @@ def _follow(T: np.ndarray, along: np.ndarray, lam: np.ndarray, v: np.ndarray, ra
     for row in range(T.shape[0]):
         for i in range(T.shape[1]):
             t, reach = T[row, i], radii[row] * norms[i]
-            mu = max(lam[row] * v[i], SMALLEST)
+            mu = max(lam[row] * v[i], TINY)
             s = min(max(along[row, i], -reach), reach)
             slope = 2.0 * mu * s + (1.0 if abs(t + s) > b else 0.0)
             kink = -b - t

@@ -23,7 +23,7 @@ def sums(A: np.ndarray, W: np.ndarray) -> np.ndarray:
         return result
     m, d = W.shape
     C = np.zeros((len(A), d), W.dtype)
-    in_threads(_add_rows, [(A, W[:, first:last], C[:, first:last])
+    in_threads(_add_rows, [(A, W, first, last, C)
                            for first, last in shares(d, max(1, LEAST // m))])
     return C
 
@@ -43,20 +43,20 @@ def _is_few(rows: np.ndarray, W: np.ndarray) -> bool:
 
 
 @kernel
-def _add_rows(A: np.ndarray, W: np.ndarray, C: np.ndarray) -> None:
-    """C += A W, four rows of W at a time."""
-    m, d = W.shape
+def _add_rows(A: np.ndarray, W: np.ndarray, first: int, last: int, C: np.ndarray) -> None:
+    """C += A W in the columns from first to last, four rows of W at a time."""
+    m = len(W)
     whole = m - m % 4
     for i in range(0, whole, 4):
         w0, w1, w2, w3 = W[i], W[i + 1], W[i + 2], W[i + 3]
         for row in range(len(A)):
             c = C[row]
             a0, a1, a2, a3 = A[row, i], A[row, i + 1], A[row, i + 2], A[row, i + 3]
-            for j in range(d):
+            for j in range(first, last):
                 c[j] += (a0 * w0[j] + a1 * w1[j]) + (a2 * w2[j] + a3 * w3[j])
     for i in range(whole, m):
         for row in range(len(A)):
-            for j in range(d):
+            for j in range(first, last):
                 C[row, j] += A[row, i] * W[i, j]
 
 

@@ -172,9 +172,13 @@ class _Search:
             for row in np.flatnonzero((self.safe < self.centre) & (self.centre < self.left)):
                 self.ask_dear(int(row), self.centre)
 
+    def hardest(self, no: np.ndarray, place: int) -> np.ndarray:
+        """The samples with a place between what holds and what does not, the hardest first."""
+        return self.hardest_first[((self.safe < place) & (place < no))[self.hardest_first]]
+
     def ask_some(self, place: int) -> None:
         """Ask about a place those of whom an answer is worth most."""
-        rows = self.hardest_first[((self.safe < place) & (place < self.left))[self.hardest_first]]
+        rows = self.hardest(self.left, place)
         few = rows[self.unknown[rows] <= place]
         if len(few) == 0:  # nothing that is known refutes it
             self.ask(rows[:AT_ONCE], place)
@@ -184,8 +188,7 @@ class _Search:
     def ask_at(self, place: int, is_known: Callable[[], bool]) -> None:
         """Ask the cheap bounds about all, the hardest first, until something is known."""
         self.attack(place)
-        rows = self.hardest_first[((self.safe < place)
-                                   & (place < self.unknown))[self.hardest_first]]
+        rows = self.hardest(self.unknown, place)
         for first in range(0, len(rows), AT_ONCE):
             if is_known():
                 break  # whatever the others are

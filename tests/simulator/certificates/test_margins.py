@@ -13,6 +13,7 @@ from simulator.balls import L2Ball
 from simulator.certificates.branch_and_bound import search
 from simulator.certificates.margins import METHODS, certify
 from simulator.certificates.relaxation import Relaxation
+from simulator.certificates.shared import STEPS
 from simulator.heartbeat import listening
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch
@@ -96,7 +97,7 @@ def test_cheap_bounds_first_decide_no_less_than_dear_ones_alone(kind):
 def test_every_step_and_every_box_is_heard():
     """So that a run can be stopped within a fraction of a second, whatever the method."""
     network, X, y, _, _ = case(7, 60, 20, n=2)
-    for name, least in (("linear", 100), ("separable", 2), ("shared", 16), ("quadratic", 2 * 50),
+    for name, least in (("linear", 100), ("separable", 2), ("shared", STEPS), ("quadratic", 2 * 50),
                         ("branching", 2 * 50 + 8)):
         beats = []
         with listening(lambda: beats.append(1)):
