@@ -39,15 +39,16 @@ SHARES = {"attacks": 0.2, "curves": 0.64, "r50": 0.1, "tails": 0.6, "masking": 0
 CERTIFIED = 9e-6  # a sample and d^2, at six radii
 FACTORED = 1.2e-10  # a sample and d^3, where it has one factor a radius (measured at d = 4096)
 BRACKETED = 0.75  # of that; the rest is the critical interval
-CERTIFIED_TOGETHER = 1.2e-7  # a sample and weight, where one factor serves all of them
-DECIDED = 1e-8  # m d^2: the samples on which r99 hangs, some twenty with factors of their own
+CERTIFIED_TOGETHER = 6e-8  # a sample and weight, where one factor serves all of them
+DECIDED = 2e-8  # m d^2: the samples on which r99 hangs, with factors for each step (none if huge)
 
 
 def cost(config: PurificationConfig) -> Cost:
     """Estimate a purification run.
 
-    The work is that of the matrix products where they are done: 2 a clean step, 4 an adversarial
-    step, and of the low-complexity learners those of the cubics; elsewhere that of the open gates.
+    The work is that of the matrix products where they are done: one a clean step and two an FGM
+    step, twice that where smoothing lets no gate be closed, and of the low-complexity learners
+    those of the cubics; elsewhere that of the open gates.
     """
     item = 4 if config.dtype == "float32" else 8
     weights = float(config.m) * config.d
@@ -100,7 +101,8 @@ def _training_work(config: PurificationConfig) -> tuple[float, float]:
     drawn = DRAWN * n * d * (clean + adversarial)
     product = 2.0 * n * m * d
     if not _by_lists(config):
-        return product * (2.0 * clean + (2.0 + 2.0 * passes) * adversarial), drawn
+        each = product if config.smoothing == 0.0 else 2.0 * product
+        return each * (clean + (1.0 + passes) * adversarial), drawn
     early = min(clean, EARLY)
     pairs = OPEN * (config.c_strong + config.c_weak * config.k) / d * n * m
     once = SHRUNK * m * d + TRIED * n * m + SUMMED * pairs * d
@@ -113,8 +115,9 @@ def _stage_seconds(config: PurificationConfig) -> dict[str, float]:
     attacked = config.test_samples * (ATTACKED + REACHED * reach)
     certified = config.bracket_samples * (
         FACTORED * config.d**3 if is_huge(reach / config.d, config.d) else CERTIFIED * config.d**2)
+    dear = bool(config.tail_samples) and not is_huge(config.m, config.d)
     together = (CERTIFIED_TOGETHER * config.tail_samples
-                + DECIDED * config.d * bool(config.tail_samples)) * config.m * config.d
+                + DECIDED * config.d * dear) * config.m * config.d
     return {what: share * attacked for what, share in SHARES.items()} | {
         "certified": together, "bracket": BRACKETED * certified,
         "interval": (1.0 - BRACKETED) * certified}

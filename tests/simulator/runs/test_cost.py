@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import simulator
+from simulator.experiments import preset
+from simulator.experiments.feature_purification.config import PurificationConfig
 from simulator.experiments.feature_purification.cost import cost
 from simulator.runs.cost import duration, gemm_rate, seconds
 
@@ -84,3 +86,12 @@ def test_the_rate_of_a_product_is_that_of_a_computer():
 
 def test_durations_are_words():
     assert [duration(length) for length in (3.2, 600, 9000)] == ["3 s", "10 min", "2.5 h"]
+
+
+# Seconds that runs of plan `width` took, one thread each and two at once (EPYC, seed 2002).
+@pytest.mark.parametrize("d, k, measured", [(200, 6, 43), (400, 8, 109), (1600, 12, 1600),
+                                            (3200, 15, 3600)])
+def test_the_time_estimate_is_within_half_of_what_runs_took(d, k, measured):
+    config = PurificationConfig.from_settings(preset("theorem") | {
+        "d": d, "k": k, "test_samples": 500, "bracket_samples": 0, "record_every": 200})
+    assert 1 / 1.5 <= seconds(cost(config), rate=1e11) / measured <= 1.5
