@@ -35,7 +35,7 @@ def quick_attacks(direction: np.ndarray) -> dict[str, Attack]:
 
 
 def standard_attacks(direction: np.ndarray, steps: int = 20) -> dict[str, Attack]:
-    """Return the attacks whose worst case is "attacked accuracy".
+    """Return the attacks that every sample meets; what they leave meets :func:`strong_attacks`.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ PAPER_THEOREM = Family("theorem", sizes((128, 6), (128, 11), (256, 7), (256, 11)
                                         (512, 16), (800, 10), (800, 16), (1600, 13)),
                        MANY | RANKED | {"name": "theorem-wide", "m": "15*d"})
 # The width of the window against d, with the runs of ABSTRACT between them. Only A0 is judged by
-# it, which asks for no bracket. The largest takes hours.
+# it, which asks for no bracket. The largest takes an hour of one core.
 WIDTH = (Family("theorem", sizes((200, 6), (400, 8)), UNBRACKETED),
          Family("theorem", sizes((1600, 12), (3200, 15)), UNBRACKETED, 3))
 

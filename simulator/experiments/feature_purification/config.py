@@ -64,7 +64,8 @@ class PurificationConfig(SparseCodingSettings):
         give equal results).
     tail_samples : int
         The first test samples, of which the largest certified radius is searched for the network
-        after adversarial training, by the bound that is cheap for many; 0 leaves it out.
+        after adversarial training, by bounds that are cheap for many and, for the few on which r99
+        hangs, by dear ones; 0 leaves it out.
     learner_steps : int
         Steps of each training of the low-complexity learners (:mod:`simulator.low_complexity`) that
         the run's network is held against; 0 leaves them out.
