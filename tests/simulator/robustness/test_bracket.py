@@ -85,7 +85,8 @@ def test_shares_fall_with_the_radius_and_every_sample_names_its_judge(kind):
         broken = np.char.startswith(smaller.decided_by, "broken")
         assert np.array_equal(smaller.decided_by[broken], larger.decided_by[broken])
     known = {"open", "certified: linear", "certified: separable", "certified: shared",
-             "certified: quadratic", "certified: branching", "broken: search", "broken: clean",
+             "certified: own", "certified: quadratic", "certified: branching", "broken: search",
+             "broken: clean",
              *(f"broken: {name}" for name in (*ATTACKS, *strong_attacks(np.ones(6))))}
     assert set(np.concatenate([entry.decided_by for entry in found])) <= known
     assert np.all(found[0].decided_by[::10] == "broken: clean")
@@ -99,9 +100,29 @@ def test_a_huge_problem_is_given_one_factor_a_sample(kind, monkeypatch):
     monkeypatch.setattr("simulator.robustness.bracket.HUGE", 0.0)
     cheap = run(network, batch, kind(1.0))
     for less, more in zip(cheap, dear):
-        assert not set(less.decided_by) & {"certified: quadratic", "certified: branching"}
+        assert not set(less.decided_by) & {"certified: own", "certified: quadratic",
+                                           "certified: branching"}
         assert less.certified <= more.certified and less.attacked >= more.attacked
     assert cheap[0].certified > 0.0
+
+
+def test_curvatures_that_lean_to_a_sample_decide_before_the_dual_climbs(monkeypatch):
+    """Alone they certify most of what all bounds do, and nothing else."""
+    rng = np.random.default_rng(0)
+    network = SymmetricReLU(np.repeat(np.eye(24), 2, axis=0) + 0.1
+                            + 0.1 * rng.standard_normal((48, 24)), 0.35)
+    X = np.where(rng.random((20, 24)) < 0.1, 1.0, 0.0) + np.eye(24)[:20]
+    batch = Batch(X, np.where(network.forward(X) > 0.0, 1.0, -1.0))
+    radii = [0.6, 0.8, 1.0]
+    whole = run(network, batch, L2Ball(1.0), radii)
+    monkeypatch.setattr("simulator.robustness.bracket.TOGETHER", {L2Ball: ()})
+    monkeypatch.setattr("simulator.robustness.bracket._Court.climb", lambda *_: iter(()))
+    monkeypatch.setattr("simulator.robustness.bracket._Court.branch", lambda *_: iter(()))
+    alone = np.array([entry.decided_by for entry in run(network, batch, L2Ball(1.0), radii)])
+    certified, all_bounds = (np.char.startswith(decided, "certified") for decided in (
+        alone, np.array([entry.decided_by for entry in whole])))
+    assert set(alone[certified]) == {"certified: own"}
+    assert np.all(all_bounds[certified]) and 2 * certified.sum() > all_bounds.sum()
 
 
 def test_the_search_breaks_what_no_attack_was_asked_to_break():
