@@ -5,7 +5,7 @@ A sample is *certified* where a lower bound on its margin over the whole ball is
 monotone: certified at a radius is certified at every smaller one, broken at every larger one. So
 the standard attacks go up the radii, then the certificates come down, each on what is left:
 
-    attacks, up -> bounds of many samples, down -> "own" and quadratic dual, up
+    attacks, up -> bounds of many samples, down -> at each radius "own" (l2), then the dual, up
                 -> strong attacks, up -> branching, up
 
 The certificates' own minimisers count as attacks. The true robust accuracy of the population
@@ -128,8 +128,8 @@ def bracket(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
         What an interrupted call of equal arguments kept: it goes on from there, and ends with
         the same decisions.
     tick : callable or None
-        Called with (passes done, function that returns the arrays to go on from) after every
-        attack and every certified sample; there are ``PASSES * len(radii)`` passes.
+        Called with (passes done, function that returns the arrays to go on from) after every pass
+        and every sample that climbs or branches; there are ``PASSES * len(radii)`` passes.
 
     Returns
     -------
@@ -354,7 +354,10 @@ class _Court:
         yield from ()
 
     def lean(self, index: int) -> Iterator[int]:
-        """Certify by curvatures that lean to a sample what is certified at every smaller radius."""
+        """Certify, by curvatures that lean to a sample, what is open here and at no smaller radius.
+
+        Only in an l2 ball; in a huge network a sample has one factor, see :func:`dear_method`.
+        """
         rows, inputs = self.known.first_open_rows(index), self.inputs
         if len(rows) and isinstance(inputs.ball, L2Ball) and not is_huge(*inputs.W.shape):
             self._certified(index, rows, "own")

@@ -40,7 +40,7 @@ CERTIFIED = 9e-6  # a sample and d^2, at six radii
 FACTORED = 1.2e-10  # a sample and d^3, where it has one factor a radius (measured at d = 4096)
 BRACKETED = 0.75  # of that; the rest is the critical interval
 CERTIFIED_TOGETHER = 6e-8  # a sample and weight, where one factor serves all of them
-DECIDED = 2e-8  # m d^2: the samples on which r99 hangs, with factors for each step (none if huge)
+DECIDED = 2e-8  # m d^2: the samples on which r99 hangs, a factor for each step; huge: not counted
 
 
 def cost(config: PurificationConfig) -> Cost:

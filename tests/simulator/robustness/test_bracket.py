@@ -88,6 +88,8 @@ def test_shares_fall_with_the_radius_and_every_sample_names_its_judge(kind):
              "certified: own", "certified: quadratic", "certified: branching", "broken: search",
              "broken: clean",
              *(f"broken: {name}" for name in (*ATTACKS, *strong_attacks(np.ones(6))))}
+    if kind is LinfBall:  # bounds of an l2 ball
+        known -= {"certified: own", "certified: shared"}
     assert set(np.concatenate([entry.decided_by for entry in found])) <= known
     assert np.all(found[0].decided_by[::10] == "broken: clean")
 
