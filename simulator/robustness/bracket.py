@@ -348,9 +348,7 @@ class _Court:
     def bound(self, index: int) -> Iterator[int]:
         """Certify by the bounds that take all samples together."""
         for method in TOGETHER[type(self.inputs.ball)]:
-            rows = self.known.open_rows(index)
-            if len(rows):
-                self._certified(index, rows, method)
+            self._certified(index, self.known.open_rows(index), method)
         yield from ()
 
     def lean(self, index: int) -> Iterator[int]:
@@ -358,9 +356,8 @@ class _Court:
 
         Only in an l2 ball; in a huge network a sample has one factor, see :func:`dear_method`.
         """
-        rows, inputs = self.known.first_open_rows(index), self.inputs
-        if len(rows) and isinstance(inputs.ball, L2Ball) and not is_huge(*inputs.W.shape):
-            self._certified(index, rows, "own")
+        if isinstance(self.inputs.ball, L2Ball) and not is_huge(*self.inputs.W.shape):
+            self._certified(index, self.known.first_open_rows(index), "own")
         yield from ()
 
     def climb(self, index: int) -> Iterator[int]:
@@ -381,6 +378,8 @@ class _Court:
             yield int(row)
 
     def _certified(self, index: int, rows: np.ndarray, method: str) -> None:
+        if len(rows) == 0:
+            return
         inputs, known = self._within(index, rows), self.known
         found = certify_inputs(inputs, known.delta[index, rows] / inputs.length, (method,),
                                self.effort)
