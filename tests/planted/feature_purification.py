@@ -171,10 +171,11 @@ def phase_runs(rng, exponent=phase_picture.reading, noise=0.02, seeds=3, sizes=(
     return runs
 
 
-def learner_runs(certified=PURIFIED, attacked=None, seeds=3, d=64, k=4, **changes):
+def learner_runs(certified=PURIFIED, attacked=None, seeds=3, d=64, k=4, tail=None, **changes):
     """Return runs with a certified accuracy at each radius and the best of each learner.
 
-    The data are such that strong features decide less than half of the labels.
+    The data are such that strong features decide less than half of the labels. ``certified`` is
+    that of the bracket, of 20 samples; ``tail`` certified radii of samples, in units of tau.
     """
     attacked = WEAK if attacked is None else attacked
     runs = []
@@ -186,12 +187,15 @@ def learner_runs(certified=PURIFIED, attacked=None, seeds=3, d=64, k=4, **change
                   "attacked": [max(0.0, value + shift - worse) for value in values],
                   "best": [""] * len(RADII)} for name, values in attacked.items()
                  for training, worse in (("clean", 0.1), ("adversarial", 0.0))]
-        bracket = [{"radius": radius, "certified": value, "attacked": value}
+        bracket = [{"radius": radius, "certified": value, "attacked": value, "samples": 20}
                    for radius, value in zip(radii, certified)]
         summary = {"tau": config.tau, "clean": {"accuracy": 1.0},
                    "adversarial": {"bracket": bracket},
                    "learners": {"radii": radii, "table": table}}
-        runs.append(Run(config, summary, [], {}))
+        if tail is not None:
+            summary["adversarial"]["certified_tail"] = {"samples": len(tail), "at_tau": 1.0}
+        runs.append(Run(config, summary, [],
+                        {} if tail is None else {"certified_radii": config.tau * tail}))
     return runs
 
 

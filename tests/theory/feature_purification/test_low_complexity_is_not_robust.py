@@ -76,6 +76,23 @@ def test_the_radius_is_the_largest_that_every_seed_certifies():
     assert comparison_radius(learner_runs(certified=(0.5,) * 5)) is None
 
 
+def test_certificates_of_the_more_samples_tell_the_radius():
+    """A radius of exactly 1.5 tau counts there, up to rounding; the bracket has 20 samples."""
+    far = np.repeat((1.5 * (1.0 - 1e-12), 2.0, 1.3), (59, 1, 40))  # 60 % at 1.5 tau, 1 % beyond
+    low = (0.9, 0.5, 0.5, 0.5, 0.5)
+    assert comparison_radius(learner_runs(certified=low)) == 0
+    assert comparison_radius(learner_runs(certified=low, tail=far)) == 2
+    assert comparison_radius(learner_runs(certified=low, tail=np.append(far[1:], 1.3))) == 1
+    assert comparison_radius(learner_runs(certified=low, tail=far[:20])) == 0  # no more than it has
+    assert "at 1.5 tau, 0.60 certified for the network" in confront(
+        learner_runs(certified=low, tail=far)).caveats[-1]
+
+
+def test_a_certified_tail_makes_the_claim_fail_where_learners_are_as_robust():
+    finding = confront(learner_runs(certified=(0.9,) * 5, tail=np.full(300, 1.1)))
+    assert finding.verdict == FAILS and finding.measured == pytest.approx(0.6)
+
+
 def test_an_interval_that_reaches_past_one_half_is_no_proof():
     runs = learner_runs(attacked={"linear": (0.9, 0.7, 0.49, 0.3, 0.2)})
     finding = confront(runs)
