@@ -98,9 +98,10 @@ class Claim:
     thresholds : mapping of str to Threshold
         Of every decisive measurement, by its name. Empty: those that ``confront`` gives.
     fixed : str
-        The day on which the thresholds were fixed, as in "2026-11-26"; "" where nobody said.
+        The day on which the thresholds, and what is measured, were fixed, as in "2026-11-26"; ""
+        where nobody said. With another day a verdict counts as one of another measurement.
     changed : str
-        Why thresholds or runs are others than those with which a verdict was given.
+        Why thresholds, what is measured, or runs are others than those of a verdict given before.
 
     Raises
     ------
@@ -205,7 +206,7 @@ class Finding:
         The headline first; empty where nothing could be measured.
     caveats : tuple of str
     seeds : tuple of int
-        Seeds the intervals are over.
+        Seeds the decisive intervals are over.
     sizes : tuple of Size
         Sizes that were inside the regime.
     data : Picture or None

@@ -9,15 +9,14 @@ in the claim as data and no measurement can have others (:func:`theory.claim.con
 compare what was used, not what somebody wrote down about it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from theory.claim import Finding, Theorem, Threshold, in_words
-from theory.plans import EXPLORING, plan_hash
+from theory.plans import JUDGING, plan_hash, seed_ranges
 
-__all__ = ["basis", "differences", "entered", "registered", "remembered", "seed_ranges",
-           "unexplained"]
+__all__ = ["basis", "differences", "entered", "registered", "remembered", "unexplained"]
 
 VERDICT = ("date", "plan", "plan_hash", "seeds", "sizes", "verdict", "measured", "low", "high",
            "fixed", "thresholds")  # what the register keeps of an entry of findings.json
@@ -34,13 +33,6 @@ def basis(finding: Finding) -> str:
     return ", ".join(parts)
 
 
-def seed_ranges(seeds: Sequence[int]) -> str:
-    """Return ``2000-2007`` for seeds in a row, the numbers otherwise."""
-    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
-        return f"{seeds[0]}-{seeds[-1]}"
-    return ", ".join(map(str, seeds))
-
-
 def remembered(finding: Finding, before: Mapping[str, Any] | None, today: str) -> Finding:
     """Date a finding, and keep the earlier verdicts that it differs from.
 
@@ -55,12 +47,12 @@ def remembered(finding: Finding, before: Mapping[str, Any] | None, today: str) -
     Returns
     -------
     Finding
-        With a caveat for every threshold that was another, or another plan, when a verdict was
-        given on judging seeds. Nothing new keeps its date.
+        With a caveat for every threshold that was another, another measurement, or another plan,
+        when a verdict was given on judging seeds. What is as before keeps its date.
     """
     now = finding.to_dict()
     earlier = [*before.get("earlier", ())] if before else []
-    if before and before.get("seeds_are", EXPLORING) != EXPLORING and _basis(before) != _basis(now):
+    if before and before.get("seeds_are") == JUDGING and _basis(before) != _basis(now):
         earlier.append({key: before[key] for key in (*VERDICT, "seeds_are") if key in before})
     notes = dict.fromkeys(note for entry in earlier for note in differences(entry, now))
     known = replace(finding, caveats=(*notes, *finding.caveats), earlier=tuple(earlier))
@@ -72,11 +64,11 @@ def remembered(finding: Finding, before: Mapping[str, Any] | None, today: str) -
 
 def _basis(entry: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a verdict is about: with another of these it is kept, not replaced."""
-    return tuple(entry.get(name) for name in ("thresholds", "plan_hash", "seeds"))
+    return tuple(entry.get(name) for name in ("thresholds", "fixed", "plan_hash", "seeds"))
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return a line for each threshold, and for the plan, that an entry has and another has not.
+    """Return a line for each threshold that two entries differ in, what they measure, the plan.
 
     Parameters
     ----------
@@ -87,6 +79,9 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     lines = [f"threshold of {name} was {_words(old.get(name))} when it was judged on {day}; now "
              f"{_words(new.get(name))}"
              for name in {**old, **new} if old.get(name) != new.get(name)]
+    if not lines and then.get("fixed") != now.get("fixed"):
+        lines.append(f"what is measured was other when it was judged on {day}: it is that of "
+                     f"{now.get('fixed')}")
     if then["plan"] == now["plan"] and then["plan_hash"] != now["plan_hash"]:
         lines.append(f"the runs of plan {then['plan']} were others when it was judged on {day}")
     return lines
@@ -158,12 +153,16 @@ def _judged(entry: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any
     if entry.get("seeds_are") != "judging":
         raise ValueError(f"claim {entry['id']}: expected a verdict on judging seeds, got one on "
                          f"{entry.get('seeds_are') or 'no'} seeds")
-    now = {**entry, "thresholds": known["thresholds"],
-           "plan_hash": known["plans"].get(entry["plan"])}
-    for line in differences(entry, now):
+    for line in differences(entry, _as_known(entry, known)):
         raise ValueError(f"claim {entry['id']}: expected a verdict given with what the claim says "
                          f"now, got another: {line}")
     return {name: entry[name] for name in VERDICT}
+
+
+def _as_known(entry: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry as it would be if it had been made with what the register must say."""
+    return {**entry, "thresholds": known["thresholds"], "fixed": known["fixed"],
+            "plan_hash": known["plans"].get(entry["plan"])}
 
 
 def unexplained(theorem: Theorem, register: Mapping[str, Any], paper: str) -> list[str]:
@@ -176,8 +175,7 @@ def unexplained(theorem: Theorem, register: Mapping[str, Any], paper: str) -> li
     lines = [f"{theorem.claim.id}: {name}: the register has {entry.get(name)}, the claim "
              f"{known[name]}" for name in known if entry.get(name) != known[name]]
     for verdict in entry.get("verdicts", ()):
-        changes = differences(verdict, {**verdict, "thresholds": known["thresholds"],
-                                        "plan_hash": known["plans"].get(verdict["plan"])})
+        changes = differences(verdict, _as_known(verdict, known))
         if not theorem.claim.changed:
             lines += [f"{theorem.claim.id}: {line}, and `changed` gives no reason"
                       for line in changes]

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from theory.claim import Claim, Finding, Measurement, Run, Size, Threshold, conclude, outside
 from theory.drawing.picture import Curve, Picture, Series
-from theory.regime import by_size, within
+from theory.regime import by_size, seeds_of, uneven_seeds, within
 from theory.scaling import MIN_SEEDS, Exponent, Interval, TooFew, share_interval, t_interval
 
 __all__ = ["Evidence", "at_every_size", "confronted", "of_slopes", "levels_over_sizes",
@@ -26,11 +27,14 @@ class Evidence(NamedTuple):
         The headline first.
     picture : Picture
     caveats : list of str
+    judged : sequence of Run
+        Those that the decisive measurements are of, where some of the runs are only shown.
     """
 
     measurements: list[Measurement]
     picture: Picture
     caveats: list[str]
+    judged: Sequence[Run] = ()
 
 
 def confronted(claim: Claim, runs: Sequence[Run],
@@ -62,8 +66,9 @@ def confronted(claim: Claim, runs: Sequence[Run],
     except TooFew as reason:
         return outside(claim, [str(reason), *caveats])
     used = [run for group in groups.values() for run in group]
-    return conclude(claim, evidence.measurements, used, [*evidence.caveats, *caveats],
-                    evidence.picture)
+    finding = conclude(claim, evidence.measurements, used,
+                       [*evidence.caveats, *uneven_seeds(groups), *caveats], evidence.picture)
+    return replace(finding, seeds=seeds_of(evidence.judged or used))
 
 
 def values_of(groups: Groups, value: Callable[[Run], float]) -> dict[Size, np.ndarray]:

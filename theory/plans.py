@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from theory.claim import Theorem
 
 __all__ = ["EXPLORING", "JUDGING", "MIXED", "Family", "Plans", "for_plan", "kind_of",
-           "plan_hash", "plan_names", "settings_of", "sizes"]
+           "plan_hash", "plan_names", "seed_ranges", "settings_of", "sizes"]
 
 EXPLORING, JUDGING, MIXED = "exploring", "judging", "mixed"
-FIRST = {EXPLORING: 0, JUDGING: 2000}
+FIRST_JUDGE = 2000
 
 
 class Family(NamedTuple):
@@ -39,9 +39,11 @@ class Family(NamedTuple):
         What all of them change of the preset; a name of its own keeps their numbers apart from
         those of another family at the same size.
     seeds : int
-        How many judge, from 2000: 8, and for runs of over half an hour at least 3.
+        How many judge, from ``first``: 8, and for runs of over half an hour at least 3.
     exploring : int
         How many there are to look at while choosing, from 0.
+    first : int
+        The first that judges, where those from 2000 on were looked at while something was chosen.
     """
 
     preset: str
@@ -49,11 +51,12 @@ class Family(NamedTuple):
     changes: Mapping[str, Any] = {}
     seeds: int = 8
     exploring: int = 3
+    first: int = FIRST_JUDGE
 
     def those(self, kind: str) -> range:
         """Return the seeds that judge, or that explore."""
-        count = {EXPLORING: self.exploring, JUDGING: self.seeds}[kind]
-        return range(FIRST[kind], FIRST[kind] + count)
+        start, count = {EXPLORING: (0, self.exploring), JUDGING: (self.first, self.seeds)}[kind]
+        return range(start, start + count)
 
 
 Plans = Mapping[str, tuple[Family, ...]]
@@ -94,10 +97,17 @@ def kind_of(seeds: Iterable[int]) -> str:
 
     Whatever lies below 2000 may have been looked at, so it is no judge.
     """
-    judges = {seed >= FIRST[JUDGING] for seed in seeds}
+    judges = {seed >= FIRST_JUDGE for seed in seeds}
     if not judges:
         return ""
     return MIXED if len(judges) > 1 else JUDGING if judges.pop() else EXPLORING
+
+
+def seed_ranges(seeds: Sequence[int]) -> str:
+    """Return ``2000-2007`` for seeds in a row, the numbers otherwise."""
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"{seeds[0]}-{seeds[-1]}"
+    return ", ".join(map(str, seeds))
 
 
 def plan_hash(theorem: "Theorem", name: str, paper: str = DEFAULT.name) -> str:

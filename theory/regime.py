@@ -5,12 +5,14 @@ is left out as a whole if any of its seeds breaks one: leaving out single seeds 
 luckier ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from theory.claim import Claim, Run, Size
+from theory.claim import Assumption, Claim, Run, Size
+from theory.plans import seed_ranges
 
-__all__ = ["Regime", "by_size", "largest_family", "same_seeds", "within"]
+__all__ = ["Regime", "by_size", "largest_family", "same_seeds", "seeds_of", "uneven_seeds",
+           "within"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,19 @@ def within(claim: Claim, runs: Sequence[Run]) -> Regime:
     inside: list[Run] = []
     for size, members in by_size(runs).items():
         names = tuple(assumption.name for assumption in claim.assumptions
-                      if not all(assumption.fulfilled(run) for run in members))
+                      if not all(_fulfils(run, assumption) for run in members))
         if names:
             broken[size] = names
         else:
             inside += members
     return Regime(tuple(inside), broken)
+
+
+def _fulfils(run: Run, assumption: Assumption) -> bool:
+    try:
+        return assumption.fulfilled(run)
+    except KeyError:  # of a measurement that the summary lacks
+        return False
 
 
 def by_size(runs: Sequence[Run]) -> dict[Size, list[Run]]:
@@ -82,6 +91,22 @@ def same_seeds(runs: Sequence[Run]) -> dict[Size, list[Run]]:
                                 for group in groups.values()))
     return {size: [run for run in group if run.config.seed in common]
             for size, group in groups.items()}
+
+
+def uneven_seeds(groups: Mapping[Size, Sequence[Run]]) -> list[str]:
+    """Return a caveat for each family whose sizes have different seeds."""
+    seeds: dict[str, dict[tuple[int, ...], list[Size]]] = {}
+    for size, group in groups.items():
+        seeds.setdefault(size.family, {}).setdefault(seeds_of(group), []).append(size)
+    return [f"{family} sizes have different seeds, and what is fitted over sizes takes those of "
+            "all: " + "; ".join(f"{', '.join(map(str, sizes))}: {seed_ranges(those)}"
+                                for those, sizes in found.items())
+            for family, found in seeds.items() if len(found) > 1]
+
+
+def seeds_of(runs: Iterable[Run]) -> tuple[int, ...]:
+    """Return the seeds of runs, ascending, each once."""
+    return tuple(sorted({run.config.seed for run in runs}))
 
 
 def largest_family(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 from simulator.experiments import PAPERS
 from simulator.runs.files import read_json
 from theory.claim import ALONE, FAILS, HOLDS, OUTSIDE, Finding, Measurement, accepted_range
-from theory.confirmation import basis, differences, seed_ranges
+from theory.confirmation import basis, differences
 from theory.drawing.claims import draw
 from theory.drawing.style import DrawingError, drawn, house_style
 from theory.findings import SINCE, Call
 from theory.pages import kit
 from theory.pages.kit import Html, number, text
 from theory.pages.mathematics import with_mathml
-from theory.plans import JUDGING
+from theory.plans import JUDGING, seed_ranges
 
 __all__ = ["RunShown", "html_report", "settings_of"]
 
@@ -321,11 +321,16 @@ def _figure(finding: Finding) -> Html:
 
 def _earlier(finding: Finding) -> list[Mapping[str, Any]]:
     """Verdicts on judging seeds before this one: those kept with it, and those of the register."""
-    found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-    for entry in (*_registered(finding.id), *finding.earlier):
-        found[tuple(str(entry.get(name)) for name in ("date", "plan_hash", "seeds"))] = entry
-    found.pop((finding.date, finding.plan_hash, str(list(finding.seeds))), None)
+    found = {_identity(entry): entry
+             for entry in (*_registered(finding.id), *finding.earlier)}
+    found.pop(_identity(finding.to_dict()), None)
     return sorted(found.values(), key=lambda entry: str(entry.get("date")))
+
+
+def _identity(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells one verdict from another; of one day there may be several."""
+    return tuple(str(entry.get(name)) for name in ("date", "plan_hash", "seeds", "verdict",
+                                                   "measured", "low", "high"))
 
 
 def _registered(claim: str) -> list[Mapping[str, Any]]:

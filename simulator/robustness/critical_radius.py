@@ -256,7 +256,7 @@ def critical_interval(network: SymmetricReLU, batch: Batch, adversary: Adversary
         top = min([high, *(point.radius for point in brackets if point.certified <= 0.5)])
         known = _Known.of(brackets, len(samples))
     inputs = signed_inputs(network, samples, ball.with_radius(top)) if top < np.inf else None
-    while inputs is not None and top - low > tolerance * high:
+    while inputs is not None and top - low > tolerance * top:
         middle = 0.5 * (low + top)
         if _certifies_half(inputs, samples, adversary.at(middle), known, steps):
             low = middle

@@ -58,6 +58,16 @@ def test_runs_that_several_claims_share_are_done_once():
     assert len(configs_of(["A1", "A2", "A6"], "desk")) == len(configs_of(["A1"], "desk"))
 
 
+def test_seeds_that_were_looked_at_do_not_judge():
+    """The measurement of A8 changed with an eye on 2000 to 2007; a width needs common seeds."""
+    family = Family("smoke", seeds=3, first=2008)
+    assert (family.those("judging"), family.those("exploring")) == (range(2008, 2011), range(3))
+    assert {config.seed for config in configs_of(["A8"], "theorem")} == set(range(2008, 2016))
+    width = configs_of(["A0"], "width")
+    largest = {config.seed for config in width if config.d == 3200}
+    assert largest <= {config.seed for config in width if config.d == 800}
+
+
 def test_all_sizes_of_a_seed_come_before_the_next_seed():
     seeds = [config.seed for config in configs_of(["A3", "A8"], "desk")]
     assert seeds == sorted(seeds)

@@ -1,12 +1,13 @@
 """Which sizes a claim speaks about, and how the others are named."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from theory import regime
-from theory.claim import Claim, Run
+from theory.claim import Assumption, Claim, Run
 from theory.evidence import at_every_size, confronted
 from theory.feature_purification.dense_mixtures import CLAIM as DENSE
 
@@ -33,6 +34,17 @@ def test_a_size_is_left_out_as_a_whole_and_every_broken_assumption_is_named():
                              "the clean network is right on 95 % of the test samples"]
 
 
+def test_a_measurement_that_the_summary_lacks_fulfils_nothing():
+    """Data without features have no coverage: the size is named, and nothing raised."""
+    bare = run()
+    del bare.summary["clean"]["coverage"]
+    covered = Assumption("all features are covered",
+                         lambda run: run.summary["clean"]["coverage"] > 0.9)
+    found = regime.within(replace(DENSE, assumptions=(covered,)), [bare, run(64, 8)])
+    assert [inside.config.k for inside in found.runs] == [8]
+    assert found.caveats == ["left out lottery (64, 4): not fulfilled: all features are covered"]
+
+
 def test_sizes_that_break_the_same_share_a_line():
     found = regime.within(DENSE, [run(60, 8), run(40, 8)])
     assert found.runs == () and found.caveats == [
@@ -49,6 +61,14 @@ def test_a_fit_per_seed_uses_the_seeds_that_every_size_has():
     table = regime.same_seeds(runs)
     assert [[member.config.seed for member in group] for group in table.values()] == [[1, 2]] * 2
     assert regime.same_seeds([]) == {}
+
+
+def test_sizes_with_other_seeds_are_told():
+    runs = [run(64, 4, seed) for seed in range(4)] + [run(64, 8, seed) for seed in (1, 2, 3)]
+    assert regime.uneven_seeds(regime.by_size(runs)) == [
+        "lottery sizes have different seeds, and what is fitted over sizes takes those of all: "
+        "(64, 4): 0-3; (64, 8): 1-3"]
+    assert regime.uneven_seeds(regime.by_size(runs[1:])) == []
 
 
 def test_one_exponent_never_runs_through_two_families(rng):

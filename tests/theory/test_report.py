@@ -178,6 +178,16 @@ def test_verdicts_of_the_register_are_told(findings):
     assert "Verdicts on A2 on judging seeds before this one" in page
 
 
+def test_two_verdicts_of_one_day_are_both_told_and_the_one_shown_is_not():
+    finding = replace(a_claim(1.5, 2.0, 2.5), date="2026-11-30", seeds=(2000, 2001, 2002))
+    now = finding.to_dict()
+    first, second = (now | {"measured": value, "plan_hash": ""} for value in (1.19, 1.355))
+    page = html_report([replace(finding, earlier=(first, second, now))], [], [])
+    table = page[page.index("on judging seeds before this one"):]
+    table = table[:table.index("</table>")]
+    assert table.count("2026-11-30") == 2 and "1.19" in table and "1.35" in table
+
+
 def test_the_title_is_said_once():
     page = html_report([], [], [], "Some title")
     assert page.count("claims and measurements") == 2  # of the window, of the page

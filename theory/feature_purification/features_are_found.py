@@ -82,7 +82,8 @@ def initial_cosines(run: Run) -> dict[str, float]:
     parts = decompose(arrays["weights_clean"], arrays.get("dictionary"), arrays["labeler"])
     start = PurificationExperiment(run.config).initial_weights()
     return {phase: float(cosines(arrays[f"weights_{phase}"], start)[parts.is_feature_neuron].mean())
-            for phase in ("clean", "adversarial") if f"weights_{phase}" in arrays}
+            for phase, steps in (("clean", 1), ("adversarial", run.config.adversarial_steps))
+            if steps and f"weights_{phase}" in arrays}
 
 
 def _found(run: Run) -> float:

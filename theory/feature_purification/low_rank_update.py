@@ -217,7 +217,7 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
         "update of rank R (smallest and largest size of each family). Middle: the update of "
         "unrestricted training, cut to its R largest singular directions on the feature neurons. "
         "Right: at rank d/10 and 1, and what each neuron's own feature and one direction of the "
-        "unrestricted update give together.", panels), _lines(found))
+        "unrestricted update give together.", panels), _lines(found, trained))
 
 
 def _over_ranks(title: str, found: Mapping[Size, Sequence[_Found]], order: Sequence[Size],
@@ -239,13 +239,10 @@ def _ends(order: Sequence[Size]) -> list[Size]:
                                        [s for s in order if s.family == family][-1]])]
 
 
-def _lines(found: Mapping[Size, Sequence[_Found]]) -> list[str]:
+def _lines(found: Mapping[Size, Sequence[_Found]],
+           trained: Mapping[Size, np.ndarray]) -> list[str]:
     """Where the update is no matrix of few directions, in numbers."""
     return [f"{size.family} {size}: {np.mean([entry.own_norm for entry in entries]):.0%} of the "
             "unrestricted update's squared norm is the growth of each neuron's own feature, which "
-            f"no few directions hold; rank d/10 gives {_last(entries):.2f} of the gain"
+            f"no few directions hold; rank d/10 gives {trained[size].mean():.2f} of the gain"
             for size, entries in found.items()]
-
-
-def _last(entries: Sequence[_Found]) -> float:
-    return float(np.mean([entry.trained[-1] for entry in entries]))

@@ -48,10 +48,11 @@ def confront(runs: Sequence[Run]) -> Finding:
 
 
 def strongest(run: Run) -> np.ndarray:
-    """Return what the run's adversary finds against its clean network's test set, shape (n, d).
+    """Return what the run's attacks find against its clean network's test set, shape (n, d).
 
-    They are the perturbations of the run's own attacked accuracy, found again from the same
-    random stream.
+    Found again from the same random stream. Of the run's own attacked accuracy they are all but
+    what its strong attacks add on the few samples that these leave right: it is lower by a little,
+    which works against the claim.
     """
     found = run.adversary.worst_case(run.network("clean"), run.test_set)
     return found.delta

@@ -127,7 +127,7 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
                        f"{', '.join(larger)}")
     growth, reasons = _growth(own)
     return Evidence([*_abstract({judged: own[judged]}), *growth], _picture(own),
-                    reasons + caveats)
+                    reasons + caveats, own[judged])
 
 
 def _abstract(group: dict[Size, list[Run]]) -> list[Measurement]:

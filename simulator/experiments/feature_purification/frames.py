@@ -90,7 +90,8 @@ class Frames:
         if parts is None:
             return
         test, radii = self.experiment.test_set[:SAMPLES], _radii(self.experiment)
-        near = within_reach(network, test.X, self.experiment.ball.with_radius(radii[-1]))
+        ball = self.experiment.ball
+        near = within_reach(network, test.X, ball.with_radius(max(radii[-1], ball.radius)))
         metrics = feature_metrics(parts)
         self.taken.append({
             "step": step, "mixture_ratio": metrics["mixture_ratio"], "purity": metrics["purity"],

@@ -92,7 +92,7 @@ def found_run(experiment: PurificationExperiment, done: Mapping[str, Arrays]) ->
 def _summary(experiment: PurificationExperiment, done: Mapping[str, Arrays]) -> dict[str, Any]:
     config = experiment.config
     summary: dict[str, Any] = {"tau": config.tau, "boxes": config.bracket_nodes,
-                               "certified_samples": config.bracket_samples}
+                               "certified_samples": len(experiment.certified_set)}
     if experiment.has_features:
         summary = {"p": experiment.data.activation_probability, **summary,
                    "linear_r50": float(np.median(linear_radii(experiment)))}

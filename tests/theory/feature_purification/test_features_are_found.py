@@ -1,8 +1,10 @@
 """A1: each feature has its neuron where it is planted, and none with another dictionary."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from theory.claim import FAILS, HOLDS
+from theory.claim import FAILS, HOLDS, Run
 from theory.drawing.claims import draw
 from theory.drawing.style import house_style
 from theory.feature_purification.features_are_found import confront, features_found, initial_cosines
@@ -46,3 +48,5 @@ def test_the_cosine_with_the_start_is_told_after_both_trainings(found):
     assert both["clean"] == initial_cosines(run)["adversarial"] > 0.1 > abs(both["adversarial"])
     (part,) = [part for part in confront(found).measurements if "after adversarial" in part.name]
     assert not part.decisive and part.measured > 0.1
+    alone = replace(run.config, adversarial_steps=0)
+    assert list(initial_cosines(Run(alone, run.summary, run.history, run.arrays))) == ["clean"]

@@ -88,6 +88,13 @@ def test_certificates_of_the_more_samples_tell_the_radius():
         learner_runs(certified=low, tail=far)).caveats[-1]
 
 
+def test_of_a_huge_network_the_bracket_tells_the_radius():
+    """Its samples were asked how far they are certified up to r99 and no further."""
+    huge = dict(d=2000, k=13, m="6*d", weak_high=1.9, c_strong=0.0)
+    assert comparison_radius(learner_runs(tail=np.full(300, 1.1), **huge)) == 2
+    assert comparison_radius(learner_runs(tail=np.full(300, 1.1))) == 0
+
+
 def test_a_certified_tail_makes_the_claim_fail_where_learners_are_as_robust():
     finding = confront(learner_runs(certified=(0.9,) * 5, tail=np.full(300, 1.1)))
     assert finding.verdict == FAILS and finding.measured == pytest.approx(0.6)

@@ -37,6 +37,17 @@ def test_a9_holds_where_all_mixtures_lie_along_one_direction(trained):
     assert measured(finding, "truncated") > 0.8
 
 
+def test_the_rank_it_tells_of_is_d_over_10_however_many_were_trained(trained):
+    """Here rank 4 is the last; a further one, as good as no training at all, is not d/10."""
+    more = []
+    for run in trained:
+        further = run.summary["low_rank"][-1] | {"rank": 16, "attacked_accuracy": 0.0}
+        more.append(changed(run, {"low_rank": [*run.summary["low_rank"], further]}))
+    told = [[note for note in confront(runs).caveats if "rank d/10 gives" in note]
+            for runs in (trained, more)]
+    assert told[0] == told[1] and len(told[0]) == 1
+
+
 def test_a9_fails_where_every_neuron_has_a_mixture_of_its_own(private):
     """The gain is there, at full rank; training through few directions does not reach it."""
     finding = confront(private)

@@ -93,6 +93,10 @@ def test_a0_is_judged_at_the_largest_size_that_is_certified(rng):
     beyond = confront(closed + window_runs(rng, sizes=((400, 9),)) + uncertified)
     assert beyond.verdict == HOLDS and "(400, 9)" in beyond.measurements[0].name
     assert any("(800, 11)" in note for note in beyond.caveats)
+    uneven = confront(window_runs(rng, sizes=((100, 5),), seeds=5) + window_runs(
+        rng, sizes=((400, 9),)))
+    assert uneven.seeds == (0, 1, 2)  # those that the verdict is of, not those that are shown
+    assert any("(100, 5): 0-4; (400, 9): 0-2" in note for note in uneven.caveats)
     turned = confront(window_runs(rng, sizes=((100, 5), (200, 7))) + window_runs(
         rng, clean=0.9, sizes=((400, 9),)))
     assert turned.verdict == FAILS

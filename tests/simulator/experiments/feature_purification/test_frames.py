@@ -5,8 +5,10 @@ import pytest
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.directions import Universal
+from simulator.attacks.reach import within_reach
 from simulator.attacks.worst_case import worst_case
 from simulator.experiments import stored
+from simulator.experiments.feature_purification import frames as module
 from simulator.experiments.feature_purification.frames import Frames, frame_steps
 from simulator.experiments.feature_purification.run import simulate
 from simulator.features import decompose
@@ -137,6 +139,21 @@ def test_perturbations_lie_in_the_ball_and_point_to_the_other_label(finished):
     assert pushes.shape[1:] == (2, finished.config.d)
     assert np.linalg.norm(pushes, axis=2).max() <= finished.config.tau * 1.001  # float16
     assert pushes[-1].sum() > 0.0
+
+
+def test_no_neuron_is_missing_where_tau_is_beyond_the_curve(monkeypatch):
+    """Neurons that only open beyond 1.5/sqrt(k) open within a tau of 1.2."""
+    asked = []
+
+    def heard(network, X, ball):
+        asked.append(ball.radius)
+        return within_reach(network, X, ball)
+
+    monkeypatch.setattr(module, "within_reach", heard)
+    for tau in (0.3, 1.2):
+        asked.clear()
+        simulate(small_config(frames=4, tau=tau))
+        assert len(asked) > 2 and set(asked) == {max(tau, 1.5 / np.sqrt(2.0))}  # k = 2
 
 
 def test_all_frames_of_a_large_run_fit():
