@@ -101,13 +101,13 @@ class Effort:
     and "own"; None: the samples that these are asked about.
     """
 
-    dictionary: np.ndarray | None
     boxes: int
-    seconds: float
-    target: float
     steps: int
     root_steps: int
-    proofs: bool
+    seconds: float = np.inf
+    target: float = 0.0
+    dictionary: np.ndarray | None = None
+    proofs: bool = False
     crowd: Crowd | None = None
 
     def __post_init__(self) -> None:
@@ -195,7 +195,7 @@ def certify(network: SymmetricReLU, batch: Batch,
     inputs = signed_inputs(network, batch, ball)
     if target != np.inf:
         require_real("target", target)
-    effort = Effort(dictionary, boxes, seconds, target / inputs.unit, steps, root_steps, proofs)
+    effort = Effort(boxes, steps, root_steps, seconds, target / inputs.unit, dictionary, proofs)
     start = starts(start, inputs.X, ball)
     return certify_inputs(inputs, start / inputs.length, methods, effort)
 

@@ -148,7 +148,7 @@ def bracket(network: SymmetricReLU, batch: Batch, adversary: Adversary, *,
     ball = require_ball(adversary)
     radii = require_radii("radii", radii)
     require_real("confidence", confidence, low=0.0, high=1.0)
-    effort = Effort(None, boxes, seconds, 0.0, steps, root_steps, proofs=False)
+    effort = Effort(boxes, steps, root_steps, seconds=seconds)
     samples = samples_in_double(network, batch)
     X = samples.X
     inputs = signed_inputs(network, samples, ball.with_radius(radii[-1]))
@@ -178,7 +178,7 @@ def samples_in_double(network: SymmetricReLU, batch: Batch) -> Batch:
 
 
 # what a code of `certified` means
-METHODS = ("", "quadratic", "branching", "linear", "separable", "shared", "own")
+CERTIFIED_BY = ("", "quadratic", "branching", "linear", "separable", "shared", "own")
 
 # the bounds for many samples at once; one lam for all coordinates of an l_inf ball gains little
 TOGETHER = {L2Ball: ("shared", "separable", "linear"), LinfBall: ("separable", "linear")}
@@ -206,7 +206,7 @@ class _Decisions:
     Attributes
     ----------
     broken, certified : ndarray of int16, shape (R, n)
-        By which attack, by which of METHODS; 0 is undecided.
+        By which attack, by which of CERTIFIED_BY; 0 is undecided.
     lower, upper : ndarray, shape (R, n)
         What the worst margins are known to be between.
     delta : ndarray, shape (R, n, d)
@@ -387,7 +387,7 @@ class _Court:
         known.bound(index, rows, found.margins)
         search = np.where(found.upper <= 0.0, self.judges.index("search"), UNDECIDED)
         known.break_from(index, rows, search)  # the search of a certificate is an attack too
-        known.certify_to(index, rows, np.where(found.margins > 0.0, METHODS.index(method),
+        known.certify_to(index, rows, np.where(found.margins > 0.0, CERTIFIED_BY.index(method),
                                                UNDECIDED))
 
     def _within(self, index: int, rows: np.ndarray) -> SignedInputs:
@@ -412,7 +412,7 @@ def _summed_up(known: _Decisions, index: int, radius: float, judges: Sequence[st
     tail = 0.5 * (1.0 - confidence)
     low = scipy.special.betaincinv(safe, n - safe + 1, tail) if safe else 0.0
     high = scipy.special.betaincinv(unbroken + 1, n - unbroken, 1.0 - tail) if unbroken < n else 1.0
-    decided = [f"certified: {METHODS[safely]}" if safely else
+    decided = [f"certified: {CERTIFIED_BY[safely]}" if safely else
                f"broken: {judges[by]}" if by else "open" for safely, by in zip(certified, broken)]
     return Bracket(radius, safe / n, unbroken / n, float(low), float(high), n, np.array(decided),
                    known.lower[index], known.upper[index], known.delta[index], seconds)

@@ -92,8 +92,8 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
     ball, radii = require_ball(threat), require_radii("radii", radii)
     samples = samples_in_double(network, batch)
     inputs = signed_inputs(network, samples, ball.with_radius(radii[-1]))
-    search = _Search(inputs, ball, radii, methods, dear, order(level, len(samples)) - 1,
-                     Effort(None, boxes, float("inf"), 0.0, steps, root_steps, proofs=False), tick)
+    search = _GridSearch(inputs, ball, radii, methods, dear, order(level, len(samples)) - 1,
+                         Effort(boxes, steps, root_steps), tick)
     if saved is not None:
         search.go_on(saved)
     search.ask_at(search.centre, lambda: False)
@@ -104,7 +104,7 @@ def certified_radii(network: SymmetricReLU, batch: Batch, threat: object, *,
     return search.reached()
 
 
-class _Search:
+class _GridSearch:
     """Which places of the grid each sample is known to be certified at, and which not.
 
     Attributes
@@ -146,10 +146,15 @@ class _Search:
         """The place that the level is known to hold at, and the next that it is known not to."""
         return int(np.sort(self.safe)[self.deciding]), int(np.sort(no)[self.deciding])
 
+    def is_settled(self, no: np.ndarray) -> bool:
+        """Whether no place is left between these two."""
+        low, high = self.between(no)
+        return high - low <= 1
+
     def how_far_by_cheap_bounds(self, beyond: bool) -> None:
         """Find the level's radius by the cheap bounds, and those of other samples."""
         safe, unknown = self.safe, self.unknown
-        while np.subtract(*self.between(unknown)) < -1:
+        while not self.is_settled(unknown):
             place = sum(self.between(unknown)) // 2
             self.ask_at(place, lambda: self.between(unknown)[1] <= place)
         cheap = self.between(unknown)[1] - 1
@@ -165,7 +170,7 @@ class _Search:
             place = (low + high) // 2
             self.attack(place)
             low, high = (low, place) if self.between(self.left)[1] <= place else (place, high)
-        while np.subtract(*self.between(self.left)) < -1:
+        while not self.is_settled(self.left):
             low, high = self.between(self.left)
             self.ask_some(high - max(1, (high - low) // 4))
         if self.between(self.left)[0] >= self.centre:  # how many hold there is asked for too

@@ -93,11 +93,11 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
     if wrong.mean() >= 0.5:
         return CriticalRadius(0.0, 0.0)
     if saved is not None:
-        search = _Search.stored(saved)
+        search = _Bisection.stored(saved)
     elif known is not None:
-        search = _Search.between(*known)
+        search = _Bisection.between(*known)
     else:
-        search = _Search.begun(adversary.ball.radius or 0.1, wrong)
+        search = _Bisection.begun(adversary.ball.radius or 0.1, wrong)
     while True:
         if search.is_over(tolerance, limit):
             if search.strongly or not adversary.strong or search.low == 0.0:
@@ -115,7 +115,7 @@ STEP_DOWN = 0.03  # the first step below the r50 of weaker attacks, relative; th
 
 
 @dataclass
-class _Search:
+class _Bisection:
     """A search in progress: for a radius on either side of r50, then by bisection.
 
     Attributes
@@ -146,11 +146,11 @@ class _Search:
     strongly: bool = False
 
     @classmethod
-    def begun(cls, radius: float, wrong: np.ndarray) -> "_Search":
+    def begun(cls, radius: float, wrong: np.ndarray) -> "_Bisection":
         return cls(0.0, float("inf"), radius, wrong, np.zeros(len(wrong), bool))
 
     @classmethod
-    def between(cls, radii: Sequence[float], broken_from: np.ndarray) -> "_Search":
+    def between(cls, radii: Sequence[float], broken_from: np.ndarray) -> "_Bisection":
         """Return the search that begins between the radii on either side of one half."""
         halves = [index for index in range(len(radii)) if np.mean(broken_from <= index) >= 0.5]
         top = halves[0] if halves else len(radii)
@@ -160,16 +160,16 @@ class _Search:
                    broken_from > top, strongly=True)
 
     @classmethod
-    def stored(cls, saved: Mapping[str, np.ndarray]) -> "_Search":
+    def stored(cls, saved: Mapping[str, np.ndarray]) -> "_Bisection":
         low, high, middle, down = (float(number) for number in saved["ends"])
         tried, strongly = (int(number) for number in saved["counts"])
         return cls(low, high, middle, saved["broken"].copy(), saved["held"].copy(), tried, down,
                    bool(strongly))
 
-    def made_strong(self, wrong: np.ndarray) -> "_Search":
+    def made_strong(self, wrong: np.ndarray) -> "_Bisection":
         """Return the search that begins where this one ended, at its ``low``."""
-        return _Search(0.0, self.high, self.low, wrong, np.zeros(len(wrong), bool), self.tried,
-                       STEP_DOWN * self.low, True)
+        return _Bisection(0.0, self.high, self.low, wrong, np.zeros(len(wrong), bool), self.tried,
+                          STEP_DOWN * self.low, True)
 
     def is_over(self, tolerance: float, limit: float) -> bool:
         if self.high == float("inf"):
@@ -336,7 +336,7 @@ def _certifies_half(inputs: SignedInputs, samples: Batch, adversary: Adversary, 
                     steps: int) -> bool:
     """Whether more than half of the samples are certified, the dual asked of the safest first."""
     radius, needed = adversary.ball.radius, len(samples) // 2 + 1
-    effort = Effort(None, 1, float("inf"), 0.0, steps, steps, proofs=False)
+    effort = Effort(1, steps, steps)
 
     def certify(rows: np.ndarray, start: np.ndarray, methods: Sequence[str]) -> np.ndarray:
         some = inputs[rows].within(require_ball(adversary))

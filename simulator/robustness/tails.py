@@ -151,8 +151,8 @@ def tail_radii(network: Network, batch: Batch, adversary: Adversary, *,
     require_real("limit", limit, low=0.0, open_low=True)
     X, y = require_samples(batch)
     radii = np.array(require_radii("radii", known[0]))
-    search = (_Search.between(radii, known[1], ~(network.margins(X, y) > 0.0))
-              if saved is None else _Search.stored(saved))
+    search = (_TailSearch.between(radii, known[1], ~(network.margins(X, y) > 0.0))
+              if saved is None else _TailSearch.stored(saved))
     places = {place for level in levels
               for place in (order(level, len(X)), *limits(level, len(X), confidence))
               if 1 <= place <= len(X)}
@@ -171,7 +171,7 @@ def tail_radii(network: Network, batch: Batch, adversary: Adversary, *,
 
 
 @dataclass
-class _Search:
+class _TailSearch:
     """Between which radii each sample breaks.
 
     Attributes
@@ -188,12 +188,12 @@ class _Search:
     tried: int = 0
 
     @classmethod
-    def between(cls, radii: np.ndarray, points: np.ndarray, wrong: np.ndarray) -> "_Search":
+    def between(cls, radii: np.ndarray, points: np.ndarray, wrong: np.ndarray) -> "_TailSearch":
         ends = np.concatenate([[0.0], radii, [np.inf]])
         return cls(np.where(wrong, 0.0, ends[points]), np.where(wrong, 0.0, ends[points + 1]))
 
     @classmethod
-    def stored(cls, saved: Mapping[str, np.ndarray]) -> "_Search":
+    def stored(cls, saved: Mapping[str, np.ndarray]) -> "_TailSearch":
         return cls(saved["holds"].copy(), saved["breaks"].copy(), int(saved["tried"]))
 
     def between_which(self, place: int) -> tuple[float, float]:
