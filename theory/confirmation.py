@@ -80,8 +80,8 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
              f"{_words(new.get(name))}"
              for name in {**old, **new} if old.get(name) != new.get(name)]
     if not lines and then.get("fixed") != now.get("fixed"):
-        lines.append(f"what is measured was other when it was judged on {day}: it is that of "
-                     f"{now.get('fixed')}")
+        lines.append(f"what is measured was that of {then.get('fixed') or 'an unknown day'} when "
+                     f"it was judged on {day}; now that of {now.get('fixed')}")
     if then["plan"] == now["plan"] and then["plan_hash"] != now["plan_hash"]:
         lines.append(f"the runs of plan {then['plan']} were others when it was judged on {day}")
     return lines

@@ -224,8 +224,8 @@ def test_a_planted_change_after_a_verdict_is_caught_and_stays_so_when_registered
 def test_another_measurement_with_the_thresholds_of_before_is_seen_by_its_date(register):
     """A verdict by the old one is kept, told, and not entered as one of the new."""
     moved = replace(CLAIM, fixed="2026-12-01")
-    line = ("what is measured was other when it was judged on 2026-11-30: it is that of "
-            "2026-12-01")
+    line = ("what is measured was that of 2026-11-20 when it was judged on 2026-11-30; now that "
+            "of 2026-12-01")
     old = remembered(finding(), None, "2026-11-30")
     new = remembered(finding(moved), old.to_dict(), "2026-12-02")
     assert new.caveats == (line,) and len(new.earlier) == 1
@@ -234,7 +234,7 @@ def test_another_measurement_with_the_thresholds_of_before_is_seen_by_its_date(r
     assert unexplained(theorem(moved), rewritten, PAPER) == [
         f"T1: {line}, and `changed` gives no reason"]
     assert unexplained(theorem(replace(moved, changed="a reason")), rewritten, PAPER) == []
-    with pytest.raises(ValueError, match="got another: what is measured was other"):
+    with pytest.raises(ValueError, match="got another: what is measured was that of"):
         entered(register, [theorem(moved)], PAPER, "2026-12-01", [verdict()])
 
 
