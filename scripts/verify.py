@@ -3,10 +3,11 @@
 Runs are ordinary run folders in --out: finished ones are found again, so the same command
 continues where it was stopped. The verdicts go to stdout and, with figures and one HTML page, to
 a folder verify-PRESET in --out; another paper than the first has its name in it. Some claims of a
-paper update their rows of that page.
+paper update their rows of that page. What seeds below 2000 say is no verdict, and goes to a folder
+of its own, verify-PRESET-exploring.
 
 A theorem need not be of this package: --claims-from takes a file with CLAIM, RUNS and
-confront(runs), like those in theory/feature_purification.
+confront(runs), like those in theory/feature_purification. Its page is verify-PRESET-own.
 """
 
 import argparse
@@ -102,9 +103,13 @@ def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
 
 
 class _Task(NamedTuple):
-    """What is verified, of the claims that are known, the runs for each, and where it is told."""
+    """What is verified, of the claims that are known, the runs for each, and where it is told.
+
+    ``pages`` is what the names of all folders for this paper and plan begin with.
+    """
 
     title: str
+    pages: str
     folder: str
     plan: str
     known: "tuple[Theorem, ...]"
@@ -124,7 +129,8 @@ def _task(arguments: argparse.Namespace) -> _Task:
     """
     import theory
     from simulator.experiments import config_of
-    from theory.plans import for_plan, plan_hash, plan_names, settings_of
+    from theory.plans import (EXPLORING, JUDGING, for_plan, kind_of, plan_hash, plan_names,
+                              settings_of)
     seeds = _seeds(arguments.seeds)
     outside = [theorem for file in arguments.claims_from for theorem in theory.load_claims(file)]
     entry = _paper(arguments, outside)
@@ -149,13 +155,16 @@ def _task(arguments: argparse.Namespace) -> _Task:
     def runs(chosen: "Sequence[Theorem]") -> "list[Config]":
         return [run(settings) for settings in settings_of(chosen, plan, seeds, entry.name)]
 
-    name = [] if entry == PAPERS[0] else [entry.name]
-    return _Task(entry.title, "-".join(["verify", *name, plan]), plan, tuple(known),
+    configs = tuple(runs(theorems))
+    pages = "-".join(["verify", *([] if entry == PAPERS[0] else [entry.name]), plan])
+    # a page is what Holm's correction is over: of the claims of a paper, and of judging seeds alone
+    own = ["own"] if outside else []
+    explored = [EXPLORING] if kind_of(config.seed for config in configs) != JUDGING else []
+    return _Task(entry.title, pages, "-".join([pages, *own, *explored]), plan, tuple(known),
                  tuple(theorems),
                  {theorem.claim.id: plan_hash(theorem, plan, entry.name)
                   for theorem in known if plan in theorem.runs},
-                 {theorem.claim.id: frozenset(runs([theorem])) for theorem in theorems},
-                 tuple(runs(theorems)))
+                 {theorem.claim.id: frozenset(runs([theorem])) for theorem in theorems}, configs)
 
 
 def _paper(arguments: argparse.Namespace, outside: "list[Theorem]") -> Paper:
@@ -206,7 +215,9 @@ def _described(config: "Config") -> str:
 def _complete(configs: "Sequence[Config]", arguments: argparse.Namespace) -> int:
     """Do the runs that are not done yet; return an exit code, 0 if all are done."""
     from simulator.errors import RunError
+    from simulator.runs.files import require_usable
     from simulator.sweeps.local import CHANGED, left_to_do, tally
+    require_usable(arguments.out)
     todo, settled = left_to_do(arguments.out, configs, resume=True)
     again = []  # one that diverged or failed is tried again: the reason may be gone
     for outcome in settled:
@@ -223,7 +234,8 @@ def _complete(configs: "Sequence[Config]", arguments: argparse.Namespace) -> int
         tell("purify verify: interrupted; the same command continues")
         return INTERRUPTED
     if any(outcome.state != "done" for outcome in outcomes):
-        tell(f"purify verify: nothing confronted: {tally(outcomes)}")
+        tell(f"purify verify: nothing confronted: {tally(outcomes, {})}; the same command tries "
+             "again")
         return DIVERGED
     return OK
 
@@ -245,7 +257,7 @@ def _conclude(arguments: argparse.Namespace, task: _Task, command: str) -> int:
     from simulator.runs.files import locked
     from simulator.runs.folder import RunFolder
     from theory.claim import FAILS, confront_all
-    from theory.findings import Call, findings_json, write_findings
+    from theory.findings import Call, findings_json, kept_findings, write_findings
     runs = [stored(RunFolder.of(arguments.out, config).path) for config in task.configs]
     LOG.info("confronting %d claims with %d runs", len(task.theorems), len(runs))
     new = [replace(finding, plan=task.plan, plan_hash=task.hashes[finding.id],
@@ -257,8 +269,14 @@ def _conclude(arguments: argparse.Namespace, task: _Task, command: str) -> int:
     folder = arguments.out / task.folder
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, patience=PATIENCE):
-        findings = _together(folder, task, new)
-        shown = [finding for finding in findings if finding.id in ids]
+        before = kept_findings(folder, task.known, task.hashes)
+        findings = _together(folder, task, before, new)
+        turned = {now.id for now, then in _others(findings, before, ids)
+                  if now.verdict != then.verdict}
+        shown = [finding for finding in findings if finding.id in ids | turned]
+        for name in sorted(turned):
+            LOG.warning("warning: claim %s: its verdict changed too, with Holm's correction over "
+                        "the claims of the page", name)
         write_findings(folder, findings, ids, Call(today(), command, tuple(sorted(ids)),
                                                    environment(runs[0].config.threads)))
         show(findings_json(shown) if arguments.format == "json" else table(shown))
@@ -266,11 +284,21 @@ def _conclude(arguments: argparse.Namespace, task: _Task, command: str) -> int:
     return FAILED if any(finding.verdict == FAILS for finding in shown) else OK
 
 
-def _together(folder: Path, task: _Task, new: "Sequence[Finding]") -> "list[Finding]":
+def _others(findings: "Sequence[Finding]", before: "Sequence[Finding]",
+            new: set[str]) -> "Iterator[tuple[Finding, Finding]]":
+    """Yield each finding that is not new, now and as the folder held it."""
+    held = {finding.id: finding for finding in before}
+    for finding in findings:
+        if finding.id not in new and finding.id in held:
+            yield finding, held[finding.id]
+
+
+def _together(folder: Path, task: _Task, kept: "Sequence[Finding]",
+              new: "Sequence[Finding]") -> "list[Finding]":
     """Return what the folder holds with the new findings in their places, and remembered."""
     from theory.confirmation import remembered
-    from theory.findings import kept_findings, merged
-    findings = merged(kept_findings(folder, task.known, task.hashes), new)
+    from theory.findings import merged
+    findings = merged(kept, new)
     before = _before(folder, task)
     ids = {finding.id for finding in new}
     return [remembered(finding, before.get(finding.id), today()) if finding.id in ids else finding
@@ -301,8 +329,8 @@ def today() -> str:
 def _before(folder: Path, task: _Task) -> dict[str, Any]:
     """Return the entries of the findings that are about to be replaced, by id.
 
-    Those of some claims had folders of their own once, verify-PRESET-CLAIMS: a verdict in one is
-    remembered where this folder has none.
+    Those of some claims had folders of their own once, verify-PRESET-CLAIMS, and exploration has
+    one today: a verdict in another is remembered where this folder has none.
 
     Raises
     ------
@@ -310,8 +338,9 @@ def _before(folder: Path, task: _Task) -> dict[str, Any]:
         They cannot be read: verdicts that somebody may rely on are not overwritten unseen.
     """
     from simulator.runs.files import read_json
-    files = [folder / "findings.json",
-             *sorted(folder.parent.glob(f"{folder.name}-*/findings.json"))]
+    other = folder.parent / task.pages
+    files = [folder / "findings.json", other / "findings.json",
+             *sorted(folder.parent.glob(f"{task.pages}-*/findings.json"))]
     entries = [entry for file in files if file.exists()
                for entry in read_json(file).get("findings", ())]
     return {entry["id"]: entry for entry in reversed(entries)
@@ -326,10 +355,12 @@ def table(findings: "Sequence[Finding]") -> str:
     lines = [f"{'':5}{'verdict':<20}{'measured':>9}  {'95 % interval':<18}accepted"]
     for finding in findings:
         interval = accepted = ""
-        if finding.measurements:
-            interval = f"[{number(finding.low)}, {number(finding.high)}]"
-            accepted = accepted_range(finding.measurements[0])
-        lines.append(f"{finding.id:<5}{finding.verdict:<20}{number(finding.measured):>9}  "
+        part = finding.deciding
+        if part is not None:
+            interval = f"[{number(part.low)}, {number(part.high)}]"
+            accepted = accepted_range(part)
+        measured = number(finding.measured if part is None else part.measured)
+        lines.append(f"{finding.id:<5}{finding.verdict:<20}{measured:>9}  "
                      f"{interval:<18}{accepted}".rstrip())
         told = (basis(finding), *finding.caveats)
         for text, indent in ((finding.claim.title, 5), *((note, 7) for note in told if note)):

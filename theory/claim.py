@@ -241,18 +241,18 @@ class Finding:
 
     def __repr__(self) -> str:
         lines = [f"{self.id}  {self.verdict}: {self.claim.title}"]
-        if self.measurements:
-            lines.append(f"    {_interval(self.measurements[0])}, accepted "
-                         f"{accepted_range(self.measurements[0])}")
+        if self.deciding is not None:
+            lines.append(f"    {_interval(self.deciding)}, accepted "
+                         f"{accepted_range(self.deciding)}")
         elif self.caveats:
             lines.append(f"    {self.caveats[0]}")
         return "\n".join(lines)
 
     def html_row(self) -> str:
         """Return the row of an HTML table: id, title, verdict, measured, accepted."""
-        first = self.measurements[:1]
-        cells = (self.id, self.claim.title, self.verdict, *map(_interval, first),
-                 *map(accepted_range, first))
+        parts = [] if self.deciding is None else [self.deciding]
+        cells = (self.id, self.claim.title, self.verdict, *map(_interval, parts),
+                 *map(accepted_range, parts))
         return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
 
     def _repr_html_(self) -> str:
@@ -262,6 +262,17 @@ class Finding:
     def id(self) -> str:
         """Of the claim."""
         return self.claim.id
+
+    @property
+    def deciding(self) -> Measurement | None:
+        """The part that stands for the verdict: the headline, or of a claim that fails the first
+        that is not accepted; None outside the regime.
+        """
+        if self.verdict == OUTSIDE or not self.measurements:
+            return None
+        first = self.measurements[0]
+        refuted = [part for part in self.measurements if part.decisive and not part.holds]
+        return refuted[0] if self.verdict == FAILS and refuted and first not in refuted else first
 
     @property
     def measured(self) -> float:
@@ -441,8 +452,8 @@ def confront_all(runs: Sequence[Run], theorems: Sequence[Theorem],
     another claim alone. Each finding tells what its seeds are good for.
     """
     own = {theorem.claim.id: [run for run in runs if meant(theorem, run)] for theorem in theorems}
-    return [_with_kind(finding, own[finding.id]) for finding in
-            corrected([theorem.confront(own[theorem.claim.id]) for theorem in theorems])]
+    return corrected([_with_kind(theorem.confront(own[theorem.claim.id]), own[theorem.claim.id])
+                      for theorem in theorems])
 
 
 def _with_kind(finding: Finding, runs: Sequence[Run]) -> Finding:
@@ -461,17 +472,22 @@ def corrected(findings: Sequence[Finding]) -> list[Finding]:
 
     A claim that holds on its own but whose p-value does not survive becomes "fails", with a
     caveat: among many claims one passes by luck. What an earlier correction did is undone before.
+    Findings on judging seeds are corrected together, and apart from them those on others.
     """
     findings = [_alone(finding) for finding in findings]
-    confronted = [finding for finding in findings
-                  if finding.verdict != OUTSIDE and _has_parts(finding)]
-    adjusted = dict(zip((finding.id for finding in confronted),
-                        holm([finding.p_value for finding in confronted])))
+    adjusted: dict[str, tuple[float, int]] = {}
+    for kind in {finding.seeds_are for finding in findings}:
+        together = [finding for finding in findings if finding.seeds_are == kind
+                    and finding.verdict != OUTSIDE and _has_parts(finding)]
+        values = holm([finding.p_value for finding in together])
+        adjusted |= {finding.id: (value, len(together))
+                     for finding, value in zip(together, values)}
     result = []
     for finding in findings:
-        if finding.verdict == HOLDS and adjusted.get(finding.id, 0.0) > 1.0 - LEVEL:
+        value, number = adjusted.get(finding.id, (0.0, 0))
+        if finding.verdict == HOLDS and value > 1.0 - LEVEL:
             note = (f"{ALONE}{finding.p_value:.2g}) but not after Holm's correction "
-                    f"for {len(confronted)} claims (p = {adjusted[finding.id]:.2g})")
+                    f"for {number} claims (p = {value:.2g})")
             finding = replace(finding, verdict=FAILS, caveats=(note, *finding.caveats))
         result.append(finding)
     return result

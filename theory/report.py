@@ -124,7 +124,7 @@ def _overview(findings: Sequence[Finding]) -> Html:
 
 
 def _row(finding: Finding) -> str:
-    part = _decides(finding)
+    part = finding.deciding
     name = (f'<span>{_verdict(finding)}</span><span><a href="#{text(finding.id)}">'
             f"{text(finding.id)}</a> {with_mathml(finding.claim.title)}</span>")
     size, seeds, flags = text(_sizes(finding)), text(_seeds(finding)), _flags(finding)
@@ -139,15 +139,6 @@ def _row(finding: Finding) -> str:
     return (f'{name}<span class="drawn">{_strip(part)}</span><span class="numbers">'
             f'<span class="measured">{_value(part)}</span>'
             f'<span class="small">{text(accepted + inside)}</span></span>{sizes}')
-
-
-def _decides(finding: Finding) -> Measurement | None:
-    """The measurement that stands for the verdict: the headline, or the first that is outside."""
-    outside = [part for part in finding.measurements if part.decisive and not part.holds]
-    if finding.verdict == OUTSIDE or not finding.measurements:
-        return None
-    first = finding.measurements[0]
-    return outside[0] if finding.verdict == FAILS and first not in outside and outside else first
 
 
 def _verdict(finding: Finding) -> Html:
@@ -242,7 +233,7 @@ def _axis(finite: Sequence[float]) -> Any:
 
 
 def _section(finding: Finding) -> Html:
-    claim, part = finding.claim, _decides(finding)
+    claim, part = finding.claim, finding.deciding
     told = Html("")
     if part is not None:
         accepted = f", accepted {accepted_range(part)}" if part.decisive else ""

@@ -34,7 +34,7 @@ Clock = Callable[[str], AbstractContextManager[Any]]
 
 # Measured in float32 and float64, d = 128 to 1448, m = 20 d. They only move work around.
 DENSE_GATES = 0.05  # above this share of open gates BLAS beats sums over lists
-DOUBT = 2.0  # times that share: with more pairs in doubt the product beats the cascade
+DOUBT = 3.0  # times that share: with more pairs in doubt the product beats the cascade
 CASCADE_FROM = 3e7  # multiplications of the product, below which it is done at once
 LONGEST_PAUSE = 32  # passes after a vain cascade before the next is tried
 BLOCK = 1024  # samples of a product: for each block BLAS rearranges W anew

@@ -19,6 +19,7 @@ import math
 import os
 import secrets
 import struct
+import tempfile
 import time
 import tomllib
 import zipfile
@@ -39,8 +40,8 @@ except ImportError:  # not a POSIX system: runs work, but are not protected from
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["PART", "json_text", "locked", "npz_bytes", "read_csv", "read_json", "read_npz",
-           "read_settings", "reading", "sha256", "table_bytes", "text_of", "with_nan",
-           "write_atomic", "write_json", "write_npz"]
+           "read_settings", "reading", "require_usable", "sha256", "table_bytes", "text_of",
+           "with_nan", "write_atomic", "write_json", "write_npz"]
 
 LOG = logging.getLogger("purify")
 PART = ".part"  # ending of a file that is being written; a kill may leave one behind
@@ -111,6 +112,23 @@ def _warn_once(message: str, *details: object) -> None:
     if message not in _warned:
         _warned.add(message)
         LOG.warning(message, *details)
+
+
+def require_usable(folder: Path) -> None:
+    """Make a folder if it is missing, and see that files can be made in it.
+
+    Raises
+    ------
+    Unavailable
+        They cannot: it is a file, or read-only.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Unavailable(f"{folder}: expected a folder to write in, got one that cannot be made "
+                          f"or written: {error.strerror}") from None
 
 
 def json_text(content: Any, indent: int | None = 2) -> str:

@@ -43,6 +43,9 @@ CHANGED = "finished, but its files have changed since"
 GUARD = "PURIFY_SWEEP_GUARD"  # environment of a worker: see _main_guard
 RATE = 3e10  # floating-point operations a second
 KILLED = "its process was killed, perhaps for lack of memory"
+BY_SWEEP = {"failed": "--retry-failed tries them again",
+            "diverged": "--retry-failed tries them again",
+            "unfinished": "--resume continues them", "missing": "--resume does them"}
 Warned = list[tuple[str, type[Warning]]]
 
 
@@ -214,14 +217,11 @@ def _seconds_of(config: Config) -> float:
     return seconds(experiment_module(config.MODEL).cost(config), rate=RATE)
 
 
-def tally(outcomes: Iterable[Outcome]) -> str:
+def tally(outcomes: Iterable[Outcome], again: Mapping[str, str] = BY_SWEEP) -> str:
     """Say in one line how runs stand, and what does those that are not done.
 
     ``"4 done, 2 failed (--retry-failed tries them again)"``
     """
-    again = {"failed": "--retry-failed tries them again",
-             "diverged": "--retry-failed tries them again",
-             "unfinished": "--resume continues them", "missing": "--resume does them"}
     counts = Counter(outcome.state for outcome in outcomes)
     return ", ".join(f"{number} {state}" + (f" ({again[state]})" if state in again else "")
                      for state, number in counts.items())

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import theory
 from scripts import cli, verify
 from simulator.runs.folder import RunFolder
+from theory.claim import Claim, Measurement, conclude
 from theory.feature_purification import plans
 
 from small import SMALL
@@ -223,7 +225,8 @@ def test_a_theorem_from_a_file_is_confronted_with_the_runs_it_declares(tmp_path,
     assert text.splitlines()[1:] == [
         "T1   holds                       2  [2, 2]            [1, 5]", "     Runs can be counted",
         f"       plan smoke {HASH.search(text)[0]}, judging seeds 2000, 2001"]
-    assert (tmp_path / "runs" / "verify-smoke" / "report.html").exists()
+    assert (tmp_path / "runs" / "verify-smoke-own" / "report.html").exists()
+    assert not (tmp_path / "runs" / "verify-smoke").exists()  # the page of the project's claims
     assert len(list((tmp_path / "runs").glob("smoke-*"))) == 2
 
 
@@ -231,9 +234,9 @@ def test_a_verdict_on_judging_seeds_outlives_exploring_and_a_threshold_that_move
         tmp_path, mine, capsys):
     flags = [*SMOKE, "--out", str(tmp_path / "runs"), "--claims-from", str(mine)]
 
-    def findings(*more):
+    def findings(*more, page="verify-smoke-own"):
         verify.main([*flags, *more])
-        content = (tmp_path / "runs" / "verify-smoke" / "findings.json").read_text()
+        content = (tmp_path / "runs" / page / "findings.json").read_text()
         found, = json.loads(content)["findings"]
         return found
 
@@ -241,16 +244,17 @@ def test_a_verdict_on_judging_seeds_outlives_exploring_and_a_threshold_that_move
     assert (judged["seeds_are"], judged["seeds"], judged["date"]) == (
         "judging", [2000, 2001], "2026-12-01")
     assert judged["thresholds"] == {"runs": {"accepted": [1.0, 5.0]}} and judged["caveats"] == []
-    explored = findings("--seeds", "1")
+    explored = findings("--seeds", "1", page="verify-smoke-own-exploring")
     assert explored["seeds_are"] == "exploring"
     assert "no verdict on fresh seeds" in capsys.readouterr().out
     assert [entry["seeds"] for entry in explored["earlier"]] == [[2000, 2001]]
+    assert findings() == judged
     mine.write_text(mine.read_text().replace("(1.0, 5.0)", "(0.0, 5.0)"))
     moved = findings()
     assert moved["caveats"] == ["threshold of runs was [1, 5] when it was judged on 2026-12-01; "
                                 "now [0, 5]"]
     assert findings() == moved
-    page = (tmp_path / "runs" / "verify-smoke" / "report.html").read_text()
+    page = (tmp_path / "runs" / "verify-smoke-own" / "report.html").read_text()
     assert "was [1, 5] when it was judged on 2026-12-01" in page and "judging seeds" in page
 
 
@@ -297,22 +301,63 @@ def test_some_claims_update_their_rows_of_the_page_of_all(verified, copied, caps
     assert [entry["id"] for entry in shown] == ["A4", "A6"]
     assert (folder / "findings.json").read_text() == verified.findings  # the same runs again
     assert [path.name for path in copied.glob("verify-*")] == ["verify-smoke"]
-    verify.main([*SMOKE, "--out", str(copied), "--claims", "A4", "--seeds", "1"])
-    found = {entry["id"]: entry
-             for entry in json.loads((folder / "findings.json").read_text())["findings"]}
-    assert list(found) == [theorem.claim.id for theorem in CLAIMS]
-    assert (found["A4"]["seeds_are"], found["A6"]["seeds_are"]) == ("exploring", "judging")
-    assert [entry["seeds_are"] for entry in found["A4"]["earlier"]] == ["judging"]
     page = (folder / "report.html").read_text()
     assert all(theorem.claim.title[:10] in page for theorem in CLAIMS)
-    assert "--claims A4 --seeds 1" in page and "--claims A6,A4" in page
+    assert "--claims A6,A4" in page
+
+
+def test_exploring_a_claim_touches_no_verdict(verified, copied):
+    """Nor that of another: Holm's correction would be over fewer claims without its row."""
+    verify.main([*SMOKE, "--out", str(copied), "--claims", "A4", "--seeds", "1"])
+    assert (copied / "verify-smoke" / "findings.json").read_text() == verified.findings
+    explored = copied / "verify-smoke-exploring"
+    (entry,) = json.loads((explored / "findings.json").read_text())["findings"]
+    assert (entry["id"], entry["seeds_are"]) == ("A4", "exploring")
+    assert [earlier["seeds_are"] for earlier in entry["earlier"]] == ["judging"]
+    assert "--claims A4 --seeds 1" in (explored / "report.html").read_text()
+
+
+def test_another_verdict_that_turns_with_a_new_one_is_told(tmp_path, mine, capsys):
+    """Of more claims fewer survive Holm's correction: one that held alone does so no longer."""
+    mine.write_text(mine.read_text().replace("0.0)]", "0.04)]"))
+    second = tmp_path / "second.py"
+    second.write_text(mine.read_text().replace("T1", "T2"))
+    flags = [*SMOKE, "--out", str(tmp_path / "runs"), "--claims-from", str(mine)]
+    assert verify.main(flags) == 0
+    capsys.readouterr()
+    assert verify.main([*flags, "--claims-from", str(second), "--claims", "T2"]) == 1
+    told = capsys.readouterr()
+    assert "claim T1: its verdict changed too" in told.err and "claim T2" not in told.err
+    lines = [line[:10] for line in told.out.splitlines() if line[0] == "T"]
+    assert lines == ["T1   fails", "T2   fails"]
+    assert told.out.count("not after Holm's correction for 2 claims") == 2
+
+
+def test_a_place_that_cannot_be_used_is_one_line(tmp_path, capsys):
+    file = tmp_path / "runs"
+    file.write_text("not a folder")
+    assert verify.main([*SMOKE, "--claims", "A2", "--out", str(file)]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.count("\n") == 1
+    assert "runs: expected a folder to write in" in told.err
+    assert file.read_text() == "not a folder"
+
+
+def test_the_table_shows_what_decides():
+    """A headline that is accepted says nothing of a claim that fails by another part."""
+    claim = Claim("X1", "a title", "a statement", "a source", (), "a quantity", "a law", 1.0)
+    finding = conclude(claim, [Measurement("first", 2.4, 2.3, 2.5, (0.5, math.inf), 0.0),
+                               Measurement("second", 2.16, 1.88, 2.48, (2.0, math.inf), 0.1)], [])
+    line = verify.table([finding]).splitlines()[1]
+    assert line.split() == ["X1", "fails", "2.16", "[1.88,", "2.48]", "at", "least", "2"]
+    assert "2.16" in repr(finding) and "2.16" in finding.html_row()
 
 
 def test_a_verdict_in_a_folder_of_its_own_is_remembered(tmp_path, mine, capsys):
     """Some claims of a paper had folders of their own, once."""
     flags = [*SMOKE, "--out", str(tmp_path / "runs"), "--claims-from", str(mine)]
     verify.main(flags)
-    (tmp_path / "runs" / "verify-smoke").rename(tmp_path / "runs" / "verify-smoke-T1")
+    (tmp_path / "runs" / "verify-smoke-own").rename(tmp_path / "runs" / "verify-smoke-T1")
     mine.write_text(mine.read_text().replace("(1.0, 5.0)", "(0.0, 5.0)"))
     capsys.readouterr()
     verify.main(flags)
