@@ -73,7 +73,8 @@ def _bracket(arguments: argparse.Namespace) -> int:
     from simulator.runs.files import npz_bytes, table_bytes, write_atomic
     network = read_network(arguments.weights)
     batch = read_samples(arguments.inputs, network)
-    require_free([path for path in (arguments.out, arguments.deltas) if path], arguments.force)
+    require_free([path for path in (arguments.out, arguments.deltas) if path], arguments.force,
+                 read=(arguments.weights, arguments.inputs))
     n, right = len(batch.y), int((network.margins(batch.X, batch.y) > 0.0).sum())
     if 2 * right < n:
         LOG.warning("warning: %d of %d samples are right without any perturbation: have labels or "

@@ -6,7 +6,8 @@ vnnlib/ with instances.csv, the list of network, property and seconds that VNN-C
 
 VNN-LIB has boxes only: for a run in l2 the properties are left out, unless --norm linf asks for
 boxes of a given --radius. Networks are rounded to float32, which most tools need; --dtype float64
-is exact. ONNX comes with pip install 'feature-purification[export]'.
+is exact. With --force the properties and the list that an earlier call left in the folder go: they
+asked another question. ONNX comes with pip install 'feature-purification[export]'.
 """
 
 import argparse
@@ -30,6 +31,7 @@ __all__ = ["main", "parser"]
 
 LOG = logging.getLogger("purify")
 FORMATS = ("onnx", "vnnlib", "npz")
+LIST, PROPERTIES = "instances.csv", "vnnlib"
 
 Files = dict[str, Callable[[], bytes]]
 
@@ -83,13 +85,16 @@ def _export(arguments: argparse.Namespace) -> int:
     task = _task(arguments, stored(arguments.run))
     files = _files(task, formats, arguments)
     folder: Path = arguments.out or arguments.run / "export"
-    require_free([folder / name for name in files], arguments.force)
+    require_free([folder / name for name in dict.fromkeys((*files, LIST))], arguments.force)
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / name, content())
-    properties = sum(name.startswith("vnnlib/") for name in files)
-    show("\n".join([*(str(folder / name) for name in files if not name.startswith("vnnlib/")),
-                    *([f"{folder / 'vnnlib'}: {properties} properties"] if properties else [])]))
+    for left in (folder / LIST, *(folder / PROPERTIES).glob("sample_*_radius_*.vnnlib")):
+        if left.relative_to(folder).as_posix() not in files:
+            left.unlink(missing_ok=True)
+    asked = [name for name in files if name.startswith(f"{PROPERTIES}/")]
+    show("\n".join([*(str(folder / name) for name in files if name not in asked),
+                    *([f"{folder / PROPERTIES}: {len(asked)} properties"] if asked else [])]))
     if "vnnlib" in formats and task.norm != "linf":
         LOG.info("no properties: VNN-LIB has boxes only and this question is about %s balls, which "
                  "inputs.npz holds; --norm linf --radius R writes boxes", task.norm)
@@ -145,7 +150,7 @@ def _files(task: _Task, formats: Sequence[str], arguments: argparse.Namespace) -
         files |= properties
         lines = [f"{network}.onnx,{name},{arguments.timeout}\n" for network in task.networks
                  for name in properties]
-        files["instances.csv"] = "".join(lines).encode
+        files[LIST] = "".join(lines).encode
     return files
 
 
@@ -162,7 +167,8 @@ def _properties(task: _Task, arguments: argparse.Namespace) -> Files:
             about=f"{arguments.run.name}, sample {sample}, label {label}, l_inf radius {radius!r}"
         ).encode()
 
-    return {f"vnnlib/sample_{sample}_radius_{radius!r}.vnnlib": partial(content, sample, radius)
+    return {f"{PROPERTIES}/sample_{sample}_radius_{radius!r}.vnnlib":
+            partial(content, sample, radius)
             for radius in task.radii for sample in range(len(task.batch.y))}
 
 

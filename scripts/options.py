@@ -108,12 +108,29 @@ def add_force_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="write over files that are there")
 
 
-def require_free(paths: Iterable[Path], force: bool) -> None:
-    """Raise ValueError where a file is there that would be written over, unless it may be."""
-    taken = next((path for path in paths if not force and path.exists()), None)
-    if taken is not None:
-        raise ValueError(f"{taken}: expected a new file, got one that is there: choose another "
-                         "--out, or add --force to write over it")
+def require_free(paths: Iterable[Path], force: bool, read: Iterable[Path] = ()) -> None:
+    """Raise ValueError where a file is there that would be written over, unless it may be.
+
+    A file that is ``read`` may not be, by whatever name, nor may two contents go into one file.
+    """
+    sources, places = list(read), set()
+    for path in paths:
+        if any(_is_one_file(path, source) for source in sources):
+            raise ValueError(f"{path}: expected another file than those that are read, got one of "
+                             "them: it would be lost")
+        if path.resolve() in places:
+            raise ValueError(f"{path}: expected a file for each output, got one for two of them")
+        if not force and path.exists():
+            raise ValueError(f"{path}: expected a new file, got one that is there: choose another "
+                             "--out, or add --force to write over it")
+        places.add(path.resolve())
+
+
+def _is_one_file(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:  # one is not there
+        return False
 
 
 def chosen_radii(given: Iterable[float]) -> list[float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.command import OK, guarded, ready, show
-from scripts.options import Parser
+from scripts.options import Parser, add_force_option, require_free
 
 __all__ = ["main", "parser"]
 
@@ -22,18 +22,26 @@ def parser() -> Parser:
     built.add_argument("run", metavar="RUN", type=Path,
                        help="run folder, as printed by purify simulate")
     built.add_argument("--out", metavar="DIR", type=Path,
-                       help="folder for the figures (default: figures in the run folder)")
+                       help="folder for the figures (default: figures in the run folder, where "
+                       "they are drawn anew)")
     built.add_argument("--animate", action="store_true",
                        help="write its training as training.gif, in place of the figures")
+    add_force_option(built)
     return built
 
 
 def _plot(arguments: argparse.Namespace) -> int:
     ready()
     from simulator.experiments import stored
-    from theory import animate, draw_run
-    run, folder = stored(arguments.run), arguments.out or arguments.run / "figures"
-    drawn = [animate(run, folder / "training.gif")] if arguments.animate else draw_run(run, folder)
+    from theory import animate, draw_run, drawings
+    run, own = stored(arguments.run), arguments.run / "figures"
+    folder: Path = arguments.out or own
+    figures = {} if arguments.animate else drawings(run)
+    files = [f"{name}.{suffix}" for name in figures for suffix in ("pdf", "png")]
+    require_free([folder / name for name in files or ["training.gif"]],
+                 arguments.force or folder.resolve() == own.resolve())
+    drawn = ([animate(run, folder / "training.gif")] if arguments.animate
+             else draw_run(run, folder, figures))
     show("\n".join(map(str, drawn)))
     return OK
 

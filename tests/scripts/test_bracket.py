@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -190,3 +191,22 @@ def test_verdicts_are_not_written_over_unless_they_may_be(files, tmp_path, capsy
     assert out.read_text() == "kept"
     assert bracket.main([*words, "--force"]) == 0
     assert len(rows_of(out.read_text())) == 2
+
+
+def test_what_is_read_is_not_written_over_even_if_files_may_be(files, tmp_path, capsys):
+    """By whatever name; and two contents do not go into one file."""
+    weights, inputs = files()
+    before = [Path(path).read_bytes() for path in (weights, inputs)]
+    (tmp_path / "link.csv").symlink_to(weights)
+    os.link(inputs, tmp_path / "hard.npz")
+    words = [weights, inputs, "--radius", "0.1", "--force"]
+    for name, path in (("--out", weights), ("--deltas", inputs),
+                       ("--out", str(tmp_path / "link.csv")),
+                       ("--deltas", str(tmp_path / "hard.npz"))):
+        assert bracket.main([*words, name, path]) == 2
+        assert f"{path}: expected another file than those that are read" in one_line(capsys)
+    both = str(tmp_path / "both")
+    assert bracket.main([*words, "--out", both, "--deltas", f"{tmp_path}/./both"]) == 2
+    assert "expected a file for each output, got one for two of them" in one_line(capsys)
+    assert [Path(path).read_bytes() for path in (weights, inputs)] == before
+    assert not Path(both).exists()

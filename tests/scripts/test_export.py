@@ -143,6 +143,21 @@ def test_nothing_is_written_over_unless_it_may_be(folder, tmp_path, capsys):
     assert len(arrays_of(tmp_path / "inputs.npz")["y"]) == 3
 
 
+def test_a_folder_holds_one_question(folder, tmp_path):
+    """What an earlier one left would be asked again beside it; files of others stay."""
+    words = [str(folder), "--out", str(tmp_path), "--force"]
+    boxes = ["--norm", "linf", "--radius"]
+    assert export.main([*words, *boxes, "0.01", "--samples", "3"]) == 0
+    (tmp_path / "vnnlib" / "mine.vnnlib").write_text("of somebody")
+    assert export.main([*words, *boxes, "0.03", "--samples", "2"]) == 0
+    assert {path.name for path in (tmp_path / "vnnlib").iterdir()} == {
+        "mine.vnnlib", "sample_0_radius_0.03.vnnlib", "sample_1_radius_0.03.vnnlib"}
+    assert "0.01" not in (tmp_path / "instances.csv").read_text()
+    assert export.main(words) == 0  # the l2 question of the run, which has no properties
+    assert [path.name for path in (tmp_path / "vnnlib").iterdir()] == ["mine.vnnlib"]
+    assert not (tmp_path / "instances.csv").exists()
+
+
 @pytest.mark.parametrize("words, message", [
     (["--norm", "linf"], "--radius: expected one beside --norm linf, got none: the run's own"),
     (["--format", "onnxx"], "--format onnxx: unknown; did you mean onnx?"),

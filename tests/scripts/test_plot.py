@@ -39,6 +39,21 @@ def test_figures_can_be_drawn_elsewhere(folder, tmp_path, monkeypatch):
     assert not (folder / "figures").exists()
 
 
+def test_elsewhere_nothing_is_written_over_unless_it_may_be(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(figures, "figures", lambda run: {"history": figures.history_figure})
+    place = tmp_path / "pictures"
+    place.mkdir()
+    (place / "history.png").write_text("of somebody")
+    assert plot.main([str(folder), "--out", str(place)]) == 2
+    assert "history.png: expected a new file, got one that is there" in one_line(capsys)
+    assert drawn(place) == {"history.png": b"of somebody"}
+    assert plot.main([str(folder), "--out", str(place), "--force"]) == 0
+    assert drawn(place)["history.png"] != b"of somebody"
+    (place / "training.gif").write_text("of somebody")
+    assert plot.main([str(folder), "--out", str(place), "--animate"]) == 2
+    assert (place / "training.gif").read_text() == "of somebody"
+
+
 def test_the_training_is_written_as_a_gif(folder, capsys):
     assert plot.main([str(folder), "--animate"]) == 0
     (path,) = capsys.readouterr().out.split()
