@@ -127,7 +127,7 @@ disk        about {size(need.disk)}
 products    {(need.training_flops + need.evaluation_flops) / 1e12:.3g} Tflop
 steps       {need.steps} of training
 time        about {duration(seconds(need, rate))} (an estimate from a product timed just now: \
-{rate / 1e9:.0f} Gflop/s)""")
+{rate / 1e9:.3g} Gflop/s)""")
     return OK
 
 
