@@ -13,7 +13,9 @@ is stated and what is accepted), ``RUNS`` (what it must be confronted with, by p
 import importlib
 import importlib.util
 import pkgutil
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -102,16 +104,56 @@ def load_claims(path: str | Path) -> "tuple[Theorem, ...]":
     try:
         loader.exec_module(module)
     except Exception as error:  # whatever a file of the user's may do
-        line = getattr(error, "lineno", None)
-        raise ValueError(f"{path}: cannot be run: {type(error).__name__}: {error}"
-                         + (f" (line {line})" if line else "")) from None
+        raise ValueError(f"{path}: cannot be run: {_mistake(error, path)}") from None
     found = tuple(getattr(module, "CLAIMS", ())) or (_outside_theorem(module, path),)
     taken = {theorem.claim.id for entry in PAPERS for theorem in claims(entry.name)}
     for theorem in found:
         if theorem.claim.id in taken:
             raise ValueError(f"{path}: claim {theorem.claim.id}: expected an id of its own, got "
                              "one of the project's")
-    return found
+        _require_runs(theorem, path)
+    return tuple(replace(theorem, confront=_told(theorem, path)) for theorem in found)
+
+
+def _require_runs(theorem: "Theorem", path: Path) -> None:
+    """Raise ValueError where no runs could be made of what a file's claim declares."""
+    from theory.plans import settings_of
+    for plan in theorem.runs:
+        try:
+            for settings in settings_of([theorem], plan, [0], theorem.paper or DEFAULT.name):
+                experiments.config_of(settings)
+        except Exception as error:  # whatever a file of the user's may hold
+            words = str(error) if isinstance(error, ValueError) else _mistake(error, path)
+            raise ValueError(f"{path}: claim {theorem.claim.id}: RUNS: {plan}: {words}") from None
+
+
+def _mistake(error: Exception, path: Path) -> str:
+    """Say what went wrong in a file of the user's, and in which line of it."""
+    words = error.args[0] if isinstance(error, KeyError) and error.args else error
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+             if frame.filename == str(path)]
+    line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
+    return f"{type(error).__name__}: {words}" + (f" (line {line})" if line else "")
+
+
+def _told(theorem: "Theorem", path: Path) -> "Callable[[Sequence[Run]], Finding]":
+    """Return the claim's confront, whose mistakes are told with the claim, its file and line."""
+    def confront(runs: "Sequence[Run]") -> "Finding":
+        from simulator.errors import RunError
+        from theory.claim import Finding
+        place = f"{path}: claim {theorem.claim.id}: confront"
+        try:
+            finding = theorem.confront(runs)
+        except RunError:  # a run that cannot be read is no mistake of the claim
+            raise
+        except Exception as error:  # whatever a file of the user's may do
+            raise ValueError(f"{place}: {_mistake(error, path)}") from error
+        if not isinstance(finding, Finding):
+            raise ValueError(f"{place}: expected a Finding, got {finding!r:.60}: return "
+                             "theory.claim.conclude(...)")
+        return finding
+
+    return confront
 
 
 class _FromSource(SourceFileLoader):
@@ -239,9 +281,9 @@ def _of_paper(run: "Run", part: str) -> ModuleType | None:
 
 def _known(claim: str) -> "Theorem":
     theorems = {theorem.claim.id: theorem for theorem in claims(paper_of(claim))}
-    if claim not in theorems:
+    if claim.upper() not in theorems:
         raise ValueError(f"claim {claim}: unknown; {hint(claim.upper(), theorems)}")
-    return theorems[claim]
+    return theorems[claim.upper()]
 
 
 def _theorem(module: ModuleType) -> "Theorem":
