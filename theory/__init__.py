@@ -71,6 +71,9 @@ def paper_of(claim: str) -> str:
     claim : str
         An id, as in "A6".
     """
+    if not isinstance(claim, str):
+        from simulator.checks import seen
+        raise TypeError(f"claim: expected an id such as \"A6\", got {seen(claim)}")
     for entry in PAPERS:
         if claim[:1].upper() in tuple(entry.letters):
             return entry.name
@@ -181,14 +184,19 @@ def confront(wanted: str | Iterable[str], runs: "Sequence[Run] | Run") -> "Findi
 
     Raises
     ------
-    ValueError
-        Unknown ids, or runs of another paper.
+    TypeError, ValueError
+        Unknown ids, no runs, or runs of another paper.
     """
     from theory.claim import Findings, Run, confront_all
+    if not isinstance(wanted, Iterable):
+        from simulator.checks import seen
+        raise TypeError(f"wanted: expected ids such as [\"A1\", \"A6\"], got {seen(wanted)}")
     ids = [wanted] if isinstance(wanted, str) else list(wanted)
     theorems = [_known(claim) for claim in ids]
-    given = [runs] if isinstance(runs, Run) else list(runs)
+    given = ([runs] if isinstance(runs, (Run, str, Path)) or not isinstance(runs, Iterable)
+             else list(runs))
     for run in given:
+        _require_run("runs", run)
         models = {theorem.claim.id: experiments.paper(paper_of(theorem.claim.id)).model
                   for theorem in theorems}
         for claim, model in models.items():
@@ -217,6 +225,7 @@ def drawings(run: "Run") -> "dict[str, Callable[[], Figure]]":
 
 
 def _drawn_anew(run: "Run") -> "dict[str, Callable[[], Figure]]":
+    _require_run("run", run)
     paper = experiments.paper(run.config.MODEL).name
     module = importlib.import_module(f"theory.{paper}.figures")
     run = run.held()  # each figure looks at the arrays many times
@@ -273,8 +282,19 @@ def animate(run: "Run", path: Path) -> Path:
     return written
 
 
+def _require_run(name: str, run: Any) -> None:
+    """Raise TypeError for anything but a run."""
+    if hasattr(run, "config") and hasattr(run, "summary"):
+        return
+    hint = (f": write simulator.load({str(run)!r})" if isinstance(run, (str, Path))
+            else ": one run at a time" if isinstance(run, (list, tuple)) else "")
+    raise TypeError(f"{name}: expected a Run, as simulate and load give it, got a value of type "
+                    f"{type(run).__name__}{hint}")
+
+
 def _of_paper(run: "Run", part: str) -> ModuleType | None:
     """A module of a run's paper that not every paper has."""
+    _require_run("run", run)
     name = f"theory.{experiments.paper(run.config.MODEL).name}.{part}"
     return importlib.import_module(name) if importlib.util.find_spec(name) else None
 
