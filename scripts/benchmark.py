@@ -104,7 +104,8 @@ def parser() -> Parser:
     built.add_argument("--sizes", metavar="LIST", help="d or d:k, as in 256:16,512:23,2048:45 "
                        f"(default: {','.join(map(str, SIZES))})")
     built.add_argument("--dtype", choices=DTYPES, help="one dtype instead of both")
-    built.add_argument("--threads", metavar="N", help="threads of everybody (default: 2)")
+    built.add_argument("--threads", metavar="N", help="threads of everybody (default: "
+                       f"2, with --quick {QUICK['threads']})")
     built.add_argument("--seed", metavar="N", help="seed of the run")
     built.add_argument("--repeats", metavar="N", type=int,
                        help="turns with a step, a third of it with longer cases (default: 9)")
@@ -157,9 +158,10 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
     require_int("--repeats", repeats, low=1)
     cases = tuple(filter(None, arguments.cases.split(",")))
     if not cases:
-        raise ValueError(f"--cases: expected at least one of {', '.join(CASES)}, got none")
+        raise ValueError(f"--cases: expected at least one of {', '.join(CASES)}, or "
+                         f"{CERTIFICATES} alone, got none")
     for case in cases:
-        require_choice("--cases", case, CASES)
+        require_choice("--cases", case, (*CASES, CERTIFICATES))  # which alone does not come here
     dtypes = (arguments.dtype,) if arguments.dtype else DTYPES
     seconds = require_real("--seconds", SECONDS if arguments.seconds is None
                            else arguments.seconds, low=0.0)

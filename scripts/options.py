@@ -81,7 +81,8 @@ def add_config_options(parser: argparse.ArgumentParser, default_preset: str = "d
                         help=f"{', '.join(preset_names())} (default: {default_preset}); every "
                         "paper has smoke and desk, purify settings lists all")
     parser.add_argument("--config", metavar="FILE", type=Path,
-                        help="settings in TOML, or the config.json of a run")
+                        help="settings in TOML, where --preset is stronger than a preset in "
+                        "the file, or the config.json of a run, which leaves none to a preset")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
                         help="one setting, as listed by purify settings; numbers may be "
                         "expressions, as in m=20*d")
@@ -186,6 +187,7 @@ def merged(arguments: argparse.Namespace, stored: dict[str, Any]) -> dict[str, A
     chosen = _paper_of(arguments, stored)
     if arguments.preset is not None:
         require_word("--preset", arguments.preset)
+        _require_room(arguments, stored, chosen)
     name = next(entry for entry in (arguments.preset, base, arguments.default_preset)
                 if entry is not None)
     settings = preset(name, chosen.name) | stored
@@ -198,6 +200,16 @@ def merged(arguments: argparse.Namespace, stored: dict[str, Any]) -> dict[str, A
         if getattr(arguments, flag) is not None:
             settings[flag] = getattr(arguments, flag)
     return settings
+
+
+def _require_room(arguments: argparse.Namespace, stored: dict[str, Any], entry: Paper) -> None:
+    """Refuse ``--preset`` beside a file that says every setting: it would say nothing."""
+    from simulator.experiments import config_class
+    kind = config_class({"model": entry.model})
+    if set(kind.types()) - set(kind.LATER) <= set(stored):  # a run of before has none of LATER
+        raise ValueError(f"--preset {arguments.preset}: expected no preset beside "
+                         f"{arguments.config}, which has every setting of a run: leave one of "
+                         "them out, and change single settings by --set")
 
 
 def _paper_of(arguments: argparse.Namespace, stored: dict[str, Any]) -> Paper:

@@ -69,13 +69,10 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, config: "Config", folder: "RunFolder") -> int:
     """Do the run or find it done; show its numbers before anything is drawn."""
-    from simulator.errors import Diverged, RunError, Stopped
+    from simulator.errors import Diverged, Stopped
     from simulator.experiments import experiment_module, stored
     there = folder.status().get("state") == "done"
     if there:
-        if not folder.is_done():
-            raise RunError(f"{folder.path}: finished, but its files have changed since: "
-                           "delete the folder to run again")
         result = stored(folder.path)
     else:
         try:
@@ -130,7 +127,7 @@ disk        about {size(need.disk)}
 products    {(need.training_flops + need.evaluation_flops) / 1e12:.3g} Tflop
 steps       {need.steps} of training
 time        about {duration(seconds(need, rate))} (an estimate from a product timed just now: \
-{rate / 1e9:.0f} Gflop/s)""")
+{rate / 1e9:.3g} Gflop/s)""")
     return OK
 
 

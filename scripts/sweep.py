@@ -140,9 +140,9 @@ def _sweep(arguments: argparse.Namespace) -> int:
     if stop():
         tell(f"purify sweep: interrupted; add --resume to continue {folder}")
         return INTERRUPTED
-    return _closing([replace(outcome, state=BUSY)
-                     if outcome.config in busy and outcome.state != "done" else outcome
-                     for outcome in settled])
+    return _closing(arguments.out, [replace(outcome, state=BUSY)
+                                    if outcome.config in busy and outcome.state != "done"
+                                    else outcome for outcome in settled])
 
 
 def _check_runs(configs: "Sequence[Config]") -> None:
@@ -175,7 +175,7 @@ def _merge(arguments: argparse.Namespace) -> int:
     path, outcomes = merge(arguments.folder)
     show(str(path))
     _write_pages(path.parent, ())
-    return _closing(outcomes)
+    return _closing(path.parent.parent, outcomes)
 
 
 def _write_pages(folder: Path, outcomes: "Sequence[Outcome]") -> None:
@@ -192,9 +192,15 @@ def _write_pages(folder: Path, outcomes: "Sequence[Outcome]") -> None:
         LOG.warning("warning: no page: %s", explained(error)[1])
 
 
-def _closing(outcomes: "Sequence[Outcome]") -> int:
+def _closing(root: Path, outcomes: "Sequence[Outcome]") -> int:
     """Say how the runs stand; return the exit code."""
-    from simulator.sweeps.local import tally
+    from simulator.runs.folder import RunFolder
+    from simulator.sweeps.local import CHANGED, tally
+    for outcome in outcomes:
+        if outcome.error == CHANGED:
+            folder = RunFolder.of(root, outcome.config)
+            LOG.warning("%s: %s changed or gone since it was finished", folder.path,
+                        ", ".join(folder.changed()))
     LOG.info("%s", tally(outcomes))
     return OK if {outcome.state for outcome in outcomes} <= {"done", BUSY} else DIVERGED
 

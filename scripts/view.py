@@ -1,7 +1,8 @@
 """``purify view``: open the page of a run, of a sweep or of verdicts in the browser.
 
-The page is a file that needs no other; it is written if it is not there yet. Where no browser can
-open a file, as on a machine without a screen, --serve shows the page on a free port of this
+The page is a file that needs no other; it is written if it is not there yet: of verdicts from what
+their folder keeps, findings.json and beside it calls.json and figures/. Where no browser can open a
+file, as on a machine without a screen, --serve shows the page on a free port of this
 machine's own address (127.0.0.1) until Ctrl-C; nobody else can reach it.
 """
 
@@ -19,10 +20,15 @@ from scripts.options import Parser
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["main", "page_of", "parser", "server_of", "write_run_page", "write_sweep_page"]
+    from simulator.experiments import Paper
+    from theory.claim import Finding
+
+__all__ = ["main", "page_of", "parser", "server_of", "write_findings_page",
+           "write_run_page", "write_sweep_page"]
 
 LOG = logging.getLogger("purify")
 PAGE = "report.html"
+FINDINGS = "findings.json"
 OWN_NAMES = ("127.0.0.1", "localhost")
 
 
@@ -76,10 +82,10 @@ def page_of(place: Path, rewrite: bool = False) -> Path:
         return page if page.is_file() and not rewrite else write_run_page(place)
     if (place / "plan.json").is_file():
         return page if page.is_file() and not rewrite else write_sweep_page(place)
-    if (place / "findings.json").is_file() and page.is_file():
-        return page
+    if (place / FINDINGS).is_file():
+        return page if page.is_file() and not rewrite else write_findings_page(place)
     raise RunError(f"{place}: expected the folder of a run, a sweep or of purify verify, found "
-                   "no config.json, plan.json or findings.json with report.html in it")
+                   f"no config.json, plan.json or {FINDINGS} in it")
 
 
 def write_run_page(place: Path,
@@ -106,6 +112,55 @@ def write_sweep_page(place: Path) -> Path:
     page = folder.resolve() / PAGE
     write_atomic(page, sweep_page(folder, plan).encode())
     return page
+
+
+def write_findings_page(place: Path) -> Path:
+    """Write the page of verdicts into their folder, from what it keeps, and return the page.
+
+    Raises
+    ------
+    RunError
+        There are no findings, or what the folder keeps is damaged: the page stays as it was.
+    """
+    ready()
+    from simulator.errors import RunError
+    from simulator.runs.files import locked, write_atomic
+    from theory.findings import calls_of
+    from theory.report import html_report, settings_of
+    folder = place.resolve()
+    with locked(folder):  # purify verify may be at it
+        entry, findings = _findings(folder)
+        try:
+            calls = calls_of(folder)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"{folder / 'calls.json'}: expected calls of purify verify, got "
+                           f"{type(error).__name__}: {error}") from None
+        page = html_report(findings, settings_of(findings, folder.parent), calls, entry.title)
+        write_atomic(folder / PAGE, page.encode())
+    return folder / PAGE
+
+
+def _findings(folder: Path) -> "tuple[Paper, list[Finding]]":
+    """Return the findings that a folder keeps, and the paper that they are about."""
+    import theory
+    from simulator.errors import RunError
+    from simulator.experiments import PAPERS
+    from theory.findings import kept_findings
+    from theory.plans import plan_hash
+    kept = kept_findings(folder, ())
+    if not kept:
+        raise RunError(f"{folder / FINDINGS}: expected findings of purify verify, got none that "
+                       "can be shown: purify verify gives them")
+    known = {entry: theory.claims(entry.name) for entry in PAPERS}
+    ids = {finding.id for finding in kept}
+    entry = next((entry for entry, theorems in known.items()
+                  if ids & {theorem.claim.id for theorem in theorems}),
+                 next((entry for entry in PAPERS
+                       if folder.name.startswith(f"verify-{entry.name}-")), PAPERS[0]))
+    plans = {finding.id: finding.plan for finding in kept}
+    hashes = {theorem.claim.id: plan_hash(theorem, plans[theorem.claim.id], entry.name)
+              for theorem in known[entry] if plans.get(theorem.claim.id) in theorem.runs}
+    return entry, kept_findings(folder, known[entry], hashes)
 
 
 def _opened(page: Path) -> bool:

@@ -14,24 +14,34 @@ from simulator.protocols import Batch
 
 __all__ = [
     "require_array",
+    "require_batch",
     "require_choice",
     "require_finite",
     "require_int",
     "require_labels",
+    "require_network",
     "require_orthonormal",
     "require_radii",
     "require_real",
     "require_some",
+    "seen",
 ]
 
+MOST_SEEN = 80  # letters of a value in an error
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def seen(value: Any) -> str:
+    """Return a value as an error shows it: in one line that does not go on for ever."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= MOST_SEEN else f"{text[:MOST_SEEN]}..."
 
 
 def require_int(name: str, value: Any, low: int | None = None, high: int | None = None,
                 why: str = "") -> int:
     """Return ``value`` as an int within [low, high], or raise TypeError / ValueError."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
+        raise TypeError(f"{name}: expected an integer, got {seen(value)}")
     return int(_within(name, int(value), low, high, why))
 
 
@@ -42,7 +52,7 @@ def require_real(name: str, value: Any, low: float | None = None, high: float | 
     ``open_low`` excludes ``low`` itself.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
+        raise TypeError(f"{name}: expected a number, got {seen(value)}")
     try:
         value = float(value)
     except OverflowError:
@@ -81,14 +91,15 @@ def _reason(why: str) -> str:
 def require_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """Return ``value`` if it is one of ``choices``, or raise ValueError."""
     if value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {seen(value)}")
     return str(value)
 
 
 def require_radii(name: str, radii: Any) -> list[float]:
     """Return radii as strictly ascending floats from 0 on, or raise TypeError / ValueError."""
     if isinstance(radii, Real) or not isinstance(radii, Iterable):
-        raise TypeError(f"{name}: expected a sequence of radii such as [0.1, 0.2], got {radii!r}")
+        raise TypeError(f"{name}: expected a sequence of radii such as [0.1, 0.2], got "
+                        f"{seen(radii)}")
     numbers = [require_real(name, radius, low=0.0) for radius in radii]
     if not numbers:
         raise ValueError(f"{name}: expected at least one radius, got none")
@@ -108,7 +119,11 @@ def require_array(name: str, value: Any, shape: tuple[int | None, ...], why: str
     if isinstance(value, Batch):
         raise TypeError(f"{name}: expected an array, got a Batch: pass "
                         f"batch.{'y' if name == 'y' else 'X'}")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # a tuple of arrays, a list of lists of several lengths
+        raise TypeError(f"{name}: expected an array of numbers, got a {type(value).__name__} of "
+                        "parts whose shapes differ") from None
     if array.dtype == object or array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected an array of numbers, got dtype {array.dtype}")
     if array.ndim != len(shape) or any(
@@ -121,6 +136,20 @@ def require_array(name: str, value: Any, shape: tuple[int | None, ...], why: str
         dtype = array.dtype if array.dtype in FLOATS else np.dtype(np.float64)
     array = np.ascontiguousarray(array, dtype=dtype)
     return array.copy() if writable and not array.flags.writeable else array
+
+
+def require_batch(batch: Any) -> None:
+    """Raise TypeError for anything but samples with labels."""
+    if not (hasattr(batch, "X") and hasattr(batch, "y")):
+        raise TypeError("batch: expected a Batch(X, y), got a value of type "
+                        f"{type(batch).__name__}: samples and labels travel together")
+
+
+def require_network(network: Any) -> None:
+    """Raise TypeError for anything without the margins that attacks and accuracies ask for."""
+    if not hasattr(network, "margins"):
+        raise TypeError("network: expected a network such as SymmetricReLU, with margins(X, y), "
+                        f"got a value of type {type(network).__name__}")
 
 
 def require_finite(name: str, array: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 
 __all__ = ["Decomposition", "correlations", "cosines", "decompose", "feature_metrics",
            "gate_rate", "kept_part", "mixture_metrics", "participation_ratio", "purification",
-           "strongest_neurons"]
+           "require_decomposition", "strongest_neurons"]
 
 OWN = 0.5  # of its largest coefficient has each feature that a neuron won
 MOST_OWN = 3  # features; a neuron with more is dense
@@ -165,6 +165,13 @@ def strongest_neurons(parts: Decomposition) -> np.ndarray:
     return strongest
 
 
+def require_decomposition(parts: Any) -> None:
+    """Raise TypeError for anything but the parts of a network."""
+    if not isinstance(parts, Decomposition):
+        raise TypeError("parts: expected a Decomposition, got a value of type "
+                        f"{type(parts).__name__}: write decompose(network, data)")
+
+
 def feature_metrics(parts: Decomposition) -> dict[str, float]:
     """Return the quantities of a decomposition, averaged over the feature neurons.
 
@@ -177,6 +184,7 @@ def feature_metrics(parts: Decomposition) -> dict[str, float]:
         ``||v_i|| / ||p_i||``; ``mixture_alignment``: mean of ``s_i <v_i, w*> / (||v_i|| ||w*||)``;
         ``purity``: mean of ``||p_i||^2 / ||w_i||^2``. NaN where no neuron is nonzero.
     """
+    require_decomposition(parts)
     chosen = parts.is_feature_neuron & (parts.peaks != 0.0)
     d = parts.stored.shape[1]
     names = ("mixture_ratio", "mixture_norm_ratio", "mixture_alignment", "purity")
@@ -308,9 +316,12 @@ def purification(clean: np.ndarray, adversarial: np.ndarray,
         ``beta``: mean beta_i; ``beta_positive``: share with beta_i > 0;
         ``kept_over_removed``: median of ``||beta_i w'_i|| / ||v_i||``.
     """
-    marked = np.flatnonzero(neurons)
+    clean = require_array("clean", clean, (None, None), why="one row a neuron")
+    adversarial = require_array("adversarial", adversarial, clean.shape,
+                                why="the same neurons after more training")
+    marked = np.flatnonzero(require_array("neurons", neurons, (len(clean),),
+                                          why="a mark for each neuron"))
     require_int("neurons marked", len(marked), low=1)
-    clean, adversarial = np.asarray(clean), np.asarray(adversarial)
     found = [_fit(clean[rows].astype(np.float64), adversarial[rows].astype(np.float64))
              for rows in _blocks(marked, clean.shape[1])]
     beta, ratio = (np.concatenate(columns) for columns in zip(*found))

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.checks import require_array, require_labels
-from simulator.features import Decomposition
+from simulator.features import Decomposition, require_decomposition
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric, soft_threshold
 
 __all__ = ["EVENTS", "KINDS", "PARTS", "FlipMechanism", "flip_mechanism"]
@@ -97,6 +97,7 @@ def flip_mechanism(network: SymmetricReLU, X: np.ndarray, y: np.ndarray, delta: 
     """
     require_symmetric("network", network, plain=True,
                       why="the split is by gates that are open or closed")
+    require_decomposition(parts)
     double = np.dtype(np.float64)
     W = network.weights.astype(np.float64)
     d = W.shape[1]

@@ -13,7 +13,9 @@ is stated and what is accepted), ``RUNS`` (what it must be confronted with, by p
 import importlib
 import importlib.util
 import pkgutil
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -69,6 +71,9 @@ def paper_of(claim: str) -> str:
     claim : str
         An id, as in "A6".
     """
+    if not isinstance(claim, str):
+        from simulator.checks import seen
+        raise TypeError(f"claim: expected an id such as \"A6\", got {seen(claim)}")
     for entry in PAPERS:
         if claim[:1].upper() in tuple(entry.letters):
             return entry.name
@@ -102,16 +107,56 @@ def load_claims(path: str | Path) -> "tuple[Theorem, ...]":
     try:
         loader.exec_module(module)
     except Exception as error:  # whatever a file of the user's may do
-        line = getattr(error, "lineno", None)
-        raise ValueError(f"{path}: cannot be run: {type(error).__name__}: {error}"
-                         + (f" (line {line})" if line else "")) from None
+        raise ValueError(f"{path}: cannot be run: {_mistake(error, path)}") from None
     found = tuple(getattr(module, "CLAIMS", ())) or (_outside_theorem(module, path),)
     taken = {theorem.claim.id for entry in PAPERS for theorem in claims(entry.name)}
     for theorem in found:
         if theorem.claim.id in taken:
             raise ValueError(f"{path}: claim {theorem.claim.id}: expected an id of its own, got "
                              "one of the project's")
-    return found
+        _require_runs(theorem, path)
+    return tuple(replace(theorem, confront=_told(theorem, path)) for theorem in found)
+
+
+def _require_runs(theorem: "Theorem", path: Path) -> None:
+    """Raise ValueError where no runs could be made of what a file's claim declares."""
+    from theory.plans import settings_of
+    for plan in theorem.runs:
+        try:
+            for settings in settings_of([theorem], plan, [0], theorem.paper or DEFAULT.name):
+                experiments.config_of(settings)
+        except Exception as error:  # whatever a file of the user's may hold
+            words = str(error) if isinstance(error, ValueError) else _mistake(error, path)
+            raise ValueError(f"{path}: claim {theorem.claim.id}: RUNS: {plan}: {words}") from None
+
+
+def _mistake(error: Exception, path: Path) -> str:
+    """Say what went wrong in a file of the user's, and in which line of it."""
+    words = error.args[0] if isinstance(error, KeyError) and error.args else error
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+             if frame.filename == str(path)]
+    line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
+    return f"{type(error).__name__}: {words}" + (f" (line {line})" if line else "")
+
+
+def _told(theorem: "Theorem", path: Path) -> "Callable[[Sequence[Run]], Finding]":
+    """Return the claim's confront, whose mistakes are told with the claim, its file and line."""
+    def confront(runs: "Sequence[Run]") -> "Finding":
+        from simulator.errors import RunError
+        from theory.claim import Finding
+        place = f"{path}: claim {theorem.claim.id}: confront"
+        try:
+            finding = theorem.confront(runs)
+        except RunError:  # a run that cannot be read is no mistake of the claim
+            raise
+        except Exception as error:  # whatever a file of the user's may do
+            raise ValueError(f"{place}: {_mistake(error, path)}") from error
+        if not isinstance(finding, Finding):
+            raise ValueError(f"{place}: expected a Finding, got {finding!r:.60}: return "
+                             "theory.claim.conclude(...)")
+        return finding
+
+    return confront
 
 
 class _FromSource(SourceFileLoader):
@@ -139,14 +184,19 @@ def confront(wanted: str | Iterable[str], runs: "Sequence[Run] | Run") -> "Findi
 
     Raises
     ------
-    ValueError
-        Unknown ids, or runs of another paper.
+    TypeError, ValueError
+        Unknown ids, no runs, or runs of another paper.
     """
     from theory.claim import Findings, Run, confront_all
+    if not isinstance(wanted, Iterable):
+        from simulator.checks import seen
+        raise TypeError(f"wanted: expected ids such as [\"A1\", \"A6\"], got {seen(wanted)}")
     ids = [wanted] if isinstance(wanted, str) else list(wanted)
     theorems = [_known(claim) for claim in ids]
-    given = [runs] if isinstance(runs, Run) else list(runs)
+    given = ([runs] if isinstance(runs, (Run, str, Path)) or not isinstance(runs, Iterable)
+             else list(runs))
     for run in given:
+        _require_run("runs", run)
         models = {theorem.claim.id: experiments.paper(paper_of(theorem.claim.id)).model
                   for theorem in theorems}
         for claim, model in models.items():
@@ -175,6 +225,7 @@ def drawings(run: "Run") -> "dict[str, Callable[[], Figure]]":
 
 
 def _drawn_anew(run: "Run") -> "dict[str, Callable[[], Figure]]":
+    _require_run("run", run)
     paper = experiments.paper(run.config.MODEL).name
     module = importlib.import_module(f"theory.{paper}.figures")
     run = run.held()  # each figure looks at the arrays many times
@@ -231,17 +282,28 @@ def animate(run: "Run", path: Path) -> Path:
     return written
 
 
+def _require_run(name: str, run: Any) -> None:
+    """Raise TypeError for anything but a run."""
+    if hasattr(run, "config") and hasattr(run, "summary"):
+        return
+    hint = (f": write simulator.load({str(run)!r})" if isinstance(run, (str, Path))
+            else ": one run at a time" if isinstance(run, (list, tuple)) else "")
+    raise TypeError(f"{name}: expected a Run, as simulate and load give it, got a value of type "
+                    f"{type(run).__name__}{hint}")
+
+
 def _of_paper(run: "Run", part: str) -> ModuleType | None:
     """A module of a run's paper that not every paper has."""
+    _require_run("run", run)
     name = f"theory.{experiments.paper(run.config.MODEL).name}.{part}"
     return importlib.import_module(name) if importlib.util.find_spec(name) else None
 
 
 def _known(claim: str) -> "Theorem":
     theorems = {theorem.claim.id: theorem for theorem in claims(paper_of(claim))}
-    if claim not in theorems:
+    if claim.upper() not in theorems:
         raise ValueError(f"claim {claim}: unknown; {hint(claim.upper(), theorems)}")
-    return theorems[claim]
+    return theorems[claim.upper()]
 
 
 def _theorem(module: ModuleType) -> "Theorem":

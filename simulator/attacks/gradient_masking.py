@@ -29,7 +29,7 @@ from simulator.attacks.adversary import Adversary
 from simulator.attacks.gradient import PGD
 from simulator.attacks.search import RandomSearch
 from simulator.attacks.worst_case import require_adversary, require_samples
-from simulator.checks import require_int
+from simulator.checks import require_int, require_network
 from simulator.protocols import Ball, Batch, Network
 
 __all__ = ["MaskingSigns", "gradient_masking"]
@@ -98,6 +98,7 @@ def gradient_masking(network: Network, batch: Batch, adversary: Adversary, *,
     ball = adversary.ball
     if ball.radius == 0.0:
         raise ValueError("ball: expected a radius above 0, got 0: nothing can be masked there")
+    require_network(network)
     X, y = require_samples(batch)
     clean = network.margins(X, y)
     right = clean > 0.0

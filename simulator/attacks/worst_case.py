@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.checks import require_array, require_some
+from simulator.checks import require_array, require_batch, require_network, require_some, seen
 from simulator.heartbeat import beat
 from simulator.protocols import Attack, Ball, Batch, Network
 
@@ -78,6 +78,7 @@ def worst_case(network: Network, batch: Batch, adversary: "Adversary", *,
         returns no perturbation of the shape of X.
     """
     require_adversary(adversary)
+    require_network(network)
     X, y = require_samples(batch)
     rng, chunk = adversary.stream(key), adversary.chunk
     pieces = [_worst_of_chunk(network, X[rows:rows + chunk], y[rows:rows + chunk],
@@ -153,6 +154,7 @@ def which_break(network: Network, batch: Batch, adversary: "Adversary", *, stron
         positive.
     """
     require_adversary(adversary)
+    require_network(network)
     X, y = require_samples(batch)
     broken = ~(network.margins(X, y) > 0.0)
     if adversary.ball.radius == 0.0:
@@ -223,14 +225,12 @@ def require_adversary(adversary: Any) -> None:
         return
     hint = f": write Adversary({adversary!r})" if hasattr(adversary, "steepest") else ""
     raise TypeError("adversary: expected an Adversary such as Adversary(L2Ball(0.1), FGM()), got "
-                    f"{adversary!r}{hint}")
+                    f"{seen(adversary)}{hint}")
 
 
 def require_samples(batch: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return X and y of a batch as checked arrays, or raise TypeError / ValueError."""
-    if not (hasattr(batch, "X") and hasattr(batch, "y")):
-        raise TypeError("batch: expected a Batch(X, y), got a value of type "
-                        f"{type(batch).__name__}")
+    require_batch(batch)
     X = require_array("X", batch.X, (None,) * np.ndim(batch.X))
     y = require_array("y", batch.y, (len(X),), why="one label per sample", dtype=X.dtype)
     require_some("batch", X, "accuracy is a mean")

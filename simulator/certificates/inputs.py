@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from simulator.balls import L2Ball, LinfBall
-from simulator.checks import require_array, require_finite, require_labels
+from simulator.checks import require_array, require_batch, require_finite, require_labels
 from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric, soft_threshold
 from simulator.protocols import Batch
@@ -237,9 +237,7 @@ def signed_inputs(network: SymmetricReLU, batch: Batch, ball: L2Ball | LinfBall)
     """
     require_symmetric("network", network, plain=True,
                       why="the bounds are for the plain soft threshold")
-    if not (hasattr(batch, "X") and hasattr(batch, "y")):
-        raise TypeError(f"batch: expected a Batch(X, y), got {type(batch).__name__}: "
-                        "samples and labels travel together")
+    require_batch(batch)
     weights = network.weights
     X = require_finite("X", require_array("X", batch.X, (None, weights.shape[1]), dtype=FLOAT,
                                           why="the network reads that many coordinates"))

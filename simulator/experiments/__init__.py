@@ -156,10 +156,10 @@ def stored(path: Path | str) -> "Run":
     from simulator.runs.folder import RunFolder
     from simulator.runs.run import load_run
     folder = RunFolder.existing(Path(path))
-    if not folder.is_done():
-        state = folder.status().get("state", "without a status")
-        raise RunError(f"{folder.path}: expected a finished run, got one that is "
-                       f"{state if state != 'done' else 'done but has changed files'}")
+    state = folder.status().get("state", "without a status")
+    if state != "done":
+        raise RunError(f"{folder.path}: expected a finished run, got one that is {state}")
+    folder.require_unchanged()
     config = stored_config(folder)
     run = load_run(config, folder)
     run.summary = summary_module(config.MODEL).current(run.summary)

@@ -23,7 +23,7 @@ import numpy as np
 
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.worst_case import require_adversary, require_samples, which_break
-from simulator.checks import require_int, require_radii
+from simulator.checks import require_int, require_network, require_radii
 from simulator.heartbeat import beat
 from simulator.protocols import Batch, Network
 
@@ -33,6 +33,7 @@ __all__ = ["accuracy", "accuracy_curves", "breaking_points", "curve_of", "passes
 def accuracy(network: Network, batch: Batch, *, chunk: int = 1000) -> float:
     """Share of samples with a positive margin, evaluated ``chunk`` rows at a time."""
     require_int("chunk", chunk, low=1)
+    require_network(network)
     X, y = require_samples(batch)
     right = 0
     for rows in range(0, len(X), chunk):
@@ -104,6 +105,7 @@ def breaking_points(network: Network, batch: Batch, adversary: Adversary, *,
     TypeError, ValueError
         No Adversary, no samples, radii that do not ascend, an attack called "strongest".
     """
+    require_network(network)
     require_adversary(adversary)
     radii = require_radii("radii", radii)
     if "strongest" in adversary.attacks:

@@ -28,8 +28,8 @@ from simulator.attacks.worst_case import WorstCase, require_adversary, strong_ca
 from simulator.balls import L2Ball, LinfBall
 from simulator.certificates.inputs import SignedInputs, into_ball, require_ball, signed_inputs
 from simulator.certificates.margins import Effort, certify_inputs
-from simulator.checks import (require_array, require_labels, require_radii, require_real,
-                              require_some)
+from simulator.checks import (require_array, require_batch, require_labels, require_radii,
+                              require_real, require_some)
 from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU, require_symmetric
 from simulator.protocols import Batch
@@ -172,6 +172,7 @@ def samples_in_double(network: SymmetricReLU, batch: Batch) -> Batch:
     """The same without a copy of the network, which may be a hundred times as large."""
     require_symmetric("network", network, "the certificates bound its plain soft threshold",
                       plain=True)
+    require_batch(batch)
     X = require_array("X", batch.X, (None, network.weights.shape[1]), dtype=FLOAT)
     require_some("batch", X, "accuracy is a mean")
     return Batch(X, require_labels("y", batch.y, len(X), FLOAT))

@@ -14,7 +14,7 @@ from simulator.attacks.reach import within_reach
 from simulator.attacks.worst_case import require_adversary, require_samples, which_break, worst_case
 from simulator.certificates.inputs import SignedInputs, require_ball, signed_inputs
 from simulator.certificates.margins import Effort, certify_inputs
-from simulator.checks import require_real
+from simulator.checks import require_network, require_real
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.protocols import Batch, Network
 from simulator.robustness.bracket import TOGETHER, Bracket, dear_method, samples_in_double
@@ -88,6 +88,7 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
     require_adversary(adversary)
     require_real("tolerance", tolerance, low=0.0, open_low=True)
     require_real("limit", limit, low=0.0, open_low=True)
+    require_network(network)
     require_samples(batch)
     wrong = ~(network.margins(batch.X, batch.y) > 0.0)
     if wrong.mean() >= 0.5:

@@ -19,7 +19,7 @@ import scipy
 from simulator.attacks.adversary import Adversary
 from simulator.attacks.reach import within_reach
 from simulator.attacks.worst_case import require_adversary, require_samples, which_break
-from simulator.checks import require_radii, require_real
+from simulator.checks import require_network, require_radii, require_real
 from simulator.protocols import Batch, Network
 
 __all__ = ["CONFIDENCE", "LEVELS", "TailRadius", "limits", "limits_on_grid", "order",
@@ -149,6 +149,7 @@ def tail_radii(network: Network, batch: Batch, adversary: Adversary, *,
     require_adversary(adversary)
     require_real("tolerance", tolerance, low=0.0, open_low=True)
     require_real("limit", limit, low=0.0, open_low=True)
+    require_network(network)
     X, y = require_samples(batch)
     radii = np.array(require_radii("radii", known[0]))
     search = (_TailSearch.between(radii, known[1], ~(network.margins(X, y) > 0.0))

@@ -164,14 +164,24 @@ class RunFolder:
 
     def is_done(self) -> bool:
         """True if the run is finished and every file has the hash it was finished with."""
-        status = self.status()
-        if status.get("state") != "done":
-            return False
-        for name, digest in status.get("files", {}).items():
-            path = self.path / name
-            if not path.is_file() or sha256(path) != digest:
-                return False
-        return True
+        return self.status().get("state") == "done" and not self.changed()
+
+    def changed(self) -> list[str]:
+        """Return the files that have not the hash that the run was finished with, or are gone."""
+        return [name for name, digest in self.status().get("files", {}).items()
+                if not (self.path / name).is_file() or sha256(self.path / name) != digest]
+
+    def require_unchanged(self) -> None:
+        """Raise RunError where files of a finished run have changed: which, and what to do."""
+        changed = self.changed()
+        if not changed:
+            return
+        elsewhere = "" if "config.json" in changed else (
+            f", or do the run again elsewhere: purify simulate --config "
+            f"{self.path / 'config.json'} --out ANOTHER")
+        raise RunError(f"{self.path}: expected the files of a finished run as it left them, got "
+                       f"{', '.join(changed)} changed or gone since: delete the folder and repeat "
+                       f"the command that began it{elsewhere}")
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file; NaN is null."""

@@ -8,6 +8,7 @@ its processes, so a scheduler belongs on this machine or on a network of trusted
 This is the only module that imports dask, and only when it is used.
 """
 
+import asyncio
 import hashlib
 import io
 import json
@@ -17,6 +18,7 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -119,12 +121,26 @@ def _client(distributed: Any, configs: Sequence[Config], address: str,
             yield client
         return
     try:
+        # in a thread: a notebook has a loop of its own
+        with ThreadPoolExecutor(1) as caller:
+            caller.submit(asyncio.run, _greeted(distributed, address)).result()
         client = distributed.Client(address, timeout=PATIENCE)
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"dask {address}: expected a scheduler, got no answer within "
                        f"{PATIENCE:g} s ({type(error).__name__})") from None
+    except Exception as error:  # the bytes of something else, read as a size, are a huge one
+        raise RunError(f"dask {address}: expected a scheduler, got the answer of something else "
+                       f"({type(error).__name__})") from None
     with client:
         yield client
+
+
+async def _greeted(distributed: Any, address: str) -> None:
+    """Shake hands once: a client waits for ever where something connects and says nothing."""
+    options = distributed.Security().get_connection_args("client")
+    comm = await asyncio.wait_for(
+        distributed.comm.connect(address, timeout=PATIENCE, **options), PATIENCE)
+    await comm.close()
 
 
 def _check_workers(client: Any, address: str) -> None:

@@ -170,8 +170,9 @@ def test_a_worker_that_fails_or_dies_is_one_line(capsys, monkeypatch):
     (["--threads", "100000"], "there are no more processors"),
     (["--repeats", "0"], "--repeats: expected at least 1, got 0"),
     (["--cases", "clean,fgm"], "--cases: expected one of clean, adversarial, pgd20, run, "
-     "simulate"),
-    (["--cases", ","], "--cases: expected at least one of"),
+     "simulate, certificates, got 'fgm'"),
+    (["--cases", ","], "--cases: expected at least one of clean, adversarial, pgd20, run, "
+     "simulate, or certificates alone, got none"),
     (["--seed", "x"], "seed: 'x' is not a number setting"),
     (["--out", __file__], f"{__file__}: File exists"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) and len(value[1]) < 30 else "")

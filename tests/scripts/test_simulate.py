@@ -140,6 +140,21 @@ def test_the_config_of_a_run_keeps_its_rules(tmp_path, capsys):
     assert (found["d"], found["m"]) == (40, 120)
 
 
+def test_a_preset_beside_the_config_of_a_run_is_refused(folder, capsys):
+    config = folder / "config.json"
+    for name in ("desk", json.loads(config.read_text())["name"]):
+        assert simulate.main(["--config", str(config), "--preset", name, "--dry-run"]) == 2
+        error = one_line(capsys)
+        assert f"--preset {name}: expected no preset beside {config}" in error
+
+
+def test_a_preset_gives_what_a_file_leaves_and_is_stronger_than_that_in_it(tmp_path, capsys):
+    file = tmp_path / "run.toml"
+    file.write_text('preset = "smoke"\nd = 30\n')
+    found = dry(["--config", str(file), "--preset", "lottery"], capsys)
+    assert (found["name"], found["d"], found["m"]) == ("lottery", 30, 600)
+
+
 @pytest.mark.parametrize("name, content", [
     ("run.toml", b'\xef\xbb\xbfpreset = "smoke"\r\nd = 30\r\n'),
     ("run.json", b'\xef\xbb\xbf{"preset": "smoke", "d": 30}')])
@@ -278,6 +293,18 @@ def test_a_run_whose_files_were_changed_is_refused_by_name(runs, folder, capsys,
     (folder / name).write_text(content)
     assert simulate.main([*RUN, "--out", str(runs)]) == 2
     assert folder.name in one_line(capsys)
+
+
+def test_a_run_with_half_a_file_is_done_again_as_the_error_says(runs, folder, tmp_path, capsys):
+    whole = (folder / "summary.json").read_bytes()
+    (folder / "summary.json").write_bytes(whole[:100])
+    assert simulate.main([*RUN, "--out", str(runs)]) == 2
+    error = one_line(capsys)
+    assert "got summary.json changed or gone since" in error
+    words = error.partition("purify simulate --config ")[2].split()
+    assert simulate.main(["--config", words[0], "--out", str(tmp_path / "again"),
+                          "--no-figures"]) == 0
+    assert (tmp_path / "again" / folder.name / "summary.json").read_bytes() == whole
 
 
 # --- drawing changes nothing

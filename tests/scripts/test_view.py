@@ -8,6 +8,9 @@ import pytest
 
 import theory
 from scripts import view
+from simulator import experiments
+from theory.claim import Claim, Finding, Measurement
+from theory.findings import SINCE, Call, write_findings
 
 pytestmark = pytest.mark.usefixtures("brief_attacks")
 
@@ -18,6 +21,18 @@ def opened(monkeypatch):
     asked = []
     monkeypatch.setattr(webbrowser, "open", lambda address: asked.append(address) or True)
     return asked
+
+
+def verdicts(folder, *ids):
+    """A folder of findings about claims, as purify verify leaves it, and its page."""
+    folder.mkdir()
+    part = Measurement("part", 0.625, 0.5, 0.75, (0.25, 1.0), 0.001)
+    found = [Finding(Claim(name, f"title of {name}", "", "", (), "", "", 0.5), "holds", (part,),
+                     runs=("gone-0123456789",), plan="desk") for name in ids]
+    write_findings(folder, found, ids, Call("2026-11-28", "purify verify --as-it-was-typed", ids,
+                                            {"version": "0"}))
+    (folder / "report.html").write_text("old")
+    return folder, folder / "report.html"
 
 
 def test_the_page_that_is_there_is_opened_as_a_file(folder, capsys, opened):
@@ -46,10 +61,40 @@ def test_verdicts_have_a_page_too(tmp_path, opened):
     assert len(opened) == 1
 
 
-@pytest.mark.parametrize("content", [(), ("findings.json",)])
-def test_a_folder_without_a_page_is_one_line(tmp_path, capsys, content):
-    for name in content:
-        (tmp_path / name).write_text("{}")
+@pytest.mark.parametrize("ids, paper", [
+    (("B1", "B2"), "structured_features"), (("Z1", "B2"), "structured_features"),
+    (("A1",), "feature_purification"), (("Z1",), "feature_purification")])
+def test_the_page_of_verdicts_is_made_of_what_the_folder_keeps(tmp_path, opened, ids, paper):
+    folder, page = verdicts(tmp_path / "moved", *ids)
+    assert view.main([str(folder), "--no-open", "--rewrite"]) == 0
+    text = page.read_text()
+    for word in (*ids, "0.625", "purify verify --as-it-was-typed", "gone-0123456789"):
+        assert word in text
+    assert f"<title>{experiments.paper(paper).title}: claims" in text
+    assert (SINCE in text) == (ids != ("Z1",))  # as purify verify says it of claims that it knows
+    page.unlink()
+    assert view.main([str(folder), "--no-open"]) == 0
+    assert page.read_text() == text and opened == []
+
+
+@pytest.mark.parametrize("name, content, said", [
+    ("findings.json", None, "expected JSON, got something else or half a file"),
+    ("findings.json", "{}", "expected findings of purify verify, got none"),
+    ("findings.json", '{"findings": 3}', "expected findings of purify verify, got TypeError"),
+    ("calls.json", None, "expected JSON, got something else or half a file"),
+    ("calls.json", '{"calls": [{}]}', "expected calls of purify verify, got KeyError")])
+def test_verdicts_that_are_damaged_are_one_line_and_leave_the_page(tmp_path, capsys, name, content,
+                                                                   said):
+    folder, page = verdicts(tmp_path / "verify-desk", "A1")
+    text = (folder / name).read_text()
+    (folder / name).write_text(text[:len(text) // 2] if content is None else content)
+    assert view.main([str(folder), "--no-open", "--rewrite"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"{name}: {said}" in error
+    assert page.read_text() == "old"
+
+
+def test_a_folder_of_something_else_is_one_line(tmp_path, capsys):
     assert view.main([str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "expected the folder of a run" in error

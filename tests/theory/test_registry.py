@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 import theory
+from simulator.errors import Damaged
 from simulator.experiments import PAPERS
 from theory.claim import OUTSIDE, Finding, Findings, Theorem
 
@@ -78,6 +79,10 @@ def test_a_file_changed_within_the_same_second_is_read_anew(tmp_path):
     (FILE.replace('"Z1"', '"A6"'), "claim A6: expected an id of its own"),
     (FILE.replace("CLAIM = Claim(", "CLAIM = dict("), "CLAIM: expected a theory.Claim"),
     (FILE.replace('{"desk": (Family("smoke", seeds=3),)}', "()"), "RUNS: expected families"),
+    (FILE.replace('Family("smoke"', 'Family("smok"'), "claim Z1: RUNS: desk: preset smok: unknown"),
+    (FILE.replace('seeds=3', 'changes={"dd": 1}'), "claim Z1: RUNS: desk: dd: unknown setting"),
+    (FILE.replace('(Family("smoke", seeds=3),)', '("smoke",)'),
+     "claim Z1: RUNS: desk: AttributeError: "),
     (FILE + 'PAPER = "tickts"', "paper tickts: unknown"),
 ])
 def test_a_file_that_is_no_claim_is_one_line(tmp_path, text, message):
@@ -87,6 +92,32 @@ def test_a_file_that_is_no_claim_is_one_line(tmp_path, text, message):
     with pytest.raises(ValueError, match=message) as told:
         theory.load_claims(path)
     assert "\n" not in str(told.value)
+
+
+def test_a_mistake_of_a_claim_of_ones_own_is_told_with_claim_file_and_line(tmp_path):
+    path = tmp_path / "my_theorem.py"
+    for body, message in (
+            ('    return {"mixture_ratio": 1.0}["mixture_ratioo"]', "KeyError: mixture_ratioo"),
+            ("    return helped()\n\ndef helped():\n    return 1 / 0",
+             "ZeroDivisionError: division by zero"),
+            ("    return None", "expected a Finding, got None")):
+        path.write_text(f"{FILE}\n\ndef confront(runs):\n{body}\n", encoding="utf-8")
+        theorem, = theory.load_claims(path)
+        with pytest.raises(ValueError) as told:
+            theorem.confront([])
+        assert f"{path}: claim Z1: confront: {message}" in str(told.value)
+        if "Error" in message:
+            last = len(path.read_text(encoding="utf-8").splitlines())
+            assert str(told.value).endswith(f"(line {last})")
+
+
+def test_a_run_that_cannot_be_read_is_no_mistake_of_the_claim(tmp_path):
+    path = tmp_path / "my_theorem.py"
+    path.write_text(f"{FILE}\nfrom simulator.errors import Damaged\n\ndef confront(runs):\n"
+                    "    raise Damaged('arrays.npz: half')\n", encoding="utf-8")
+    theorem, = theory.load_claims(path)
+    with pytest.raises(Damaged, match="^arrays.npz: half$"):
+        theorem.confront([])
 
 
 def test_a_file_of_another_kind_is_no_claim(tmp_path):
@@ -101,6 +132,11 @@ def test_unknown_claims_are_told_with_the_nearest():
         theory.confront("A66", [])
     with pytest.raises(ValueError, match="claim Q1: unknown; "):
         theory.confront("Q1", [])
+
+
+def test_an_id_may_be_written_in_lower_case():
+    assert [finding.id for finding in theory.confront(["a10", "A6", "r1"], [])] == [
+        "A10", "A6", "R1"]
 
 
 def test_findings_are_a_table(tmp_path):

@@ -10,6 +10,7 @@ own defaults and not over the user's settings, so that equal runs give equal fil
 what the user has set is as before afterwards. Matplotlib is loaded when the first figure is drawn.
 """
 
+import logging
 import math
 import os
 import sys
@@ -295,12 +296,30 @@ def drawn(name: str, draw: Callable[[], Drawn]) -> Drawn:
                            f"{' '.join(str(error).split())}") from error
 
 
+@contextmanager
+def _without_dates_of_fonts() -> Iterator[None]:
+    """Silence one warning of fontTools: a font of Matplotlib's own has a date that it wonders at.
+
+    Nothing depends on that date. Whatever else it says of a font that is put into a PDF is heard.
+    """
+    def heard(record: logging.LogRecord) -> bool:
+        return "timestamp seems very low" not in record.getMessage()
+
+    fonts = logging.getLogger("fontTools.ttLib.tables._h_e_a_d")
+    fonts.addFilter(heard)
+    try:
+        yield
+    finally:
+        fonts.removeFilter(heard)
+
+
 def _written(figure: "Figure", path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         settle(figure)
         # without a date in it, equal runs give equal files
-        figure.savefig(path, metadata={"CreationDate": None} if path.suffix == ".pdf" else None)
+        with _without_dates_of_fonts():
+            figure.savefig(path, metadata={"CreationDate": None} if path.suffix == ".pdf" else None)
     except OSError as error:
         raise DrawingError(f"{path}: cannot be written: {error.strerror or error}") from error
     except Exception as error:

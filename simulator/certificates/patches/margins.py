@@ -37,8 +37,8 @@ from simulator.certificates.inputs import (NO_SQUARE, UNDERFLOW, grain, into_bal
 from simulator.certificates.patches.bounds import attack_patches, tighten, tighten_box
 from simulator.certificates.patches.branching import branch
 from simulator.certificates.patches.problem import Boxes, PatchProblem
-from simulator.checks import (require_array, require_choice, require_finite, require_int,
-                              require_real)
+from simulator.checks import (require_array, require_batch, require_choice, require_finite,
+                              require_int, require_real)
 from simulator.heartbeat import beat
 from simulator.networks.smoothed_relu_cnn import SmoothedReLUCNN, smoothed_relu
 from simulator.protocols import Batch
@@ -392,9 +392,7 @@ def _checked(network: SmoothedReLUCNN,
     if not isinstance(network, SmoothedReLUCNN):
         raise TypeError("network: expected a SmoothedReLUCNN, got "
                         f"{type(network).__name__}: the bounds are for its smoothed ReLU")
-    if not (hasattr(batch, "X") and hasattr(batch, "y")):
-        raise TypeError(f"batch: expected a Batch(X, y), got {type(batch).__name__}: "
-                        "samples and labels travel together")
+    require_batch(batch)
     W = require_finite("weights", network.weights.astype(FLOAT))
     K, _, d = W.shape
     X = require_finite("X", require_array("X", batch.X, (None, None, d), dtype=FLOAT,

@@ -142,6 +142,25 @@ def test_done_means_that_every_hash_agrees(folder):
     assert not folder.is_done()
 
 
+def test_files_of_a_finished_run_that_changed_are_told_by_name_with_a_way_out(folder):
+    names = ["config.json", "metrics.csv", "summary.json", "arrays.npz"]
+    for name in names:
+        (folder.path / name).write_text("whole")
+    folder.write_status("done", 3, names)
+    folder.require_unchanged()
+    (folder.path / "summary.json").write_text("who")
+    (folder.path / "arrays.npz").unlink()
+    assert folder.changed() == ["summary.json", "arrays.npz"]
+    with pytest.raises(RunError, match="got summary.json, arrays.npz changed or gone since: delete "
+                       "the folder .* purify simulate --config .*config.json --out ANOTHER$"):
+        folder.require_unchanged()
+    (folder.path / "config.json").write_text("{}")
+    with pytest.raises(RunError) as caught:
+        folder.require_unchanged()
+    assert "got config.json, summary.json" in str(caught.value)
+    assert "--config" not in str(caught.value)  # it would be another run
+
+
 def test_tables_keep_every_digit(folder):
     rows = [{"step": 1, "phase": "clean", "r": 0.1 + 0.2, "beta": float("nan")}]
     folder.write_csv("t.csv", rows)

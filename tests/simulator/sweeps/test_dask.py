@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -173,6 +175,33 @@ def test_a_scheduler_without_workers_or_out_of_reach_is_one_line(cluster, tmp_pa
         error = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
         assert len(error) == 1 and message in error[0]
         assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize("answer, said", [
+    (b"", "expected a scheduler, got no answer within 1 s"),
+    (b"HTTP/1.1 400 Bad Request\r\n\r\n",
+     "expected a scheduler, got the answer of something else")])
+def test_what_is_no_scheduler_is_one_line_in_time(tmp_path, capsys, monkeypatch, answer, said):
+    pytest.importorskip("distributed", reason="extra dask not installed")
+    monkeypatch.setattr(dask_sweep, "PATIENCE", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        callers = []
+
+        def greet():
+            callers.append(server.accept()[0])
+            callers[0].sendall(answer)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        begin = time.monotonic()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert command.main([*GRID, "--out", str(tmp_path / "runs"), "--dask", address]) == 2
+        assert time.monotonic() - begin < 5
+        thread.join()
+        callers[0].close()
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and said in error
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_scheduler_that_dies_ends_the_sweep_with_one_line(cluster, tmp_path):

@@ -107,6 +107,7 @@ def test_a_finished_run_with_a_changed_file_is_not_believed(tmp_path, capsys, ca
     assert command.main(flags) == 3
     assert "finished, but its files have changed since" in next(
         tmp_path.glob("sweep-*/summary.csv")).read_text()
+    assert f"{path.parent}: arrays.npz changed or gone since it was finished" in caplog.text
     assert command.main([*flags, "--retry-failed"]) == 0
     assert digests(tmp_path) == before
 

@@ -1,6 +1,7 @@
 """The house style: nobody's settings leak into a figure, and nobody's are taken away."""
 
 import hashlib
+import logging
 import os
 import subprocess
 import sys
@@ -114,6 +115,32 @@ def test_equal_figures_are_equal_files(tmp_path):
     second = save_figures({"a": a_figure}, tmp_path / "two")
     assert [path.name for path in first] == ["a.pdf", "a.png"]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_the_date_of_a_font_is_no_news_and_everything_else_of_it_is(tmp_path, caplog):
+    fonts = logging.getLogger("fontTools.ttLib.tables._h_e_a_d")
+
+    def draw():
+        from matplotlib.text import Text
+
+        class Loud(Text):
+            def draw(self, renderer):
+                fonts.warning("'%s' timestamp out of range; ignoring top bytes", "created")
+                super().draw(renderer)
+
+        figure, _ = new_figure(size=(COLUMN, 2.0))
+        figure.add_artist(Loud(0.5, 0.5, "words", fontfamily="cmr10"))
+        return figure
+
+    with house_style():
+        draw().savefig(tmp_path / "plain.pdf")
+    assert "timestamp seems very low" in caplog.text  # or there is nothing to silence
+    caplog.clear()
+    filters = list(fonts.filters)
+    save_figures({"one": draw}, tmp_path)
+    assert {record.getMessage() for record in caplog.records if record.name == fonts.name} == {
+        "'created' timestamp out of range; ignoring top bytes"}
+    assert fonts.filters == filters
 
 
 def test_a_figure_that_cannot_be_drawn_is_one_line_and_keeps_none_of_the_others(tmp_path):

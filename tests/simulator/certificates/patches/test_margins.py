@@ -255,7 +255,7 @@ def test_another_network_and_another_ball_are_told_in_one_line(ask):
             ((SymmetricReLU(np.ones((3, 2)), 0.1), batch, PatchL2Ball(0.5)),
              "network: expected a SmoothedReLUCNN, got SymmetricReLU"),
             ((network, np.ones((1, 4, 2)), PatchL2Ball(0.5)),
-             r"batch: expected a Batch\(X, y\), got ndarray"),
+             r"batch: expected a Batch\(X, y\), got .* ndarray"),
             ((network, batch, L2Ball(0.5)), r"ball: expected PatchL2Ball, LinfBall .* got L2Ball"),
             ((network, batch, 0.5), "ball: expected PatchL2Ball, LinfBall .* got 0.5")):
         with pytest.raises(TypeError, match=message) as told:

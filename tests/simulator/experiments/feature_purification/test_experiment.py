@@ -106,7 +106,7 @@ def test_a_folder_of_before_has_no_verdicts_and_opens(finished, tmp_path):
     for name in ("verdicts.csv", "counterexamples.npz"):
         assert name in old.status()["files"]
         (old.path / name).unlink()
-    with pytest.raises(RunError, match="has changed files"):
+    with pytest.raises(RunError, match="verdicts.csv, counterexamples.npz changed or gone"):
         load(old.path)
     old.finish(result.config.clean_steps)
     assert load(old.path).summary == result.summary
