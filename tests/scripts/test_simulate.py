@@ -171,6 +171,13 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path, monkeypatch, caps
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_slow_machine_has_a_rate_too(monkeypatch, capsys):
+    from simulator.runs import cost
+    monkeypatch.setattr(cost, "gemm_rate", lambda product, dtype, threads: 3.14e8)
+    assert simulate.main([*RUN, "--dry-run"]) == 0
+    assert ": 0.314 Gflop/s)" in capsys.readouterr().out
+
+
 # --- bad input
 
 BAD = [
