@@ -168,25 +168,48 @@ def _task(arguments: argparse.Namespace) -> _Task:
 
 
 def _paper(arguments: argparse.Namespace, outside: "list[Theorem]") -> Paper:
-    """Return the paper that is named, or that of the claims, or the first."""
-    letter = (arguments.claims or "").strip()[:1].upper()
-    of_claims = next((entry for entry in PAPERS if letter and letter in entry.letters), None)
+    """Return the paper that is named, or that of the claims, or the first.
+
+    Raises
+    ------
+    ValueError
+        A claim, or a file's, is of another paper.
+    """
+    own = {theorem.claim.id.upper() for theorem in outside}
+    of_claims = {name: _paper_of(name) for name in _names(arguments.claims or "")
+                 if name not in own}
     of_files = {paper(theorem.paper or PAPERS[0].name) for theorem in outside}
-    chosen = given_paper(arguments) or of_claims or next(iter(of_files), PAPERS[0])
+    chosen = (given_paper(arguments) or next(filter(None, of_claims.values()), None)
+              or next(iter(of_files), PAPERS[0]))
+    for name, entry in of_claims.items():
+        if entry not in (chosen, None):
+            raise ValueError(f"--claims: expected claims of {chosen.name}, got {name}, which is of "
+                             f"{entry.name}: a page is of one paper")
     for other in of_files - {chosen}:
         raise ValueError(f"--claims-from: expected claims about runs of {chosen.name}, got some "
                          f"about runs of {other.name}")
     return chosen
 
 
+def _paper_of(name: str) -> Paper | None:
+    """The paper that has a claim of this id, if one has."""
+    import theory
+    return next((entry for entry in PAPERS if name[:1] in tuple(entry.letters)
+                 and name in {theorem.claim.id for theorem in theory.claims(entry.name)}), None)
+
+
+def _names(text: str) -> list[str]:
+    """Ids as they were typed, in capitals."""
+    return [name.strip().upper() for name in text.split(",")]
+
+
 def _named(known: "Sequence[Theorem]", text: str) -> list[str]:
     """The ids that are named, each of them known."""
-    ids = [theorem.claim.id for theorem in known]
-    wanted = [name.strip() for name in text.split(",")]
-    for name in wanted:
+    ids = {theorem.claim.id.upper(): theorem.claim.id for theorem in known}
+    for name in _names(text):
         if name not in ids:
-            raise ValueError(f"--claims {name}: unknown; {hint(name.upper(), ids)}")
-    return wanted
+            raise ValueError(f"--claims {name}: unknown; {hint(name, list(ids.values()))}")
+    return [ids[name] for name in _names(text)]
 
 
 def _seeds(text: str | None) -> int | str | range | None:
@@ -214,16 +237,15 @@ def _described(config: "Config") -> str:
 
 def _complete(configs: "Sequence[Config]", arguments: argparse.Namespace) -> int:
     """Do the runs that are not done yet; return an exit code, 0 if all are done."""
-    from simulator.errors import RunError
     from simulator.runs.files import require_usable
+    from simulator.runs.folder import RunFolder
     from simulator.sweeps.local import CHANGED, left_to_do, tally
     require_usable(arguments.out)
     todo, settled = left_to_do(arguments.out, configs, resume=True)
     again = []  # one that diverged or failed is tried again: the reason may be gone
     for outcome in settled:
         if outcome.error == CHANGED:
-            raise RunError(f"{outcome.config.name}, {_described(outcome.config)}: {CHANGED}: "
-                           "delete its folder to run again")
+            RunFolder.of(arguments.out, outcome.config).require_unchanged()
         if outcome.state != "done":
             again.append(outcome.config)
     todo += again

@@ -110,7 +110,7 @@ def test_a_finished_run_whose_files_changed_is_refused(copied, capsys):
     folder, *_ = sorted(copied.glob("smoke-*"))
     (folder / "summary.json").write_text("{}")
     assert verify.main([*SMOKE, "--out", str(copied)]) == 2
-    assert "its files have changed since" in capsys.readouterr().err
+    assert "changed or gone since: delete the folder" in capsys.readouterr().err
 
 
 def test_a_claim_that_fails_gives_exit_code_1(tmp_path, monkeypatch):
@@ -134,7 +134,9 @@ def test_pieces_processes_and_the_whole_give_the_findings_of_one_go(verified, tm
 
 @pytest.mark.parametrize("flags, message", [
     (["--claims", "A22"], "--claims A22: unknown; did you mean A2?"),
-    (["--claims", "a6"], "did you mean A6?"),
+    (["--claims", "a66"], "did you mean A6?"),
+    (["--claims", "A2,b1"], "got B1, which is of structured_features: a page is of one paper"),
+    (["--paper", "ntk", "--claims", "A2"], "got A2, which is of feature_purification"),
     (["--claims", "A2,,A6"], "there are A0"),
     (["--preset", "smokey"], "preset smokey: unknown; did you mean smoke?"),
     (["--seeds", "0"], "--seeds: expected at least 1, got 0"),
@@ -362,6 +364,13 @@ def test_a_verdict_in_a_folder_of_its_own_is_remembered(tmp_path, mine, capsys):
     capsys.readouterr()
     verify.main(flags)
     assert "was [1, 5] when it was judged on 2026-12-01" in capsys.readouterr().out
+
+
+def test_ids_may_be_typed_in_small_letters(tmp_path, capsys):
+    assert verify.main([*SMOKE, "--claims", "a2, A6", "--out", str(tmp_path), "--dry-run"]) == 0
+    small = capsys.readouterr().out
+    assert verify.main([*SMOKE, "--claims", "A2,A6", "--out", str(tmp_path), "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines()[:-1] == small.splitlines()[:-1]
 
 
 def test_seeds_are_those_that_judge_or_a_number_or_a_range(tmp_path, capsys):
