@@ -185,12 +185,16 @@ def merged(arguments: argparse.Namespace, stored: dict[str, Any]) -> dict[str, A
     if base is not None and not isinstance(base, str):
         raise ValueError(f"{arguments.config}: preset: expected a name, got {base!r}")
     chosen = _paper_of(arguments, stored)
+    whole = _is_whole(stored, chosen)
     if arguments.preset is not None:
         require_word("--preset", arguments.preset)
-        _require_room(arguments, stored, chosen)
+        if whole:
+            raise ValueError(f"--preset {arguments.preset}: expected no preset beside "
+                             f"{arguments.config}, which has every setting of a run: leave one of "
+                             "them out, and change single settings by --set")
     name = next(entry for entry in (arguments.preset, base, arguments.default_preset)
                 if entry is not None)
-    settings = preset(name, chosen.name) | stored
+    settings = dict(stored) if whole else preset(name, chosen.name) | stored
     for text in arguments.set:
         key, equals, value = text.partition("=")
         if not equals or not key.strip() or not value.strip():
@@ -202,14 +206,14 @@ def merged(arguments: argparse.Namespace, stored: dict[str, Any]) -> dict[str, A
     return settings
 
 
-def _require_room(arguments: argparse.Namespace, stored: dict[str, Any], entry: Paper) -> None:
-    """Refuse ``--preset`` beside a file that says every setting: it would say nothing."""
+def _is_whole(stored: dict[str, Any], entry: Paper) -> bool:
+    """Whether a file has every setting of a run: of a run of before, all that there were.
+
+    What it lacks is then what such a run did, and not what a preset of today says.
+    """
     from simulator.experiments import config_class
     kind = config_class({"model": entry.model})
-    if set(kind.types()) - set(kind.LATER) <= set(stored):  # a run of before has none of LATER
-        raise ValueError(f"--preset {arguments.preset}: expected no preset beside "
-                         f"{arguments.config}, which has every setting of a run: leave one of "
-                         "them out, and change single settings by --set")
+    return set(kind.types()) - set(kind.LATER) <= set(stored)
 
 
 def _paper_of(arguments: argparse.Namespace, stored: dict[str, Any]) -> Paper:

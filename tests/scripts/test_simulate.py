@@ -9,6 +9,7 @@ import pytest
 
 from scripts import simulate
 from simulator.experiments import simulate as run_in_memory
+from simulator.experiments.feature_purification.config import PurificationConfig
 
 from processes import start
 from small import CERTIFIED, small_config, small_flags
@@ -146,6 +147,17 @@ def test_a_preset_beside_the_config_of_a_run_is_refused(folder, capsys):
         assert simulate.main(["--config", str(config), "--preset", name, "--dry-run"]) == 2
         error = one_line(capsys)
         assert f"--preset {name}: expected no preset beside {config}" in error
+
+
+def test_what_the_config_of_an_older_run_lacks_is_what_that_run_did(folder, tmp_path, capsys):
+    """A preset of today would train low-complexity learners, and it would be another run."""
+    held = json.loads((folder / "config.json").read_text())
+    later = PurificationConfig.LATER
+    older = {key: value for key, value in held.items() if key not in later}
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    found = dry(["--config", str(tmp_path / "config.json")], capsys)
+    assert found == held | {key: found[key] for key in later}
+    assert PurificationConfig.from_settings(found) == PurificationConfig.from_settings(older)
 
 
 def test_a_preset_gives_what_a_file_leaves_and_is_stronger_than_that_in_it(tmp_path, capsys):
