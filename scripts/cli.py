@@ -1,7 +1,7 @@
 """The ``purify`` command. Each subcommand is loaded only when it runs, so ``--help`` is quick.
 
-Exit codes: 0 ok, 1 a claim failed or a certificate does not verify, 2 bad input, 3 diverged, 130
-interrupted.
+Exit codes: 0 ok, 1 a claim failed or a certificate does not verify, 2 bad input, 3 diverged or
+some run is not done, 130 interrupted.
 """
 
 import importlib

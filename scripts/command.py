@@ -2,8 +2,8 @@
 
 Results go to stdout through :func:`show`, progress and messages to stderr. Exit codes: 0 ok, 1 a
 claim failed or a certificate does not verify (and nothing else), 2 bad input or a place that cannot
-be used, 3 diverged, 130 interrupted. With PURIFY_TRACEBACK=1 in the environment an error also shows
-where it came from.
+be used, 3 diverged or (``sweep``, ``verify``) some run is not done, 130 interrupted. With
+PURIFY_TRACEBACK=1 in the environment an error also shows where it came from.
 
 Only the standard library is imported here, and little of it: an interrupt must find the guard in
 place before NumPy and Numba begin to load.

@@ -28,7 +28,7 @@ __all__ = ["main", "parser"]
 LOG = logging.getLogger("purify")
 BUSY = "busy elsewhere"  # another process does it, and tells its end
 EPILOG = """purify sweep merge DIR writes the table of a sweep from its run folders. Exit codes: 0
-all runs are done, 2 bad input, 3 some run diverged or failed, 130 interrupted."""
+all runs are done, 2 bad input, 3 some run diverged, failed or is missing, 130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

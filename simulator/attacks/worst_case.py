@@ -46,7 +46,10 @@ class WorstCase:
     zero_gradients: dict[str, int] = field(default_factory=dict)
 
     def accuracy(self, name: str | None = None) -> float:
-        """Share of samples still right under attack ``name``, or under the worst of all."""
+        """Share of samples still right under attack ``name``, or under the worst of all.
+
+        Right is a positive margin: one that is NaN counts as wrong.
+        """
         margins = self.margins if name is None else self.margins_of[name]
         return float(np.mean(margins > 0.0))
 

@@ -31,7 +31,10 @@ __all__ = ["accuracy", "accuracy_curves", "breaking_points", "curve_of", "passes
 
 
 def accuracy(network: Network, batch: Batch, *, chunk: int = 1000) -> float:
-    """Share of samples with a positive margin, evaluated ``chunk`` rows at a time."""
+    """Share of samples with a positive margin, evaluated ``chunk`` rows at a time.
+
+    A margin that is NaN is not positive: the sample counts as wrong.
+    """
     require_int("chunk", chunk, low=1)
     require_network(network)
     X, y = require_samples(batch)

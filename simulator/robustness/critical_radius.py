@@ -80,6 +80,7 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
 
     Notes
     -----
+    Right is a positive margin, so a sample whose margin is NaN counts as wrong.
     A sample broken at a radius is broken at every larger one, so it is not attacked again there.
     Strong attacks cost more, so they come second: where the bisection of the others ends, they
     are asked whether half of the samples hold there, and if not, the search goes down from

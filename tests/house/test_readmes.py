@@ -12,8 +12,13 @@ from functools import cache
 import numpy as np
 import pytest
 
+from scripts import simulate
 from scripts.cli import main
+from scripts.options import settings_of
+from simulator.experiments import config_of
 from simulator.runs import cost
+from theory import claims
+from theory.plans import settings_of as plan_settings
 
 from syntax import ROOT, nodes, trees
 
@@ -35,7 +40,7 @@ def commands():
     """(README, words) of every `purify` line that a README tells the reader to type."""
     for name in READMES:
         for block in blocks(name, "sh"):
-            for line in block.splitlines():
+            for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
                 if words[:1] == ["purify"]:
                     yield pytest.param(words[1:], id=f"{name}: {' '.join(words[1:])}")
@@ -74,6 +79,16 @@ def test_every_line_that_a_reader_is_told_to_type_is_understood(words, folder, c
     else:
         assert not code, said
     assert not list(folder.glob("runs*"))
+
+
+@pytest.mark.parametrize("name", ["scripts/README.md", "theory/feature_purification/README.md"])
+def test_the_run_to_look_at_is_one_that_verify_makes(name):
+    words, = (case.values[0] for case in commands()
+              if case.id.startswith(name) and "name=theorem-wide" in case.values[0])
+    asked = config_of(settings_of(simulate.parser().parse_args(words[1:])))
+    judged = plan_settings([theorem for theorem in claims("feature_purification")
+                            if "desk" in theorem.runs], "desk", None, "feature_purification")
+    assert asked in [config_of(settings) for settings in judged]
 
 
 def test_the_first_page_is_short():

@@ -16,13 +16,12 @@ import numpy as np
 from theory.claim import Finding
 from theory.drawing.picture import Panel, Picture, Series
 from theory.drawing.style import (ADVERSARIAL, CLEAN, COLUMN, LINEAR, OTHER, PAGE, SHADES, draw_all,
-                                  every, new_figure, one_panel, plain_numbers, save_figures)
+                                  every, moved, new_figure, one_panel, plain_numbers, save_figures)
 from theory.scaling import t_quantile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.transforms import Transform
 
 __all__ = ["draw", "draw_findings", "draw_panel", "png"]
 
@@ -31,6 +30,7 @@ MARKERS = {"clean": "o", "adversarial": "s", "linear": "^", "other": "D"}
 for number, (shade, marker) in enumerate(zip(SHADES, "os^DvP*")):
     COLOURS[f"case {number}"], MARKERS[f"case {number}"] = shade, marker
 DASHES = ("--", ":", "-.")
+ARROW, ARROW_WORDS = "arrow", "an arrowhead: the interval goes on beyond the axis"
 BESIDE = 4.0  # points from a mean to the dots of its seeds: bars would hide them
 HEIGHT = 2.9  # inches, of a row of panels
 LETTER, LINE = 0.064, 0.125  # inches that a letter of 8 points is wide, a line of them high
@@ -80,9 +80,11 @@ def draw(picture: Picture, most: int = 3) -> "Figure":
     for ax, panel in zip(axes.flat, picture.panels):
         draw_panel(panel, ax, width / columns)
     note = _note(picture.panels)
+    if any(map(_has_arrows, axes.flat[:len(picture.panels)])):
+        note += "; " + ARROW_WORDS
     if note:
-        figure.supxlabel(note if columns > 1 else note.replace(", ", ",\n"), fontsize=8,
-                         color="0.3")
+        lines = note.replace(", ", ",\n").replace("; ", ";\n")
+        figure.supxlabel(note if columns > 1 else lines, fontsize=8, color="0.3")
     return figure
 
 
@@ -103,11 +105,11 @@ def draw_panel(panel: Panel, ax: "Axes | None" = None, width: float = COLUMN) ->
                   zorder=1)
     shifts = _shifts(panel)
     for shift, series in zip(shifts, panel.series):
-        _draw_series(axes, series, shift, "y" in panel.log)
+        _draw_series(axes, series, shift, "y" in panel.log, panel.possible)
     axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
     _scale(axes, panel)
     for shift, series in zip(shifts, panel.series):
-        _mark_ends(axes, series, shift, "y" in panel.log)
+        _mark_ends(axes, series, shift, "y" in panel.log, panel.possible)
     if panel.at:
         axes.set_xticks(panel.at, panel.ticks)
         axes.set_xticks([], minor=True)
@@ -190,14 +192,16 @@ def _scale(axes: "Axes", panel: Panel) -> None:
         axes.set_ylim(low if low != 0.0 or "y" in panel.log else -0.03 * high, high)
 
 
-def _draw_series(axes: "Axes", series: Series, shift: float, logarithms: bool) -> None:
+def _draw_series(axes: "Axes", series: Series, shift: float, logarithms: bool,
+                 possible: tuple[float, float]) -> None:
     """Mean over seeds with the 95 % t-interval as band or bar; beside it a dot for each seed.
 
-    On a logarithmic axis mean and interval are those of the logarithms: they stay on it.
+    On a logarithmic axis mean and interval are those of the logarithms: they stay on it. No
+    interval is drawn where nothing can be.
     """
     colour = COLOURS[series.role]
     x, values, mean, low, high = _summed_up(series, logarithms)
-    x = x + shift
+    x, low, high = x + shift, np.maximum(low, possible[0]), np.minimum(high, possible[1])
     if len(x) == 0:
         return
     if series.joined:
@@ -212,20 +216,26 @@ def _draw_series(axes: "Axes", series: Series, shift: float, logarithms: bool) -
     axes.errorbar(x, mean, yerr=(mean - low, high - mean), fmt=MARKERS[series.role], color=colour,
                   markersize=3.5, elinewidth=0.9, capsize=2, label=series.label, zorder=3)
     axes.plot(np.broadcast_to(x, values.shape).ravel(), values.ravel(), ".", color=colour,
-              markersize=4.0, alpha=0.5, markeredgewidth=0, zorder=2, transform=_beside(axes))
+              markersize=4.0, alpha=0.5, markeredgewidth=0, zorder=2, transform=moved(axes, BESIDE))
 
 
-def _mark_ends(axes: "Axes", series: Series, shift: float, logarithms: bool) -> None:
+def _mark_ends(axes: "Axes", series: Series, shift: float, logarithms: bool,
+               possible: tuple[float, float]) -> None:
     """End a bar that leaves the panel in an arrow, so that nobody takes the edge for its end."""
     if series.joined:
         return
     x, _, _, low, high = _summed_up(series, logarithms)
+    low, high = np.maximum(low, possible[0]), np.minimum(high, possible[1])
     bottom, top = axes.get_ylim()
     for edge, beyond, marker in ((top, high > top, 6), (bottom, low < bottom, 7)):
         if beyond.any():
-            axes.plot(x[beyond] + shift, np.full(beyond.sum(), edge), marker=marker,
+            axes.plot(x[beyond] + shift, np.full(beyond.sum(), edge), marker=marker, gid=ARROW,
                       markersize=5.0, color=COLOURS[series.role], linestyle="none",
                       clip_on=False, zorder=4, scalex=False, scaley=False)
+
+
+def _has_arrows(axes: "Axes") -> bool:
+    return any(drawn.get_gid() == ARROW for drawn in axes.get_lines())
 
 
 def _summed_up(series: Series, logarithms: bool) -> tuple[np.ndarray, ...]:
@@ -247,10 +257,3 @@ def _summed_up(series: Series, logarithms: bool) -> tuple[np.ndarray, ...]:
     if logarithms:
         mean, low, high, values = np.exp(mean), np.exp(low), np.exp(high), np.exp(values)
     return x, values, mean, low, high
-
-
-def _beside(axes: "Axes") -> "Transform":
-    """Data coordinates, a little to the right on paper."""
-    from matplotlib.transforms import ScaledTranslation
-    figure = axes.figure.figure  # also of axes in a subfigure; a figure is its own
-    return axes.transData + ScaledTranslation(BESIDE / 72.0, 0.0, figure.dpi_scale_trans)

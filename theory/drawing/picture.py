@@ -1,5 +1,6 @@
 """The numbers of a claim's figure as plain data; :mod:`theory.drawing.claims` draws any of them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,8 @@ class Panel:
     at : tuple of float
         Where the ticks are; () is 0, 1, ...
     ylim : tuple of float or None
+    possible : tuple of float
+        Ends of what can be measured at all: bars and bands are cut there. A file has none.
     """
 
     xlabel: str
@@ -85,6 +88,7 @@ class Panel:
     ticks: tuple[str, ...] = ()
     at: tuple[float, ...] = ()
     ylim: tuple[float, float] | None = None
+    possible: tuple[float, float] = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)

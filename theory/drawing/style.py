@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
 
 __all__ = ["ADVERSARIAL", "CLEAN", "COLOURS", "COLUMN", "GUIDE", "LINEAR", "MARKERS", "NAMES",
            "OTHER", "PAGE", "SHADES", "STYLE", "DrawingError", "area", "bar", "broken",
            "cache_folder", "draw_all", "drawn", "every", "house_style", "is_narrow", "legend",
-           "line", "name_y", "narrow_form", "new_figure", "one_panel", "plain_numbers",
+           "line", "moved", "name_y", "narrow_form", "new_figure", "one_panel", "plain_numbers",
            "save_figures", "settle"]
 
 Drawn = TypeVar("Drawn")
@@ -215,6 +216,13 @@ def bar(label: str) -> "Artist":
     """Return an entry of a legend that looks like the bar of an interval."""
     return line(label, color="black", linestyle="none", marker="|", markersize=7,
                 markeredgewidth=1.0)
+
+
+def moved(axes: "Axes", points: float) -> "Transform":
+    """Data coordinates, so many points to the right on paper."""
+    from matplotlib.transforms import ScaledTranslation
+    figure = axes.figure.figure  # also of axes in a subfigure; a figure is its own
+    return axes.transData + ScaledTranslation(points / 72.0, 0.0, figure.dpi_scale_trans)
 
 
 def every(points: int) -> int:

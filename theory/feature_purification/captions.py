@@ -8,10 +8,11 @@ __all__ = ["CAPTIONS", "conclusion"]
 CAPTIONS = {
     "accuracy": "Look at the radius at which the curves fall, before and after adversarial "
                 "training. On the left, what attacks leave of the accuracy, an upper bound of what "
-                "is robust; on the right it lies between proof and attack.",
+                "is robust; on the right it lies between proof and attack; marks beside each "
+                "other there are of the same radius.",
     "coefficients": "Look at the tint beside the black diagonal: it is the dense mixture of every "
                     "neuron, and the diagonal its own feature. Adversarial training is to remove "
-                    "the one and keep the other.",
+                    "the one and keep the other. Of many features 150 are shown.",
     "history": "See the mixture gather in clean training and go in adversarial training, and "
                "purity and attacked accuracy rise with that.",
     "window": "From where the clean network is lost to where the purified one is still certified: "

@@ -14,7 +14,7 @@ from theory.claim import Run
 from theory.drawing.shares import BAND, SHARE_WORDS, share_band
 from theory.drawing.style import (ADVERSARIAL, CLEAN, COLOURS, COLUMN, GUIDE, LINEAR, MARKERS,
                                   NAMES, PAGE, area, bar, broken, every, is_narrow, legend, line,
-                                  name_y, new_figure, one_panel)
+                                  moved, name_y, new_figure, one_panel)
 from theory.feature_purification.window_figure import has_window, window_figure
 
 if TYPE_CHECKING:
@@ -27,7 +27,11 @@ __all__ = ["accuracy_figure", "bracket_panel", "coefficients_figure", "colour_en
 DASHES: dict[str, Any] = {"universal": ":", "fgm": "--", "pgd": "-"}
 WORDS = {"universal": "universal direction", "fgm": "FGM", "pgd": "PGD"}
 PANEL = (COLUMN, 2.8)  # inches
+BESIDE = 2.6  # points from a radius to the marks of either network
 MIDDLE = (0.1, 0.9)  # quantiles over neurons
+PALE = 0.4  # of what all but one entry in fifty reach: below, colours do not go up to 1
+RING: dict[str, Any] = {"marker": "o", "markersize": 5.0, "markerfacecolor": "none",
+                        "color": "black", "markeredgewidth": 0.7, "linestyle": "none"}
 MOST_SHOWN = 150  # features in the coefficient figure; more cannot be told apart on paper
 
 
@@ -59,7 +63,9 @@ def accuracy_figure(run: Run) -> "Figure":
     if not _bracket(run, "clean"):
         handles.append(area(SHARE_WORDS, color="black", alpha=BAND))
     else:
-        marks = {"color": "black", "linestyle": "none", "markersize": 4}
+        marks: dict[str, Any] = {"color": "black", "linestyle": "none", "markersize": 4}
+        handles.insert(3, line("open marks: clean, filled: adversarial", marker="D",
+                               fillstyle="left", markerfacecoloralt="white", **marks))
         handles += [line("strongest attack found", marker="v", **marks),
                     line("certified against any", marker="^", **marks),
                     area("95 % limits of the accuracy", color="black", alpha=BAND)]
@@ -89,17 +95,20 @@ def bracket_panel(run: Run, ax: "Axes | None" = None) -> "Figure":
     """Bounds of the accuracy of both networks: certified, and attacked on the same samples.
 
     A bar spans what lies between them; a band the exact binomial limits of the true accuracy. The
-    marks of the clean network are open.
+    marks of the clean network are open, and stand a little to the left of their radius, the others
+    to the right: equal accuracies hide nothing.
     """
     figure, axes = one_panel(ax, PANEL)
-    for phase, colour in COLOURS.items():
+    for (phase, colour), shift in zip(COLOURS.items(), (-BESIDE, BESIDE)):
+        beside = moved(axes, shift)
         rows = _bracket(run, phase)
         at = [row["radius"] for row in rows]
         certified, attacked, low, high = ([row[name] for row in rows] for name in
                                           ("certified", "attacked", "low", "high"))
         axes.fill_between(at, low, high, color=colour, alpha=BAND, linewidth=0)
-        axes.vlines(at, certified, attacked, color=colour, linewidth=0.9)
-        look: dict[str, Any] = {"color": colour, "markersize": 4.0, "markeredgewidth": 0.8,
+        axes.vlines(at, certified, attacked, color=colour, linewidth=0.9, transform=beside)
+        look: dict[str, Any] = {"color": colour, "transform": beside, "markersize": 4.0,
+                                "markeredgewidth": 0.8,
                                 "markerfacecolor": "white" if phase == "clean" else colour}
         axes.plot(at, attacked, "v", **look)
         axes.plot(at, certified, "^", **look)
@@ -137,7 +146,8 @@ def coefficients_figure(run: Run) -> "Figure":
     Entry (i, j) is ``s_i w*_j C_ij / |C_{i,j(i)}|``: positive where the neuron's part along
     feature j pushes towards the neuron's own label. The neuron's own feature, where that is 1, is
     black; the colours are for what else it holds: the darker, the larger, and red or blue for its
-    sign. For the width of a page.
+    sign. Of the adversarial network a ring marks what is larger than half of that: a second
+    feature. Beside a dense mixture, where many are, it would say nothing. For the width of a page.
     """
     shown = {phase: _strongest_neurons(run, phase) for phase in COLOURS}
     limit = colour_end(shown["clean"])
@@ -157,10 +167,15 @@ def coefficients_figure(run: Run) -> "Figure":
         panel.set_xlabel("feature $j$")
         panel.spines[:].set_visible(False)
         panel.tick_params(length=0)
+    second = _second_features(shown["adversarial"])
+    step = run.config.d / len(shown["adversarial"])
+    axes[0, 1].plot((second[1] + 0.5) * step - 0.5, (second[0] + 0.5) * step - 0.5,
+                    clip_on=False, **RING)
     few = len(shown["clean"])
     name_y(axes[0], "strongest neuron of feature $j(i)$" + (
-        "" if few == run.config.d else f",\n{few} of {run.config.d}"))
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, extend="both",
+        "" if few == run.config.d else f",\n{few} of {run.config.d} are shown"))
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02,
+                          extend="both" if limit < 1.0 else "neither",
                           location="bottom" if is_narrow() else "right")
     bar.set_label(r"$s_i w^\star_j C_{ij} \,/\, |C_{i,j(i)}|$")
     bar.outline.set_visible(False)
@@ -168,23 +183,26 @@ def coefficients_figure(run: Run) -> "Figure":
     if any(np.isnan(rows).all(axis=1).any() for rows in shown.values()):
         handles.append(area("white row: no neuron has the feature", facecolor="white",
                             edgecolor="0.6", linewidth=0.5))
-    if _second_features(shown["adversarial"]):
-        handles.append(area("dark red and alone: its second feature",
-                            color="#67001F"))
+    if len(second[0]):
+        handles.append(line("over half its own: a second feature", **RING))
     legend(figure, handles, loc="outside lower center", ncols=len(handles))
     return figure
 
 
-def _second_features(rows: np.ndarray) -> bool:
-    """Whether a neuron of a purified network holds another feature as large as half its own."""
-    return bool((np.abs(rows[~np.eye(len(rows), dtype=bool)]) > 0.5).any())
+def _second_features(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns where a neuron holds another feature larger than half its own."""
+    row, column = np.nonzero((np.abs(rows) > 0.5) & ~np.eye(len(rows), dtype=bool))
+    return row, column
 
 
 def colour_end(rows: np.ndarray) -> float:
-    """Where the colours end: so that one entry in fifty beside the diagonal is beyond it."""
+    """Where the colours end: at 1, beyond which there is nothing, or, where that would leave the
+    mixture too pale, so that one entry in fifty beside the diagonal is beyond it.
+    """
     others = np.abs(rows[~np.eye(len(rows), dtype=bool)])
     others = others[np.isfinite(others)]
-    return float(np.clip(np.quantile(others, 0.98), 0.02, 1.0)) if len(others) else 1.0
+    end = float(np.quantile(others, 0.98)) if len(others) else 1.0
+    return max(0.02, end) if end < PALE else 1.0
 
 
 def _strongest_neurons(run: Run, phase: str) -> np.ndarray:

@@ -15,7 +15,9 @@ CAPTIONS = {
                  "those of clean against adversarial training.",
     "frozen": "See whether training on a kernel that was frozen later is more robust, and from "
               "which kind of training that kernel must come. Below: the same from one checkpoint, "
-              "linearised and with the network itself.",
+              "linearised and with the network itself. Where a panel says masked, phase 2 is "
+              "trained against an attack that sees the true gates only, which the linearised "
+              "network can hide behind; adversarial ones also look through smoothed gates.",
     "spectrum": "Compare how fast the eigenvalues fall after either training, and how many of them "
                 "count. Bands are 95 % limits over the samples of the kernel (infinitesimal "
                 "jackknife); thin lines on the right a second, independent run.",

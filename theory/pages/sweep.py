@@ -27,6 +27,10 @@ MOST_SHOWN = 9  # quantities that are drawn; all are in the tables beside the pa
 MOST_NAMED = 8  # values of a setting
 MOST_LINES = 6  # networks in one panel
 MOSTLY = 0.5  # a share that reaches it is drawn on an axis from 0 to 1
+SHARES = ("accuracy", "purity", "coverage", "gate_rate")  # ends of the names of columns
+RADII = ("r50", "r99", "r01", "radius")
+CUT = (" Intervals over few seeds are wide: bands and limits of shares are cut at 0 and 1, of "
+       "radii at 0; summary_mean.csv has them whole.")
 WIDE = 8.0  # ratio of the ends from which on an axis is logarithmic
 STYLE = """
 .panels { display: flex; flex-wrap: wrap; gap: 0 1rem; }
@@ -135,7 +139,7 @@ def _pictures(plan: Plan, rows: Sequence[Row], shown: Mapping[str, Mapping[str, 
     more = "One more quantity is" if left == 1 else f"{left} more quantities are"
     what = "Each dot is a run." if axis == "seed" else (
         "Lines are means over seeds, bands their 95 % intervals, each faint line or dot a seed.")
-    note = what + (f" {more} in the files." if left > 0 else "")
+    note = what + (CUT if axis != "seed" else "") + (f" {more} in the files." if left > 0 else "")
     return kit.joined((*pieces, kit.paragraph(note, "note")))
 
 
@@ -168,9 +172,18 @@ def _panel(axis: str, rows: Sequence[Row], words: str, columns: Mapping[str, str
     shares = all(((0.0 <= one.values) & (one.values <= 1.0) | np.isnan(one.values)).all()
                  for one in series) and any(np.nanmax(one.values) >= MOSTLY for one in series)
     wide = not counts and len(x) > 1 and x[0] > 0.0 and x[-1] >= WIDE * x[0]
-    return Panel(axis, words, tuple(series), log="x" if wide else "",
+    possible = [_possible(column) for column in columns.values()]
+    return Panel(axis, words, tuple(series), possible=possible[0] if len(set(possible)) == 1 else (
+        -math.inf, math.inf), log="x" if wide else "",
                  ticks=tuple(map(_plain, values)) if counts else (),
                  ylim=(0.0, 1.03) if shares else None)
+
+
+def _possible(column: str) -> tuple[float, float]:
+    """What a column can be at all: shares from 0 to 1, radii from 0."""
+    if column.endswith(SHARES):
+        return 0.0, 1.0
+    return (0.0 if column.endswith(RADII) else -math.inf), math.inf
 
 
 def _by_seed(axis: str, rows: Sequence[Row], values: Sequence[Any], column: str) -> np.ndarray:
@@ -217,12 +230,14 @@ def _mean_table(plan: Plan, means: Sequence[Row], shown: Mapping[str, Mapping[st
     rows = [[*(_setting(row[name]) for name in settings), _setting(row["seeds"]),
              *(_mean(row, column) for column in heads)] for row in means]
     return kit.table([*settings, "seeds", *heads.values()], rows, sortable=True,
-                     caption="Mean over seeds [95 % interval]")
+                     caption="Mean over seeds [95 % interval, of shares and radii cut at what is "
+                     "possible: wide where seeds are few]")
 
 
 def _mean(row: Row, column: str) -> object:
     value = row.get(column, math.nan)
     low, high = (row.get(f"{column}_{end}", math.nan) for end in ("mean_low", "mean_high"))
+    low, high = np.clip((low, high), *_possible(column))
     shown = kit.number(value)
     if math.isfinite(low):
         shown = Html(f'{shown} <span class="limits">[{kit.number(low)}, {kit.number(high)}]</span>')

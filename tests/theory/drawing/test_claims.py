@@ -78,6 +78,27 @@ def test_a_bar_that_leaves_the_panel_ends_in_an_arrow():
     assert (float(arrows[7][0]), float(arrows[6][0])) == axes.get_ylim()
 
 
+@pytest.mark.parametrize("apart, told", [(0.5, True), (0.001, False)])
+def test_arrowheads_are_told_where_there_are_any(apart, told):
+    values = 0.5 + apart * np.array([[-1.0], [0.0], [1.0]])
+    series = Series("a", np.array([0.0]), values)
+    with house_style():
+        figure = draw(Picture("", (Panel("x", "y", (series,), ticks=("1",), ylim=(0.0, 1.0)),)))
+        assert faults(figure) == []
+    assert ("arrowhead" in figure.get_supxlabel()) == told
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_an_interval_is_cut_where_nothing_can_be(joined):
+    values = np.array([[0.1, 0.9], [0.9, 0.99]])  # two seeds: t reaches far out of [0, 1]
+    series = Series("a", np.arange(2.0), values, joined=joined)
+    with house_style():
+        axes, = draw(Picture("", (Panel("x", "y", (series,), possible=(0.0, 1.0)),))).axes
+    heights = np.concatenate([path.vertices[:, 1] for path in axes.collections[0].get_paths()])
+    assert heights.min() == 0.0 and heights.max() == 1.0
+    assert not [drawn for drawn in axes.get_lines() if drawn.get_gid() == "arrow"]
+
+
 def test_what_is_held_against_has_its_band_but_no_markers():
     level = Series("network", np.array([0.0, 1.0]), np.array([[0.4] * 2, [0.5] * 2, [0.6] * 2]),
                    "linear", joined=True, dash="--")

@@ -6,8 +6,9 @@ import pytest
 from simulator.experiments.feature_purification.run import simulate
 from theory import draw_run
 from theory.drawing.style import COLUMN, house_style, narrow_form, new_figure
-from theory.feature_purification.figures import (_of_neurons, accuracy_figure, bracket_panel,
-                                                 coefficients_figure, curves_panel, figures)
+from theory.feature_purification.figures import (_of_neurons, _second_features, accuracy_figure,
+                                                 bracket_panel, coefficients_figure, colour_end,
+                                                 curves_panel, figures)
 from theory.scaling import binomial_limits
 
 from legible import faults
@@ -79,6 +80,27 @@ def test_the_colours_of_the_coefficients_are_for_what_is_beside_the_diagonal(run
     assert np.isnan(np.diag(np.ma.filled(shown, np.nan))).all()
     own = np.ma.filled(own, np.nan)
     assert np.isnan(own[~np.eye(len(own), dtype=bool)]).all()
+
+
+def test_colours_go_up_to_one_but_where_the_mixture_were_too_pale():
+    rng = np.random.default_rng(0)
+    assert colour_end(rng.random((50, 50))) == 1.0
+    assert 0.02 < colour_end(0.1 * rng.random((50, 50))) <= 0.1
+
+
+def test_second_features_are_ringed_by_row_and_column():
+    rows = np.array([[1.0, 0.2, -0.6], [0.5, 1.0, 0.1], [np.nan] * 3])
+    assert [index.tolist() for index in _second_features(rows)] == [[0], [2]]
+
+
+def test_equal_marks_of_the_two_networks_do_not_hide_each_other(run):
+    axes = bracket_panel(run).axes[0]
+    clean, adversarial = (drawn for drawn in axes.get_lines() if drawn.get_marker() == "v")
+    assert list(clean.get_xdata()) == list(adversarial.get_xdata())
+    point = clean.get_xdata()[0], 0.5
+    places = [drawn.get_transform().transform(point) for drawn in (clean, adversarial)]
+    apart = (places[1] - places[0]) * 72.0 / axes.figure.dpi
+    assert apart[0] > clean.get_markersize() and apart[1] == 0.0
 
 
 def test_every_curve_of_the_accuracy_has_its_limits(run):

@@ -85,6 +85,18 @@ def test_values_stand_by_seed_and_by_what_varies():
     assert series.values[1][0] == 2.0 and math.isnan(series.values[1][1])
 
 
+def test_limits_are_cut_at_what_is_possible_and_no_further():
+    row = {f"{name}_mean_{end}": value for name in ("clean_accuracy", "r50", "mixture_ratio")
+           for end, value in (("low", -0.5), ("high", 1.5))}
+    told = [str(sweep._mean(row | {name: 0.5}, name)[1])
+            for name in ("clean_accuracy", "r50", "mixture_ratio")]
+    assert [words.partition("[")[2].partition("]")[0] for words in told] == [
+        "0, 1", "0, 1.5", "−0.5, 1.5"]
+    rows = [{"seed": float(seed), "d": d, "clean_accuracy": 0.9 + 0.1 * seed}
+            for seed in range(2) for d in (20.0, 40.0)]
+    assert sweep._panel("d", rows, "words", {"clean": "clean_accuracy"}).possible == (0.0, 1.0)
+
+
 def test_a_sweep_over_seeds_alone_has_a_dot_each():
     rows = [{"seed": float(seed), "q": seed / 10} for seed in range(3)]
     panel = sweep._panel("seed", rows, "words", {"": "q"})
