@@ -55,10 +55,12 @@ def _certify(arguments: argparse.Namespace) -> int:
     ready()
     from simulator.experiments import stored
     from simulator.experiments.certificate_files import FILES, write_certificates
+    from simulator.runs.folder import RunFolder
     run = stored(arguments.run)
     wanted = _wanted(run, arguments)
     place: Path = arguments.out or arguments.run / "certificates"
-    require_free([place / name for name in FILES], arguments.force)
+    require_free([place / name for name in FILES], arguments.force,
+                 read=RunFolder(arguments.run).files())
     if arguments.dry_run:
         show(f"networks  {', '.join(wanted['networks'])}\n"
              f"radii     {', '.join(f'{radius:.4g}' for radius in wanted['radii'])}\n"

@@ -1,6 +1,7 @@
 """Options shared by the commands: how preset, file and flags become one config."""
 
 import argparse
+import os
 import re
 import textwrap
 from collections.abc import Iterable
@@ -114,24 +115,29 @@ def require_free(paths: Iterable[Path], force: bool, read: Iterable[Path] = ()) 
 
     A file that is ``read`` may not be, by whatever name, nor may two contents go into one file.
     """
-    sources, places = list(read), set()
+    sources = {mark for path in read for mark in _marks(path)}
+    places: set[object] = set()
     for path in paths:
-        if any(_is_one_file(path, source) for source in sources):
+        marks = _marks(path)
+        if marks & sources:
             raise ValueError(f"{path}: expected another file than those that are read, got one of "
                              "them: it would be lost")
-        if path.resolve() in places:
+        if marks & places:
             raise ValueError(f"{path}: expected a file for each output, got one for two of them")
         if not force and path.exists():
             raise ValueError(f"{path}: expected a new file, got one that is there: choose another "
                              "--out, or add --force to write over it")
-        places.add(path.resolve())
+        places |= marks
 
 
-def _is_one_file(path: Path, other: Path) -> bool:
+def _marks(path: Path) -> set[object]:
+    """By what a file is known: its place behind all links and, where it is there, its number."""
+    marks: set[object] = {os.path.normcase(os.path.realpath(path))}
     try:
-        return path.samefile(other)
-    except OSError:  # one is not there
-        return False
+        status = os.stat(path)
+    except OSError:
+        return marks
+    return marks | {(status.st_dev, status.st_ino)}
 
 
 def chosen_radii(given: Iterable[float]) -> list[float]:

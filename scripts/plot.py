@@ -33,13 +33,15 @@ def parser() -> Parser:
 def _plot(arguments: argparse.Namespace) -> int:
     ready()
     from simulator.experiments import stored
+    from simulator.runs.folder import RunFolder
     from theory import animate, draw_run, drawings
     run, own = stored(arguments.run), arguments.run / "figures"
     folder: Path = arguments.out or own
     figures = {} if arguments.animate else drawings(run)
     files = [f"{name}.{suffix}" for name in figures for suffix in ("pdf", "png")]
     require_free([folder / name for name in files or ["training.gif"]],
-                 arguments.force or folder.resolve() == own.resolve())
+                 arguments.force or folder.resolve() == own.resolve(),
+                 read=RunFolder(arguments.run).files())
     drawn = ([animate(run, folder / "training.gif")] if arguments.animate
              else draw_run(run, folder, figures))
     show("\n".join(map(str, drawn)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from scripts.command import DIVERGED, INTERRUPTED, OK, explained, guarded, ready, show, tell
 from scripts.options import (Parser, add_config_options, add_out_option, add_workers_option, flat,
-                             merged, read_file, require_memory)
+                             merged, read_file, require_free, require_memory)
 from scripts.progress import Stop, shown
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["main", "parser"]
 
 LOG = logging.getLogger("purify")
+FILES = ("plan.json", "summary.csv", "summary_mean.csv", "report.html")  # of a sweep's folder
 BUSY = "busy elsewhere"  # another process does it, and tells its end
 EPILOG = """purify sweep merge DIR writes the table of a sweep from its run folders. Exit codes: 0
 all runs are done, 2 bad input, 3 some run diverged, failed or is missing, 130 interrupted."""
@@ -111,6 +112,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
         require_int("--workers", arguments.workers, low=1)
     piece = shard_of(arguments.shard) if arguments.shard is not None else None
     plan = _plan(arguments)
+    require_free([arguments.out / plan.folder_name / name for name in FILES], force=True,
+                 read=[] if arguments.config is None else [arguments.config])
     _check_runs(plan.configs)
     configs = plan.configs if piece is None else plan.shard(*piece)
     if not configs:

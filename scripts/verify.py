@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scripts.command import DIVERGED, FAILED, INTERRUPTED, OK, explained, guarded, ready, show, tell
 from scripts.options import (Parser, add_format_option, add_out_option, add_paper_option,
-                             add_workers_option, given_paper, require_memory, require_word)
+                             add_workers_option, given_paper, require_free, require_memory,
+                             require_word)
 from scripts.progress import Stop, shown
 from simulator.experiments import PAPERS, Paper, paper
 from simulator.names import hint, require_known
@@ -81,6 +82,8 @@ def _verify(arguments: argparse.Namespace, typed: list[str]) -> int:
         require_int("--workers", arguments.workers, low=1)
     piece = shard_of(arguments.shard) if arguments.shard is not None else None
     task = _task(arguments)
+    require_free([arguments.out / task.folder / name for name in (
+        "findings.json", "calls.json", "report.html")], force=True, read=arguments.claims_from)
     configs = list(task.configs)
     if piece is not None:
         configs = configs[piece[0]::piece[1]]

@@ -141,6 +141,11 @@ class RunFolder:
                               f"{STATUS_KINDS[kind]}, got {status[key]!r:.40}")
         return status
 
+    def files(self) -> list[Path]:
+        """Return the files that a finished run is read from: settings, state, hashed results."""
+        names = ("config.json", "rules.json", "status.json", *self.status().get("files", {}))
+        return [self.path / name for name in dict.fromkeys(names)]
+
     def write_status(self, state: str, step: int, files: Sequence[str] = (),
                      error: str = "") -> None:
         """Record how far the run is; ``files`` are hashed, ``error`` is one line."""
