@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from scripts.command import OK, guarded, ready, show
-from scripts.options import Parser, require_memory, settings_of
+from scripts.options import Parser, add_force_option, require_free, require_memory, settings_of
 
 if TYPE_CHECKING:
     from scripts.benchmarking.certificates import Effort
@@ -60,6 +60,8 @@ def _benchmark(arguments: argparse.Namespace) -> int:
     from scripts.benchmarking.kept import read
     from scripts.benchmarking.report import report
     from simulator.runs.files import json_text
+    _require_place(arguments, ("benchmark.json", "benchmark.pdf", "benchmark.png"),
+                   arguments.weights_from)
     if arguments.show:
         found = read(arguments.show)
         _keep(arguments, found)
@@ -72,6 +74,16 @@ def _benchmark(arguments: argparse.Namespace) -> int:
             draw_benchmark(found["rows"], arguments.out)
         LOG.info("figure and JSON: %s", arguments.out)
     return OK
+
+
+def _require_place(arguments: argparse.Namespace, names: Sequence[str],
+                   runs: Sequence[Path]) -> None:
+    """Raise ValueError where what --out is to keep is read now, or is there from before."""
+    from simulator.runs.folder import RunFolder
+    if arguments.out is not None:
+        require_free([arguments.out / name for name in names], arguments.force,
+                     read=[*(arguments.show or ()),
+                           *(path for run in runs for path in RunFolder(run).files())])
 
 
 def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -133,6 +145,7 @@ def parser() -> Parser:
     built.add_argument("--quick", action="store_true", help="a tiny size, to see that it works")
     built.add_argument("--out", metavar="DIR", type=Path,
                        help="keep JSON, figure and trained weights there")
+    add_force_option(built)
     built.add_argument("--format", choices=("text", "markdown", "json"), default="text")
     built.add_argument("--show", metavar="JSON", type=Path, nargs="+", action="extend",
                        help="measure nothing: print what --out has kept, of several times together")
@@ -234,6 +247,7 @@ def _certificates(arguments: argparse.Namespace) -> int:
     effort, configs = _effort(arguments), [] if arguments.run else _configs(arguments)
     if arguments.run:
         _refuse(arguments, ("set", "preset", "seed"), "networks that are trained now")
+    _require_place(arguments, ("certificates.json",), arguments.run or ())
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:

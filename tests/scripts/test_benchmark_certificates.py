@@ -226,7 +226,8 @@ def test_the_command_measures_the_networks_it_trains(monkeypatch, tmp_path, peer
     (folder,) = tmp_path.glob("desk-*")
     assert RunFolder.existing(folder).is_done()  # and is taken up, not trained again
     monkeypatch.setattr(subjects, "simulate", None)
-    assert told("--radius", "0.1", "--out", tmp_path, "--samples", 1)[0] == 0
+    assert told("--radius", "0.1", "--out", tmp_path, "--samples", 1,
+                "--force")[0] == 0
 
 
 def test_a_stored_run_in_another_norm(run, nobody, tmp_path):
