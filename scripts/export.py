@@ -6,14 +6,19 @@ vnnlib/ with instances.csv, the list of network, property and seconds that VNN-C
 
 VNN-LIB has boxes only: for a run in l2 the properties are left out, unless --norm linf asks for
 boxes of a given --radius. Networks are rounded to float32, which most tools need; --dtype float64
-is exact. With --force the properties and the list that an earlier call left in the folder go: they
-asked another question. ONNX comes with pip install 'feature-purification[export]'.
+is exact. ONNX comes with pip install 'feature-purification[export]'.
+
+With --force the folder holds one export, this one: what an earlier one wrote and this one does not
+(networks, instances.csv, properties of other radii or samples) is removed once all new files are
+written. Files of others stay, also by the same names.
 """
 
 import argparse
 import logging
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,6 +37,8 @@ __all__ = ["main", "parser"]
 LOG = logging.getLogger("purify")
 FORMATS = ("onnx", "vnnlib", "npz")
 LIST, PROPERTIES = "instances.csv", "vnnlib"
+PROPERTY = r"sample_(\d+)_radius_([\d.e+-]+)\.vnnlib"
+MARK, OURS = "written_by", "purify export"  # in every network, so that it is known again
 
 Files = dict[str, Callable[[], bytes]]
 
@@ -81,17 +88,18 @@ def _export(arguments: argparse.Namespace) -> int:
     from simulator.checks import require_int
     from simulator.experiments import stored
     from simulator.runs.files import write_atomic
+    from simulator.runs.folder import RunFolder
     require_int("--timeout", arguments.timeout, low=1)
     task = _task(arguments, stored(arguments.run))
     files = _files(task, formats, arguments)
     folder: Path = arguments.out or arguments.run / "export"
-    require_free([folder / name for name in dict.fromkeys((*files, LIST))], arguments.force)
+    require_free([folder / name for name in dict.fromkeys((*files, LIST))], arguments.force,
+                 read=RunFolder(arguments.run).files())
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / name, content())
-    for left in (folder / LIST, *(folder / PROPERTIES).glob("sample_*_radius_*.vnnlib")):
-        if left.relative_to(folder).as_posix() not in files:
-            left.unlink(missing_ok=True)
+    if arguments.force:
+        _clear(folder, files)
     asked = [name for name in files if name.startswith(f"{PROPERTIES}/")]
     show("\n".join([*(str(folder / name) for name in files if name not in asked),
                     *([f"{folder / PROPERTIES}: {len(asked)} properties"] if asked else [])]))
@@ -139,9 +147,9 @@ def _files(task: _Task, formats: Sequence[str], arguments: argparse.Namespace) -
     files: Files = {}
     for name, network in task.networks.items():
         if "onnx" in formats:
-            files[f"{name}.onnx"] = partial(network.onnx_content, *sizes, dtype=arguments.dtype)
+            files[f"{name}.onnx"] = partial(_onnx, network, *sizes, dtype=arguments.dtype)
         if "npz" in formats:
-            files[f"{name}.npz"] = partial(npz_bytes, _arrays(network))
+            files[f"{name}.npz"] = partial(npz_bytes, _arrays(network) | {MARK: OURS})
     norm = f"{task.norm} of each patch" if task.patches and task.norm == "l2" else task.norm
     files["inputs.npz"] = partial(npz_bytes, {"X": task.batch.X, "y": task.batch.y,
                                               "radii": task.radii, "norm": norm})
@@ -170,6 +178,59 @@ def _properties(task: _Task, arguments: argparse.Namespace) -> Files:
     return {f"{PROPERTIES}/sample_{sample}_radius_{radius!r}.vnnlib":
             partial(content, sample, radius)
             for radius in task.radii for sample in range(len(task.batch.y))}
+
+
+def _onnx(network: Any, *sizes: int, dtype: str) -> bytes:
+    """The content of an ONNX file with our mark at its end: models one behind another are one."""
+    content: bytes = network.onnx_content(*sizes, dtype=dtype)
+    import onnx
+    entry = onnx.StringStringEntryProto(key=MARK, value=OURS)
+    mark: bytes = onnx.ModelProto(metadata_props=[entry]).SerializeToString()
+    return content + mark
+
+
+def _clear(folder: Path, files: Collection[str]) -> None:
+    """Remove what an earlier export left in a folder and this one, of these files, did not write.
+
+    The list of instances goes first: it never names a property that is gone.
+    """
+    from simulator.experiments.feature_purification.experiment import PHASES
+    from simulator.experiments.structured_features.config import TRAININGS
+    networks = (*PHASES, *TRAININGS)
+    names = [LIST, *(f"{name}.{kind}" for name in networks for kind in ("onnx", "npz")),
+             *sorted(f"{PROPERTIES}/{path.name}"
+                     for path in (folder / PROPERTIES).glob("sample_*_radius_*.vnnlib"))]
+    gone = [name for name in names if name not in files and _is_ours(folder / name, networks)]
+    for name in gone:
+        (folder / name).unlink()
+    if any(name.startswith(f"{PROPERTIES}/") for name in gone):
+        with suppress(OSError):  # holds something else
+            (folder / PROPERTIES).rmdir()
+    if gone:
+        LOG.info("removed %d files of an earlier export that this one does not write", len(gone))
+
+
+def _is_ours(path: Path, networks: Sequence[str]) -> bool:
+    """True if a file is there and has in it what this command writes under its name."""
+    from simulator.errors import Damaged
+    from simulator.runs.files import read_npz
+    if path.is_symlink() or not path.is_file():
+        return False
+    if path.suffix == ".npz":
+        try:
+            return str(read_npz(path).get(MARK)) == OURS
+        except Damaged:
+            return False
+    if path.suffix == ".onnx":
+        return path.read_bytes().endswith(OURS.encode())
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+    if path.name == LIST:
+        instance = rf"({'|'.join(networks)})\.onnx,{PROPERTIES}/{PROPERTY},\d+"
+        return all(re.fullmatch(instance, line) for line in lines)
+    found = re.fullmatch(PROPERTY, path.name)
+    return found is not None and re.fullmatch(
+        rf"; .*, sample {found[1]}, label -?\d+, l_inf radius {re.escape(found[2])}",
+        lines[0]) is not None
 
 
 def _arrays(network: Any) -> dict[str, Any]:
