@@ -90,9 +90,10 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
     from scripts.benchmarking.comparison import compare
     from scripts.benchmarking.workers import BenchmarkError
     from simulator.errors import RunError
+    from simulator.runs.files import require_usable
     plan = _plan(arguments)
     if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
+        require_usable(arguments.out)
     try:
         with tempfile.TemporaryDirectory() as scratch, _Bar() as bar:
             return compare(plan, arguments.out or Path(scratch), bar,
@@ -236,7 +237,7 @@ def _certificates(arguments: argparse.Namespace) -> int:
     from scripts.benchmarking.certificates import compare_certificates
     from scripts.benchmarking.workers import BenchmarkError
     from simulator.errors import RunError
-    from simulator.runs.files import json_text, write_atomic
+    from simulator.runs.files import json_text, require_usable, write_atomic
     _refuse(arguments, ("whole_run", "profile", "threads", "dtype", "sizes", "seconds",
                         "weights_from", "show"), "the other cases")
     if arguments.format == "markdown":
@@ -249,7 +250,7 @@ def _certificates(arguments: argparse.Namespace) -> int:
         _refuse(arguments, ("set", "preset", "seed"), "networks that are trained now")
     _require_place(arguments, ("certificates.json",), arguments.run or ())
     if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
+        require_usable(arguments.out)
     with tempfile.TemporaryDirectory() as scratch:
         subjects = _subjects(arguments, configs, arguments.out or Path(scratch))
         try:

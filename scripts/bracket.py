@@ -70,11 +70,13 @@ def _bracket(arguments: argparse.Namespace) -> int:
     ready()
     from simulator.heartbeat import listening
     from simulator.robustness.bracket import PASSES, bracket
-    from simulator.runs.files import npz_bytes, table_bytes, write_atomic
+    from simulator.runs.files import npz_bytes, require_usable, table_bytes, write_atomic
     network = read_network(arguments.weights)
     batch = read_samples(arguments.inputs, network)
-    require_free([path for path in (arguments.out, arguments.deltas) if path], arguments.force,
-                 read=(arguments.weights, arguments.inputs))
+    outputs = [path for path in (arguments.out, arguments.deltas) if path is not None]
+    require_free(outputs, arguments.force, read=(arguments.weights, arguments.inputs))
+    for path in outputs:
+        require_usable(path.parent)
     n, right = len(batch.y), int((network.margins(batch.X, batch.y) > 0.0).sum())
     if 2 * right < n:
         LOG.warning("warning: %d of %d samples are right without any perturbation: have labels or "

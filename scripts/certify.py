@@ -68,6 +68,8 @@ def _certify(arguments: argparse.Namespace) -> int:
              f"folder    {place}")
         return OK
     from simulator.experiments.certification import certificates_of
+    from simulator.runs.files import require_usable
+    require_usable(next(path for path in (place, *place.absolute().parents) if path.exists()))
     with Progress() as progress:
         found = certificates_of(**wanted, boxes=arguments.boxes, progress=progress)
     write_certificates(place, found, arguments.force)

@@ -174,7 +174,7 @@ def test_a_worker_that_fails_or_dies_is_one_line(capsys, monkeypatch):
     (["--cases", ","], "--cases: expected at least one of clean, adversarial, pgd20, run, "
      "simulate, or certificates alone, got none"),
     (["--seed", "x"], "seed: 'x' is not a number setting"),
-    (["--out", __file__], f"{__file__}: File exists"),
+    (["--out", __file__], f"{__file__}: expected a folder to write in"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) and len(value[1]) < 30 else "")
 def test_bad_input_is_one_line_with_exit_code_2(capsys, flags, message):
     assert benchmark.main(["--quick", *flags]) == 2

@@ -210,3 +210,18 @@ def test_what_is_read_is_not_written_over_even_if_files_may_be(files, tmp_path, 
     assert "expected a file for each output, got one for two of them" in one_line(capsys)
     assert [Path(path).read_bytes() for path in (weights, inputs)] == before
     assert not Path(both).exists()
+
+
+def test_where_verdicts_cannot_be_kept_nothing_is_computed(files, tmp_path, capsys, monkeypatch):
+    """A folder that is missing is made, as every command does."""
+    def computed(*arguments, **options):
+        raise AssertionError("hours of work, for nothing")
+
+    (tmp_path / "file").write_text("no folder")
+    words = [*files(), "--radius", "0.1", "--out"]
+    with monkeypatch.context() as patch:
+        patch.setattr("simulator.robustness.bracket.bracket", computed)
+        assert bracket.main([*words, str(tmp_path / "file" / "verdicts.csv")]) == 2
+    assert "file: expected a folder to write in" in one_line(capsys)
+    out = tmp_path / "new" / "verdicts.csv"
+    assert bracket.main([*words, str(out)]) == 0 and len(rows_of(out.read_text())) == 2

@@ -161,3 +161,15 @@ def test_what_holds_no_certificates_is_refused(folder, capsys):
     for place in (folder, folder / "nowhere"):
         assert check.main([str(place)]) == 2
         assert "expected a folder of certificates" in one_line(capsys, "check")
+
+
+def test_where_certificates_cannot_be_kept_none_is_looked_for(folder, tmp_path, capsys,
+                                                              monkeypatch):
+    def computed(*arguments, **options):
+        raise AssertionError("hours of work, for nothing")
+
+    monkeypatch.setattr("simulator.experiments.certification.certificates_of", computed)
+    (tmp_path / "file").write_text("no folder")
+    assert certify.main([str(folder), "--out", str(tmp_path / "file" / "inner")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "file: expected a folder to write in" in error
