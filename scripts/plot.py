@@ -35,10 +35,11 @@ def _plot(arguments: argparse.Namespace) -> int:
     from simulator.experiments import stored
     from simulator.runs.folder import RunFolder
     from theory import animate, draw_run, drawings
+    from theory.drawing.style import SUFFIXES
     run, own = stored(arguments.run), arguments.run / "figures"
     folder: Path = arguments.out or own
     figures = {} if arguments.animate else drawings(run)
-    files = [f"{name}.{suffix}" for name in figures for suffix in ("pdf", "png")]
+    files = [f"{name}.{suffix}" for name in figures for suffix in SUFFIXES]
     require_free([folder / name for name in files or ["training.gif"]],
                  arguments.force or folder.resolve() == own.resolve(),
                  read=RunFolder(arguments.run).files())

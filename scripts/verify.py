@@ -296,8 +296,9 @@ def _conclude(arguments: argparse.Namespace, task: _Task, command: str) -> int:
     with locked(folder, patience=PATIENCE):
         before = kept_findings(folder, task.known, task.hashes)
         findings = _together(folder, task, before, new)
-        turned = {now.id for now, then in _others(findings, before, ids)
-                  if now.verdict != then.verdict}
+        held = {finding.id: finding.verdict for finding in before}
+        turned = {finding.id for finding in findings
+                  if finding.id not in ids and finding.verdict != held[finding.id]}
         shown = [finding for finding in findings if finding.id in ids | turned]
         for name in sorted(turned):
             LOG.warning("warning: claim %s: its verdict changed too, with Holm's correction over "
@@ -307,15 +308,6 @@ def _conclude(arguments: argparse.Namespace, task: _Task, command: str) -> int:
         show(findings_json(shown) if arguments.format == "json" else table(shown))
         _report(folder, task.title, findings, ids)
     return FAILED if any(finding.verdict == FAILS for finding in shown) else OK
-
-
-def _others(findings: "Sequence[Finding]", before: "Sequence[Finding]",
-            new: set[str]) -> "Iterator[tuple[Finding, Finding]]":
-    """Yield each finding that is not new, now and as the folder held it."""
-    held = {finding.id: finding for finding in before}
-    for finding in findings:
-        if finding.id not in new and finding.id in held:
-            yield finding, held[finding.id]
 
 
 def _together(folder: Path, task: _Task, kept: "Sequence[Finding]",

@@ -24,7 +24,7 @@ from theory.scaling import LEVEL, holm
 
 __all__ = ["FAILS", "HOLDS", "OUTSIDE", "Assumption", "Claim", "Finding", "Findings",
            "Measurement", "Run", "Size", "Theorem", "Threshold", "accepted_range", "at_least",
-           "at_most", "conclude", "confront_all", "corrected", "in_words", "outside"]
+           "at_most", "conclude", "confront_all", "corrected", "in_words", "outside", "seeds_of"]
 
 HOLDS, FAILS, OUTSIDE = "holds", "fails", "outside the regime"
 ALONE = "holds alone (p = "  # how the caveat of a verdict begins that a correction changed
@@ -401,8 +401,13 @@ def conclude(claim: Claim, measurements: Sequence[Measurement], runs: Sequence[R
               for part in decisive if not part.holds and not part.undecided]
     verdict = HOLDS if all(part.holds for part in decisive) else FAILS
     return Finding(claim, verdict, tuple(measurements), (*notes, *caveats),
-                   tuple(sorted({run.config.seed for run in runs})),
+                   seeds_of(runs),
                    tuple(sorted({run.size for run in runs})), data)
+
+
+def seeds_of(runs: Iterable[Run]) -> tuple[int, ...]:
+    """Return the seeds of runs, ascending, each once."""
+    return tuple(sorted({run.config.seed for run in runs}))
 
 
 def _interval(part: Measurement) -> str:

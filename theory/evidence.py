@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from theory.claim import Claim, Finding, Measurement, Run, Size, Threshold, conclude, outside
+from theory.claim import (Claim, Finding, Measurement, Run, Size, Threshold, conclude, outside,
+                          seeds_of)
 from theory.drawing.picture import Curve, Picture, Series
-from theory.regime import by_size, seeds_of, uneven_seeds, within
+from theory.regime import by_size, uneven_seeds, within
 from theory.scaling import MIN_SEEDS, Exponent, Interval, TooFew, share_interval, t_interval
 
 __all__ = ["Evidence", "at_every_size", "confronted", "of_slopes", "levels_over_sizes",

@@ -5,14 +5,13 @@ is left out as a whole if any of its seeds breaks one: leaving out single seeds 
 luckier ones.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from theory.claim import Assumption, Claim, Run, Size
+from theory.claim import Assumption, Claim, Run, Size, seeds_of
 from theory.plans import seed_ranges
 
-__all__ = ["Regime", "by_size", "largest_family", "same_seeds", "seeds_of", "uneven_seeds",
-           "within"]
+__all__ = ["Regime", "by_size", "largest_family", "same_seeds", "uneven_seeds", "within"]
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,6 @@ def uneven_seeds(groups: Mapping[Size, Sequence[Run]]) -> list[str]:
             "all: " + "; ".join(f"{', '.join(map(str, sizes))}: {seed_ranges(those)}"
                                 for those, sizes in found.items())
             for family, found in seeds.items() if len(found) > 1]
-
-
-def seeds_of(runs: Iterable[Run]) -> tuple[int, ...]:
-    """Return the seeds of runs, ascending, each once."""
-    return tuple(sorted({run.config.seed for run in runs}))
 
 
 def largest_family(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:

@@ -105,11 +105,11 @@ def draw_panel(panel: Panel, ax: "Axes | None" = None, width: float = COLUMN) ->
                   zorder=1)
     shifts = _shifts(panel)
     for shift, series in zip(shifts, panel.series):
-        _draw_series(axes, series, shift, "y" in panel.log, panel.possible)
+        _draw_series(axes, series, shift, panel)
     axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
     _scale(axes, panel)
     for shift, series in zip(shifts, panel.series):
-        _mark_ends(axes, series, shift, "y" in panel.log, panel.possible)
+        _mark_ends(axes, series, shift, panel)
     if panel.at:
         axes.set_xticks(panel.at, panel.ticks)
         axes.set_xticks([], minor=True)
@@ -192,16 +192,11 @@ def _scale(axes: "Axes", panel: Panel) -> None:
         axes.set_ylim(low if low != 0.0 or "y" in panel.log else -0.03 * high, high)
 
 
-def _draw_series(axes: "Axes", series: Series, shift: float, logarithms: bool,
-                 possible: tuple[float, float]) -> None:
-    """Mean over seeds with the 95 % t-interval as band or bar; beside it a dot for each seed.
-
-    On a logarithmic axis mean and interval are those of the logarithms: they stay on it. No
-    interval is drawn where nothing can be.
-    """
+def _draw_series(axes: "Axes", series: Series, shift: float, panel: Panel) -> None:
+    """Mean over seeds with the 95 % t-interval as band or bar; beside it a dot for each seed."""
     colour = COLOURS[series.role]
-    x, values, mean, low, high = _summed_up(series, logarithms)
-    x, low, high = x + shift, np.maximum(low, possible[0]), np.minimum(high, possible[1])
+    x, values, mean, low, high = _summed_up(series, panel)
+    x = x + shift
     if len(x) == 0:
         return
     if series.joined:
@@ -219,13 +214,11 @@ def _draw_series(axes: "Axes", series: Series, shift: float, logarithms: bool,
               markersize=4.0, alpha=0.5, markeredgewidth=0, zorder=2, transform=moved(axes, BESIDE))
 
 
-def _mark_ends(axes: "Axes", series: Series, shift: float, logarithms: bool,
-               possible: tuple[float, float]) -> None:
+def _mark_ends(axes: "Axes", series: Series, shift: float, panel: Panel) -> None:
     """End a bar that leaves the panel in an arrow, so that nobody takes the edge for its end."""
     if series.joined:
         return
-    x, _, _, low, high = _summed_up(series, logarithms)
-    low, high = np.maximum(low, possible[0]), np.minimum(high, possible[1])
+    x, _, _, low, high = _summed_up(series, panel)
     bottom, top = axes.get_ylim()
     for edge, beyond, marker in ((top, high > top, 6), (bottom, low < bottom, 7)):
         if beyond.any():
@@ -238,8 +231,13 @@ def _has_arrows(axes: "Axes") -> bool:
     return any(drawn.get_gid() == ARROW for drawn in axes.get_lines())
 
 
-def _summed_up(series: Series, logarithms: bool) -> tuple[np.ndarray, ...]:
-    """Return x, values, mean, low and high where there are values."""
+def _summed_up(series: Series, panel: Panel) -> tuple[np.ndarray, ...]:
+    """Return x, values, mean, low and high where there are values.
+
+    On a logarithmic axis mean and interval are those of the logarithms: they stay on it. No
+    interval goes where nothing can be.
+    """
+    logarithms = "y" in panel.log
     x, values = np.asarray(series.x, float), np.asarray(series.values, float)
     if logarithms:
         values = np.log(np.where(values > 0.0, values, np.nan))
@@ -256,4 +254,5 @@ def _summed_up(series: Series, logarithms: bool) -> tuple[np.ndarray, ...]:
     low, high = mean - half, mean + half
     if logarithms:
         mean, low, high, values = np.exp(mean), np.exp(low), np.exp(high), np.exp(values)
-    return x, values, mean, low, high
+    return (x, values, mean, np.maximum(low, panel.possible[0]),
+            np.minimum(high, panel.possible[1]))

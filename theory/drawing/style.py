@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Transform
 
 __all__ = ["ADVERSARIAL", "CLEAN", "COLOURS", "COLUMN", "GUIDE", "LINEAR", "MARKERS", "NAMES",
-           "OTHER", "PAGE", "SHADES", "STYLE", "DrawingError", "area", "bar", "broken",
+           "OTHER", "PAGE", "SHADES", "STYLE", "SUFFIXES", "DrawingError", "area", "bar", "broken",
            "cache_folder", "draw_all", "drawn", "every", "house_style", "is_narrow", "legend",
            "line", "moved", "name_y", "narrow_form", "new_figure", "one_panel", "plain_numbers",
            "save_figures", "settle"]
 
 Drawn = TypeVar("Drawn")
+SUFFIXES = ("pdf", "png")  # of the files of each figure
 COLUMN, PAGE = 3.4, 7.0  # inches: one column, the page
 # Okabe & Ito, told apart by every eye: one colour for one thing in all figures.
 CLEAN, ADVERSARIAL, LINEAR, OTHER = "#D55E00", "#0072B2", "#666666", "#009E73"
@@ -277,7 +278,7 @@ def save_figures(figures: "Mapping[str, Callable[[], Figure]]", folder: Path) ->
             try:
                 figure = drawn(name, draw)
                 written += [_written(figure, folder / f"{name}.{suffix}")
-                            for suffix in ("pdf", "png")]
+                            for suffix in SUFFIXES]
             except DrawingError as error:
                 failed.append(str(error))
                 if isinstance(error.__cause__, OSError):

@@ -172,11 +172,11 @@ def _panel(axis: str, rows: Sequence[Row], words: str, columns: Mapping[str, str
     shares = all(((0.0 <= one.values) & (one.values <= 1.0) | np.isnan(one.values)).all()
                  for one in series) and any(np.nanmax(one.values) >= MOSTLY for one in series)
     wide = not counts and len(x) > 1 and x[0] > 0.0 and x[-1] >= WIDE * x[0]
-    possible = [_possible(column) for column in columns.values()]
-    return Panel(axis, words, tuple(series), possible=possible[0] if len(set(possible)) == 1 else (
-        -math.inf, math.inf), log="x" if wide else "",
+    possible = {_possible(column) for column in columns.values()}
+    return Panel(axis, words, tuple(series), log="x" if wide else "",
                  ticks=tuple(map(_plain, values)) if counts else (),
-                 ylim=(0.0, 1.03) if shares else None)
+                 ylim=(0.0, 1.03) if shares else None,
+                 possible=possible.pop() if len(possible) == 1 else (-math.inf, math.inf))
 
 
 def _possible(column: str) -> tuple[float, float]:
