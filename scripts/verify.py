@@ -132,7 +132,7 @@ def _task(arguments: argparse.Namespace) -> _Task:
     """
     import theory
     from simulator.experiments import config_of
-    from theory.plans import (EXPLORING, JUDGING, for_plan, kind_of, plan_hash, plan_names,
+    from theory.plans import (EXPLORING, JUDGING, for_plan, kind_of, plan_hashes, plan_names,
                               settings_of)
     seeds = _seeds(arguments.seeds)
     outside = [theorem for file in arguments.claims_from for theorem in theory.load_claims(file)]
@@ -165,8 +165,8 @@ def _task(arguments: argparse.Namespace) -> _Task:
     explored = [EXPLORING] if kind_of(config.seed for config in configs) != JUDGING else []
     return _Task(entry.title, pages, "-".join([pages, *own, *explored]), plan, tuple(known),
                  tuple(theorems),
-                 {theorem.claim.id: plan_hash(theorem, plan, entry.name)
-                  for theorem in known if plan in theorem.runs},
+                 plan_hashes(known, dict.fromkeys(
+                     (theorem.claim.id for theorem in known), plan), entry.name),
                  {theorem.claim.id: frozenset(runs([theorem])) for theorem in theorems}, configs)
 
 
@@ -326,11 +326,10 @@ def _report(folder: Path, title: str, findings: "Sequence[Finding]", new: set[st
     """Write figures of what is new and the page of all; trouble with them is told."""
     from simulator.runs.files import write_atomic
     from theory.drawing.claims import draw_findings
-    from theory.findings import calls_of
-    from theory.report import html_report, settings_of
+    from theory.report import folder_report
     try:
         draw_findings([finding for finding in findings if finding.id in new], folder / "figures")
-        page = html_report(findings, settings_of(findings, folder.parent), calls_of(folder), title)
+        page = folder_report(folder, findings, title)
     except Exception as error:  # whatever Matplotlib or its settings do: the verdicts stand
         LOG.warning("warning: no report: %s", explained(error)[1])
     else:

@@ -123,20 +123,12 @@ def write_findings_page(place: Path) -> Path:
         There are no findings, or what the folder keeps is damaged: the page stays as it was.
     """
     ready()
-    from simulator.errors import RunError
     from simulator.runs.files import locked, write_atomic
-    from theory.findings import calls_of
-    from theory.report import html_report, settings_of
+    from theory.report import folder_report
     folder = place.resolve()
     with locked(folder):  # purify verify may be at it
         entry, findings = _findings(folder)
-        try:
-            calls = calls_of(folder)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"{folder / 'calls.json'}: expected calls of purify verify, got "
-                           f"{type(error).__name__}: {error}") from None
-        page = html_report(findings, settings_of(findings, folder.parent), calls, entry.title)
-        write_atomic(folder / PAGE, page.encode())
+        write_atomic(folder / PAGE, folder_report(folder, findings, entry.title).encode())
     return folder / PAGE
 
 
@@ -146,7 +138,7 @@ def _findings(folder: Path) -> "tuple[Paper, list[Finding]]":
     from simulator.errors import RunError
     from simulator.experiments import PAPERS
     from theory.findings import kept_findings
-    from theory.plans import plan_hash
+    from theory.plans import plan_hashes
     kept = kept_findings(folder, ())
     if not kept:
         raise RunError(f"{folder / FINDINGS}: expected findings of purify verify, got none that "
@@ -157,9 +149,7 @@ def _findings(folder: Path) -> "tuple[Paper, list[Finding]]":
                   if ids & {theorem.claim.id for theorem in theorems}),
                  next((entry for entry in PAPERS
                        if folder.name.startswith(f"verify-{entry.name}-")), PAPERS[0]))
-    plans = {finding.id: finding.plan for finding in kept}
-    hashes = {theorem.claim.id: plan_hash(theorem, plans[theorem.claim.id], entry.name)
-              for theorem in known[entry] if plans.get(theorem.claim.id) in theorem.runs}
+    hashes = plan_hashes(known[entry], {finding.id: finding.plan for finding in kept}, entry.name)
     return entry, kept_findings(folder, known[entry], hashes)
 
 

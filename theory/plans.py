@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from theory.claim import Theorem
 
 __all__ = ["EXPLORING", "JUDGING", "MIXED", "Family", "Plans", "for_plan", "kind_of",
-           "plan_hash", "plan_names", "seed_ranges", "settings_of", "sizes"]
+           "plan_hash", "plan_hashes", "plan_names", "seed_ranges", "settings_of", "sizes"]
 
 EXPLORING, JUDGING, MIXED = "exploring", "judging", "mixed"
 FIRST_JUDGE = 2000
@@ -119,6 +119,13 @@ def plan_hash(theorem: "Theorem", name: str, paper: str = DEFAULT.name) -> str:
                          if key != "seed"}, sort_keys=True, allow_nan=False)
              for settings in settings_of([theorem], name, [0], paper)}
     return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()
+
+
+def plan_hashes(theorems: Iterable["Theorem"], plans: Mapping[str, str],
+                paper: str = DEFAULT.name) -> dict[str, str]:
+    """Return :func:`plan_hash` by claim, of the plan named for it, where it has runs in that."""
+    return {theorem.claim.id: plan_hash(theorem, plans[theorem.claim.id], paper)
+            for theorem in theorems if plans.get(theorem.claim.id) in theorem.runs}
 
 
 def settings_of(theorems: Iterable["Theorem"], name: str,

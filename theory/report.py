@@ -12,19 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from simulator.errors import RunError
 from simulator.experiments import PAPERS
 from simulator.runs.files import read_json
 from theory.claim import ALONE, FAILS, HOLDS, OUTSIDE, Finding, Measurement, accepted_range
 from theory.confirmation import basis, differences
 from theory.drawing.claims import draw
 from theory.drawing.style import DrawingError, drawn, house_style
-from theory.findings import SINCE, Call
+from theory.findings import SINCE, Call, calls_of
 from theory.pages import kit
 from theory.pages.kit import Html, number, text
 from theory.pages.mathematics import with_mathml
 from theory.plans import JUDGING, seed_ranges
 
-__all__ = ["RunShown", "html_report", "settings_of"]
+__all__ = ["RunShown", "folder_report", "html_report", "settings_of"]
 
 STYLE = """
 ul.claims { list-style: none; padding: 0; margin: 1rem 0; border-top: 1px solid var(--rule); }
@@ -62,6 +63,22 @@ class RunShown(NamedTuple):
     name: str
     settings: Mapping[str, Any]
     page: str = ""
+
+
+def folder_report(folder: Path, findings: Sequence[Finding], title: str) -> str:
+    """Return the report of findings, with the calls that their folder keeps and the runs beside it.
+
+    Raises
+    ------
+    RunError
+        What the folder keeps of the calls is damaged.
+    """
+    try:
+        calls = calls_of(folder)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{folder / 'calls.json'}: expected calls of purify verify, got "
+                       f"{type(error).__name__}: {error}") from None
+    return html_report(findings, settings_of(findings, folder.parent), calls, title)
 
 
 def settings_of(findings: Sequence[Finding], root: Path) -> list[RunShown]:
