@@ -96,10 +96,9 @@ WEAKER_BIAS = "min(0.12, 0.36/sqrt(k))"
 CURVES = {
     "smoke": (MACHINERY,),
     "phase": (Family("lottery", _curves(64, 91, 128, 256, 512), UNBRACKETED, 3),),
-    "large": (Family("lottery", (*_curves(1448, powers=(0.4,)),
-                                 *_curves(64, 91, 128, 256, 512, 724, 1024,
-                                          powers=(0.4, 0.45, 0.5))),
-                     UNBRACKETED | {"bias_max": WEAKER_BIAS}, 3),),
+    "large": (Family("lottery", _curves(64, 91, 128, 256, 512, 724, 1024, 1448,
+                                        powers=(0.4, 0.45, 0.5)),
+                     UNBRACKETED | {"bias_max": WEAKER_BIAS}, 3, first=2003),),
     "paper": (PAPER_LOTTERY,
               Family("lottery", tuple(size for size in (
                   *_curves(*LONG_CURVE), *_curves(2048, 4096, powers=(0.45, 0.5)))
