@@ -94,7 +94,14 @@ def merged(kept: Iterable[Finding], new: Iterable[Finding]) -> list[Finding]:
 
 def write_findings(folder: Path, findings: Sequence[Finding], new: Iterable[str],
                    call: Call) -> None:
-    """Write what a folder keeps; of the figures those of the claims that are ``new``."""
+    """Write what a folder keeps; of the figures those of the claims that are ``new``.
+
+    Raises
+    ------
+    RunError
+        Its calls are damaged: nothing is written.
+    """
+    calls = [other for other in calls_of(folder) if set(other.claims) - set(call.claims)]
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for finding in findings:
         if finding.id in new and finding.data is not None:
@@ -103,17 +110,21 @@ def write_findings(folder: Path, findings: Sequence[Finding], new: Iterable[str]
         elif finding.id in new:
             _numbers(folder, finding.id).unlink(missing_ok=True)
     write_atomic(folder / FINDINGS, f"{findings_json(findings)}\n".encode())
-    calls = [other for other in calls_of(folder) if set(other.claims) - set(call.claims)]
     entries = [entry._asdict() | {"claims": list(entry.claims)} for entry in (*calls, call)]
     write_atomic(folder / CALLS, f"{json_text({'calls': entries})}\n".encode())
 
 
 def calls_of(folder: Path) -> list[Call]:
-    """Return the calls whose findings a folder has, the last one at the end."""
+    """Return the calls whose findings a folder has, the last one at the end, or raise RunError."""
     if not (folder / CALLS).exists():
         return []
-    return [Call(entry["date"], entry["command"], tuple(entry["claims"]), entry["environment"])
-            for entry in read_json(folder / CALLS).get("calls", ())]
+    entries = read_json(folder / CALLS).get("calls", ())
+    try:
+        return [Call(entry["date"], entry["command"], tuple(entry["claims"]), entry["environment"])
+                for entry in entries]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{folder / CALLS}: expected calls of purify verify, got "
+                       f"{type(error).__name__}: {error}") from None
 
 
 def _numbers(folder: Path, claim: str) -> Path:

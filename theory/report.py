@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simulator.errors import RunError
 from simulator.experiments import PAPERS
 from simulator.runs.files import read_json
 from theory.claim import ALONE, FAILS, HOLDS, OUTSIDE, Finding, Measurement, accepted_range
@@ -73,12 +72,7 @@ def folder_report(folder: Path, findings: Sequence[Finding], title: str) -> str:
     RunError
         What the folder keeps of the calls is damaged.
     """
-    try:
-        calls = calls_of(folder)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{folder / 'calls.json'}: expected calls of purify verify, got "
-                       f"{type(error).__name__}: {error}") from None
-    return html_report(findings, settings_of(findings, folder.parent), calls, title)
+    return html_report(findings, settings_of(findings, folder.parent), calls_of(folder), title)
 
 
 def settings_of(findings: Sequence[Finding], root: Path) -> list[RunShown]:

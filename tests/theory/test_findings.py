@@ -93,6 +93,16 @@ def test_what_are_no_findings_is_one_line_that_names_the_file(tmp_path, content)
         kept_findings(tmp_path, ())
 
 
+@pytest.mark.parametrize("content", ['{"calls": [{}]}', '{"calls": [3]}', '{"calls": 3}'])
+def test_damaged_calls_are_one_line_and_nothing_is_written(tmp_path, content):
+    write_findings(tmp_path, [finding()], {"A2"}, call("A2"))
+    (tmp_path / "calls.json").write_text(content)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.json")}
+    with pytest.raises(RunError, match="calls.json: expected calls of purify verify, got"):
+        write_findings(tmp_path, [finding("A3")], {"A3"}, call("A3"))
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.json")} == before
+
+
 def test_a_figure_that_is_damaged_costs_no_verdict(tmp_path):
     write_findings(tmp_path, [finding()], {"A2"}, call("A2"))
     (tmp_path / "figures" / "A2.json").write_text('{"caption": 3}')
