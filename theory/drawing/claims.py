@@ -172,8 +172,10 @@ def _note(panels: Sequence[Panel]) -> str:
     few, most = min(filter(None, counts)), max(counts)
     if most == 1:
         return "one seed each: no interval"
+    looks = sorted({"a faint line" if series.joined else "a dot"
+                    for panel in panels for series in panel.series})
     return (f"mean and 95 % interval over {most if few == most else f'{few} to {most}'} seeds, "
-            "each a dot or a faint line")
+            f"each {' or '.join(looks)}")
 
 
 def _scale(axes: "Axes", panel: Panel) -> None:

@@ -173,12 +173,11 @@ def _growth(groups: dict[Size, list[Run]]) -> tuple[list[Measurement], list[str]
 def _picture(groups: dict[Size, list[Run]]) -> Picture:
     order = list(groups)
     certified = {size: group for size, group in groups.items() if _certified_samples(group)}
-    taught = {size: group for size, group in groups.items()
-              if all(run.summary.get("learners") for run in group)}
+    taught = all(run.summary.get("learners") for group in groups.values() for run in group)
     ends = (-0.4, len(order) - 0.6)
     radii = [_over("clean network, 1 % left", groups, lambda run: run.summary["clean"]["r01"],
                    "clean", order),
-             _over("robust network, 99 % left", groups,
+             _over("purified network, 99 % left", groups,
                    lambda run: run.summary["adversarial"]["r99"], "other", order)]
     widths = [_over("attacked", groups, lambda run: window(run, "attacked"), "other", order)]
     shares = [_over("clean, no attack", groups, lambda run: run.summary["clean"]["accuracy"],
@@ -191,21 +190,22 @@ def _picture(groups: dict[Size, list[Run]]) -> Picture:
         widths.append(_over("certified", certified,
                             lambda run: _positive(window(run, "certified")), "adversarial",
                             order))
-        shares.append(_over("robust, certified", certified, _certified_at_tau, "adversarial",
+        shares.append(_over("purified, certified", certified, _certified_at_tau, "adversarial",
                             order))
     if taught:
-        shares.append(_over("best learner, attacked", taught, learner_at_tau, "linear", order))
+        shares.append(_over("best learner, attacked", groups, learner_at_tau, "linear", order))
     names = size_names(order)
     tau = Curve(r"$\tau$", np.arange(len(order)), [groups[size][0].config.tau for size in order],
                 ":")
     return Picture(
         "Left: the radius at which the clean network keeps 1 % of the samples, and up to which "
-        "the robust one keeps 99 %. Middle: their ratio; the window is open above 1. Right: "
+        "the purified one keeps 99 %. Middle: their ratio; the window is open above 1. Right: "
         "accuracies at radius tau.",
         (Panel("$d, k$", "radius", tuple(radii), (tau,), ticks=names, log="y"),
          Panel("$d, k$", "width $r_{99}/r_{01}$", tuple(widths),
                (Curve("open above", ends, (1.0, 1.0)),), ticks=names, log="y"),
-         Panel("$d, k$", r"accuracy at $\tau$", tuple(shares), ticks=names, ylim=(-0.02, 1.05))))
+         Panel("$d, k$", r"accuracy at $\tau$", tuple(shares), ticks=names, ylim=(-0.02, 1.05),
+               possible=(0.0, 1.0))))
 
 
 def _over(label: str, groups: Mapping[Size, Sequence[Run]], value: Callable[[Run], float],

@@ -49,6 +49,7 @@ def window_figure(run: Run) -> "Figure":
         norm = r"\ell_2" if run.config.norm == "l2" else r"\ell_\infty"
         panel.set(xlabel=rf"${norm}$ radius of the perturbation", xlim=(low, high),
                   ylim=(-0.02, 1.03))
+    near.locator_params(axis="x", nbins=5)
     name_y(axes[0], "accuracy")
     whole.set_title(broken(
         f"d = {run.config.d}, k = {run.config.k}: {run.config.test_samples} samples, "

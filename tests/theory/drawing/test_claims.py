@@ -60,6 +60,15 @@ def test_the_figure_says_over_how_many_seeds():
         assert not draw(Picture("", (Panel("x", "y", ()),))).get_supxlabel()
 
 
+@pytest.mark.parametrize("joined, told", [((False,), "a dot"), ((True, True), "a faint line"),
+                                          ((True, False), "a dot or a faint line")])
+def test_the_figure_says_how_each_seed_is_drawn(joined, told):
+    series = tuple(Series("a", np.arange(2.0), np.ones((3, 2)), joined=one) for one in joined)
+    with house_style():
+        figure = draw(Picture("", (Panel("x", "y", series),)))
+        assert figure.get_supxlabel().endswith(f"each {told}")
+
+
 def test_series_are_told_apart_in_grey():
     with house_style():
         figure = draw(Picture("", (panel(3, labels="abcd"),)))
