@@ -184,14 +184,19 @@ class SparsePasses:
             with self.clock("split"):
                 samples = split(X, neurons.direction())
             with self.clock("cascade"):
-                most = int(DOUBT * self.dense_gates * len(X) * len(W))
-                found = neurons.doubtful(samples, b, most)
+                found = neurons.doubtful(samples, b, int(DOUBT * self._limit(W, X)))
             if found is not None:
-                self._next_pause = 0
-                return self._by_lists(neurons, b, X, *found, len(found[1]), False)
+                forward = self._by_lists(neurons, b, X, *found, len(found[1]), False)
+                if forward.pairs_open <= self._limit(W, X):
+                    self._next_pause = 0
+                    return forward
             self._pause, self._next_pause = 0, min(2 * self._next_pause + 1, LONGEST_PAUSE)
         self._pause += 1
         return self._by_product(neurons, b, X)
+
+    def _limit(self, W: np.ndarray, X: np.ndarray) -> int:
+        """So many open gates are lists, more are a matrix, whoever counted them."""
+        return int(self.dense_gates * len(X) * len(W))
 
     def _try_cascade(self, work: float) -> bool:
         return (self.screening and work >= self.cascade_from and self.dense_gates > 0.0
@@ -215,13 +220,17 @@ class SparsePasses:
         loud = np.flatnonzero(~(bound <= lowered(b)))
         rows = loud if self.screening and len(loud) <= ALL_LIVE * len(W) else None
         live = W if rows is None else W[rows]
-        low = b - slack * (norms if rows is None else norms[rows]) - 1e-30
-        U, pairs = self._products(X, live, low.astype(W.dtype),
-                                  int(self.dense_gates * len(X) * len(W)))
+        room = slack * (norms if rows is None else norms[rows]) + 1e-30
+        low, limit = (b - room).astype(W.dtype), self._limit(W, X)
+        U, pairs = self._products(X, live, low, limit)
+        if pairs is None and not _more_than(U, (b + room).astype(W.dtype), limit):
+            pairs = _candidates(U, low, 0, U.size)  # rounding decides which it is
         if pairs is not None:
             if rows is not None:
                 pairs[:, 0] = rows[pairs[:, 0]]
-            return self._by_lists(neurons, b, X, *lists_by_row(pairs, len(W)), U.size, True)
+            forward = self._by_lists(neurons, b, X, *lists_by_row(pairs, len(W)), U.size, True)
+            if forward.pairs_open <= limit:
+                return forward
         with self.clock("scan"):
             f, opened = np.empty(len(X), W.dtype), np.zeros(len(X), np.int64)
             _gates_in_place(U, at_most(b, W.dtype), b, f, opened)
@@ -323,6 +332,23 @@ def _outside(U: np.ndarray, low: np.ndarray, first: int, pairs: np.ndarray) -> i
                     pairs[found, 1] = first + row
                     found += 1
     return found
+
+
+@kernel
+def _more_than(U: np.ndarray, high: np.ndarray, limit: int) -> bool:
+    """Whether more than ``limit`` numbers of U are beyond ``high``: open, however they round.
+
+    NaN is beyond.
+    """
+    n, m = U.shape
+    found = 0
+    for row in range(n):
+        u = U[row]
+        for i in range(m):
+            found += 0 if abs(u[i]) <= high[i] else 1
+        if found > limit:
+            return True
+    return False
 
 
 @summing_kernel

@@ -18,7 +18,8 @@ from simulator.jit import fixed_threads
 from simulator.networks import cascade, neurons
 from simulator.networks.cascade import split
 from simulator.networks.neurons import Neurons, longest_sums
-from simulator.networks.sparse_passes import SparsePasses
+from simulator.networks.open_gates import OpenGates
+from simulator.networks.sparse_passes import DENSE_GATES, Dense, SparsePasses
 from simulator.networks.symmetric_relu import SymmetricReLU
 from simulator.training import train
 
@@ -202,6 +203,41 @@ def test_no_bit_of_a_training_depends_on(other, once):
     weights, losses = trained(**other)
     assert losses == once[1]
     assert np.array_equal(weights, once[0])
+
+
+def stepped(W, b, X, **passes):
+    """Form of the gates, how many are open, outputs, input gradient and the weights after a step."""
+    network = SymmetricReLU(W.copy(), b, passes=SparsePasses(**{"cascade_from": 0.0} | passes))
+    forward = network.passes.forward(network.weights, b, X)
+    scale = np.linspace(0.5, 1.5, len(X)).astype(X.dtype)
+    slope = network.passes.input_gradient(forward, scale)
+    network.passes.descend(network.weights, forward,
+                           network.passes.weight_gradient(forward, X, scale), 0.1, 0.01)
+    return type(forward.gates), forward.pairs_open, forward.f, slope, network.weights
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1, None])
+@pytest.mark.parametrize("active", [2, 4, 9, 20])
+@pytest.mark.parametrize("on_the_bound", [False, True])
+def test_gates_are_lists_or_a_matrix_whoever_found_them(active, beyond, on_the_bound, rng):
+    """Up to the limit lists, else a matrix; from 5 to 15 % of open gates both find the pairs."""
+    d, b = 96, 0.5
+    W = features_and_mixtures(400, d, rng, np.float32)
+    X = ((rng.random((64, d)) < active / d) * rng.choice([-1.0, 1.0], (64, d))).astype(np.float32)
+    if on_the_bound:  # rounding decides whether these open
+        X = np.concatenate([X, samples_on_the_bound(W, b, rng, np.float32)])
+    opened = stepped(W, b, X, dense_gates=1.0)[1]
+    if beyond is None:
+        options = {}
+        limit = int(DENSE_GATES * len(X) * len(W))
+    else:
+        limit = opened + beyond
+        options = {"dense_gates": (limit + 0.5) / (len(X) * len(W))}
+    form, *numbers = stepped(W, b, X, **options)
+    by_product, *others = stepped(W, b, X, cascade_from=np.inf, **options)
+    assert form is by_product is (OpenGates if opened <= limit else Dense)
+    for one, other in zip(numbers, others):
+        assert np.array_equal(one, other)
 
 
 def test_neurons_that_fell_behind_are_where_step_after_step_leads(monkeypatch, once):
