@@ -86,14 +86,16 @@ def _bracket(arguments: argparse.Namespace) -> int:
                         tick=lambda done, keep: progress(done, PASSES * len(radii), "bracket"))
     verdicts = _verdicts(found, batch)
     table = table_bytes(verdicts)
-    if arguments.out is not None:
-        write_atomic(arguments.out, table)
-    if arguments.deltas is not None:
-        write_atomic(arguments.deltas, npz_bytes({
-            "radii": radii, "delta": [each.delta for each in found]}))
-    show(table.decode().rstrip("\n") if arguments.format == "csv"
-         else _json(arguments, found, verdicts, right / n) if arguments.format == "json"
-         else _text(arguments, network, found, right))
+    try:
+        if arguments.out is not None:
+            write_atomic(arguments.out, table)
+        if arguments.deltas is not None:
+            write_atomic(arguments.deltas, npz_bytes({
+                "radii": radii, "delta": [each.delta for each in found]}))
+    finally:  # a disk that is full by now costs no result
+        show(table.decode().rstrip("\n") if arguments.format == "csv"
+             else _json(arguments, found, verdicts, right / n) if arguments.format == "json"
+             else _text(arguments, network, found, right))
     return OK
 
 

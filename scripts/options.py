@@ -113,7 +113,8 @@ def add_force_option(parser: argparse.ArgumentParser) -> None:
 def require_free(paths: Iterable[Path], force: bool, read: Iterable[Path] = ()) -> None:
     """Raise ValueError where a file is there that would be written over, unless it may be.
 
-    A file that is ``read`` may not be, by whatever name, nor may two contents go into one file.
+    A file that is ``read`` may not be, by whatever name, nor may two contents go into one file;
+    and no file can be where a folder is.
     """
     sources = {mark for path in read for mark in _marks(path)}
     places: set[object] = set()
@@ -124,6 +125,8 @@ def require_free(paths: Iterable[Path], force: bool, read: Iterable[Path] = ()) 
                              "them: it would be lost")
         if marks & places:
             raise ValueError(f"{path}: expected a file for each output, got one for two of them")
+        if path.is_dir():
+            raise ValueError(f"{path}: expected a file, got a folder")
         if not force and path.exists():
             raise ValueError(f"{path}: expected a new file, got one that is there: choose another "
                              "--out, or add --force to write over it")

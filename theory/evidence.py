@@ -11,12 +11,14 @@ from theory.claim import (Claim, Finding, Measurement, Run, Size, Threshold, con
                           seeds_of)
 from theory.drawing.picture import Curve, Picture, Series
 from theory.regime import by_size, uneven_seeds, within
-from theory.scaling import MIN_SEEDS, Exponent, Interval, TooFew, share_interval, t_interval
+from theory.scaling import (MIN_SEEDS, Exponent, Interval, TooFew, difference_interval,
+                            share_interval, t_interval)
 
-__all__ = ["Evidence", "at_every_size", "confronted", "of_slopes", "levels_over_sizes",
-           "series_over_sizes", "size_names", "slope_in_words", "values_of"]
+__all__ = ["Evidence", "at_every_size", "confronted", "difference_at_every_size", "of_slopes",
+           "levels_over_sizes", "series_over_sizes", "size_names", "slope_in_words", "values_of"]
 
 Groups = Mapping[Size, Sequence[Run]]
+NOWHERE = Interval(math.nan, math.nan, math.nan, 1.0)  # of values that are no numbers
 
 
 class Evidence(NamedTuple):
@@ -104,34 +106,57 @@ def at_every_size(name: str, values: Mapping[Size, np.ndarray],
     is not a number passes nowhere.
     """
     limits = _limits(accepted, threshold or name)
+    found = {size: _of_seeds(seeds, limits, None if samples is None else samples(size), logarithms)
+             for size, seeds in values.items()}
+    return _worst(name, found, limits, decisive, threshold)
+
+
+def difference_at_every_size(name: str, first: Mapping[Size, np.ndarray],
+                             second: Mapping[Size, np.ndarray], claim: Claim,
+                             samples: Callable[[Size], tuple[int, int]]) -> Measurement:
+    """Measure ``first - second``, two shares of samples, that must lie in a range at every size.
+
+    As :func:`at_every_size`; ``samples`` returns how many there are behind one value of each.
+    """
+    limits = _limits(claim, name)
+    found = {size: difference_interval(shares, second[size], samples(size), limits[:2])
+             if np.isfinite([shares, second[size]]).all() else NOWHERE
+             for size, shares in first.items()}
+    return _worst(name, found, limits)
+
+
+def _of_seeds(seeds: np.ndarray, limits: Threshold, samples: int | None,
+              logarithms: bool) -> Interval:
+    """The interval of one size."""
     accepted = limits.low, limits.high
-    ends = tuple(math.log(end) if end > 0 else -math.inf for end in accepted)
-    worst: tuple[float, Size, Interval] | None = None
-    p_value = 0.0
-    for size, seeds in values.items():
-        bad = not np.isfinite(seeds).all() or (logarithms and (seeds <= 0.0).any())
-        if bad:
-            interval = Interval(math.nan, math.nan, math.nan, 1.0)
-        elif logarithms:
-            found = t_interval(np.log(seeds), (ends[0], ends[1]))
-            interval = Interval(math.exp(found.mean), math.exp(found.low),
-                                math.exp(found.high), found.p_value)
-        elif samples is not None:
-            interval = share_interval(seeds, samples(size), accepted)
-        else:
-            interval = t_interval(seeds, accepted)
-        p_value = max(p_value, interval.p_value)
-        slack = min(interval.low - accepted[0], accepted[1] - interval.high)
-        slack = -math.inf if math.isnan(slack) else slack
-        if worst is None or slack < worst[0]:
-            worst = (slack, size, interval)
-    if worst is None:
+    if not np.isfinite(seeds).all() or (logarithms and (seeds <= 0.0).any()):
+        return NOWHERE
+    if logarithms:
+        low, high = (math.log(end) if end > 0 else -math.inf for end in accepted)
+        found = t_interval(np.log(seeds), (low, high))
+        return Interval(math.exp(found.mean), math.exp(found.low), math.exp(found.high),
+                        found.p_value)
+    return t_interval(seeds, accepted) if samples is None else share_interval(
+        seeds, samples, accepted)
+
+
+def _worst(name: str, found: Mapping[Size, Interval], limits: Threshold, decisive: bool = True,
+           threshold: str = "") -> Measurement:
+    """The measurement at the size that is nearest to what is not accepted, or beyond it."""
+    if not found:
         raise TooFew("there are no sizes")
-    _, size, interval = worst
-    place = f" at {size.family} {size}" + (f", worst of {len(values)} sizes"
-                                           if len(values) > 1 else "")
-    return Measurement(name + place, interval.mean, interval.low, interval.high, accepted,
-                       p_value, limits.target, decisive, threshold or name)
+
+    def room(size: Size) -> float:
+        space = min(found[size].low - limits.low, limits.high - found[size].high)
+        return -math.inf if math.isnan(space) else space
+
+    size = min(found, key=room)
+    place = f" at {size.family} {size}" + (f", worst of {len(found)} sizes"
+                                           if len(found) > 1 else "")
+    interval = found[size]
+    return Measurement(name + place, interval.mean, interval.low, interval.high,
+                       (limits.low, limits.high), max(each.p_value for each in found.values()),
+                       limits.target, decisive, threshold or name)
 
 
 def of_slopes(name: str, exponent: Exponent, accepted: tuple[float, float] | Claim,

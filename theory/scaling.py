@@ -16,9 +16,9 @@ import numpy as np
 import scipy.special
 
 __all__ = ["LEVEL", "MIN_RATIO", "MIN_RATIO_TOGETHER", "MIN_SEEDS", "MIN_SIZES", "Exponent",
-           "Interval", "TooFew", "binomial_limits", "equivalence_power", "fit_exponent",
-           "fit_exponents", "holm", "outside_probability", "share_interval", "t_interval",
-           "t_quantile", "vary_separately"]
+           "Interval", "TooFew", "binomial_limits", "difference_interval", "equivalence_power",
+           "fit_exponent", "fit_exponents", "holm", "outside_probability", "share_interval",
+           "t_interval", "t_quantile", "vary_separately"]
 
 LEVEL = 0.95
 MIN_SEEDS = 3  # t with 2 degrees of freedom still covers 95 %, only widely; 8 for a paper
@@ -116,6 +116,72 @@ def share_interval(shares: Sequence[float] | np.ndarray, samples: int,
                       if high > 0.0 else 1.0)
     return Interval(interval.mean, max(0.0, min(interval.low, float(below))),
                     min(1.0, max(interval.high, float(above))), float(p_value))
+
+
+def difference_interval(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray,
+                        samples: tuple[int, int],
+                        accepted: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
+    """Return the mean of ``first - second``, shares of samples, as :func:`share_interval` does one.
+
+    The interval is the union of t over the seeds' differences and what the exact binomial
+    intervals of both, each with half of the error, leave possible: the samples may be the same.
+
+    Parameters
+    ----------
+    first, second : sequence of float, one a seed
+    samples : tuple of int
+        Samples behind each share of the first and of the second.
+    accepted : tuple of float
+    """
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    interval = t_interval(first - second, accepted)
+    one, other = (_pooled(shares, count) for shares, count in zip((first, second), samples))
+    tail = 0.25 * (1.0 - LEVEL)
+    p_value = interval.p_value
+    for greater, lesser, end in ((one, other, accepted[0]), (other, one, -accepted[1])):
+        if math.isfinite(end):
+            p_value = max(p_value, _less_apart(greater, lesser, end))
+    return Interval(interval.mean, min(interval.low, _end(*one, tail) - _end(*other, 1.0 - tail)),
+                    max(interval.high, _end(*one, 1.0 - tail) - _end(*other, tail)), p_value)
+
+
+def _pooled(shares: np.ndarray, samples: int) -> tuple[int, int]:
+    """How many of how many samples, over all seeds."""
+    return int(round(float(shares.sum()) * samples)), samples * len(shares)
+
+
+def _end(right: int, total: int, level: float) -> float:
+    """The one-sided binomial limit of a share: its true value is below it so often."""
+    if level < 0.5:
+        return float(scipy.special.betaincinv(right, total - right + 1, level)) if right else 0.0
+    return (float(scipy.special.betaincinv(right + 1, total - right, level))
+            if right < total else 1.0)
+
+
+def _less_apart(greater: tuple[int, int], lesser: tuple[int, int], end: float) -> float:
+    """The p-value of: the true shares are less than ``end`` apart.
+
+    Then, wherever a border is drawn, one is below it or the other above it less ``end``. The best
+    border is where both are equally unlikely; found by bisection.
+    """
+    def below(border: float) -> float:
+        right, total = greater
+        return 1.0 if right == 0 or border >= 1.0 else float(
+            scipy.special.betainc(right, total - right + 1, max(border, 0.0)))
+
+    def above(border: float) -> float:
+        right, total = lesser
+        return 1.0 if right == total or border <= 0.0 else float(
+            scipy.special.bdtr(right, total, min(border, 1.0)))
+
+    low, high = min(0.0, end), max(1.0, 1.0 + end)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if below(middle) < above(middle - end):
+            low = middle
+        else:
+            high = middle
+    return min(1.0, 2.0 * max(below(high), above(high - end)))
 
 
 def t_quantile(freedom: int | np.ndarray) -> float | np.ndarray:
@@ -306,7 +372,8 @@ def vary_separately(d: Sequence[int], k: Sequence[int]) -> bool:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values, in the order given."""
+    """Return Holm's adjusted p-values, in the order given; NaN counts as 1."""
+    p_values = [1.0 if math.isnan(value) else value for value in p_values]
     count = len(p_values)
     adjusted = [0.0] * count
     largest = 0.0

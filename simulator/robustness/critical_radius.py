@@ -97,7 +97,7 @@ def critical_radius(network: Network, batch: Batch, adversary: Adversary, *,
     if saved is not None:
         search = _Bisection.stored(saved)
     elif known is not None:
-        search = _Bisection.between(*known)
+        search = _Bisection.between(*known, adversary.ball.radius or 0.1)
     else:
         search = _Bisection.begun(adversary.ball.radius or 0.1, wrong)
     while True:
@@ -152,13 +152,18 @@ class _Bisection:
         return cls(0.0, float("inf"), radius, wrong, np.zeros(len(wrong), bool))
 
     @classmethod
-    def between(cls, radii: Sequence[float], broken_from: np.ndarray) -> "_Bisection":
-        """Return the search that begins between the radii on either side of one half."""
+    def between(cls, radii: Sequence[float], broken_from: np.ndarray,
+                beyond: float) -> "_Bisection":
+        """Return the search that begins between the radii on either side of one half.
+
+        Above a largest radius of 0 it begins at ``beyond``.
+        """
         halves = [index for index in range(len(radii)) if np.mean(broken_from <= index) >= 0.5]
         top = halves[0] if halves else len(radii)
         low = radii[top - 1] if top else 0.0
         high = radii[top] if halves else float("inf")
-        return cls(low, high, 0.5 * (low + high) if halves else 2.0 * low, broken_from < top,
+        return cls(low, high, 0.5 * (low + high) if halves else 2.0 * low or beyond,
+                   broken_from < top,
                    broken_from > top, strongly=True)
 
     @classmethod

@@ -40,6 +40,7 @@ __all__ = ["Outcome", "here", "left_to_do", "merge", "processes", "record_failur
 
 LEVEL = 0.95  # of the intervals of means over seeds
 CHANGED = "finished, but its files have changed since"
+FOREIGN = "its folder holds another run"
 GUARD = "PURIFY_SWEEP_GUARD"  # environment of a worker: see _main_guard
 RATE = 3e10  # floating-point operations a second
 KILLED = "its process was killed, perhaps for lack of memory"
@@ -82,7 +83,7 @@ def standing(root: Path, config: Config) -> Outcome:
         status = folder.status()
         state, error = str(status.get("state")), str(status.get("error", ""))
         if stored_config(folder) != config:
-            return Outcome(config, "failed", "its folder holds another run")
+            return Outcome(config, "failed", FOREIGN)
         if state == "done" and not folder.is_done():
             return Outcome(config, "failed", CHANGED)
     except RunError as damage:
@@ -128,9 +129,19 @@ def run_one(config: Config, root: Path, stop: Callable[[], bool] = never) -> Out
         if stop():
             raise Stopped
 
+    stands = standing(root, config)
+    if stands.state == "done" or stands.error == FOREIGN:
+        return stands
+    folder = RunFolder.of(root, config)
     try:
-        if not RunFolder.of(root, config).is_done():
-            experiment_module(config.MODEL).simulate(config, _taken_up(root, config), progress)
+        folder = _taken_up(root, config, stands)
+    except Busy:
+        return Outcome(config, "busy elsewhere")
+    except RunError as error:  # what is there is not ours to change, not even its status
+        unavailable = isinstance(error, Unavailable)
+        return Outcome(config, "unfinished" if unavailable else "failed", _line(error, root))
+    try:
+        experiment_module(config.MODEL).simulate(config, folder, progress)
     except Diverged as error:
         return Outcome(config, "diverged", str(error))
     except Stopped:
@@ -144,13 +155,12 @@ def run_one(config: Config, root: Path, stop: Callable[[], bool] = never) -> Out
     return Outcome(config, "done")
 
 
-def _taken_up(root: Path, config: Config) -> RunFolder:
+def _taken_up(root: Path, config: Config, stands: Outcome) -> RunFolder:
     folder = RunFolder.of(root, config)
-    if not (folder.path / "config.json").exists():
+    if stands.state == "missing":
         return RunFolder.create(root, config)
-    status = folder.status()
-    if status.get("state") == "done":  # asked to do it again: its files have changed
-        folder.write_status("running", int(status.get("step", 0)))
+    if stands.error == CHANGED:  # asked to do it again
+        folder.write_status("running", int(folder.status().get("step", 0)))
     return RunFolder.create(root, config, resume=True)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from scripts import bracket, export
+from simulator.errors import Unavailable
 from simulator.heartbeat import beat
 from simulator.networks.symmetric_relu import SymmetricReLU
 
@@ -210,6 +211,25 @@ def test_what_is_read_is_not_written_over_even_if_files_may_be(files, tmp_path, 
     assert "expected a file for each output, got one for two of them" in one_line(capsys)
     assert [Path(path).read_bytes() for path in (weights, inputs)] == before
     assert not Path(both).exists()
+
+
+@pytest.mark.parametrize("option", ["--out", "--deltas"])
+def test_a_folder_is_no_file_to_write(option, files, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("simulator.robustness.bracket.bracket", None)  # hours of work, for nothing
+    assert bracket.main([*files(), "--radius", "0.1", "--force", option, str(tmp_path)]) == 2
+    assert f"{tmp_path}: expected a file, got a folder" in one_line(capsys)
+
+
+def test_a_disk_that_is_full_in_the_end_costs_no_result(files, tmp_path, capsys, monkeypatch):
+    def full(path, content):
+        raise Unavailable(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr("simulator.runs.files.write_atomic", full)
+    out = str(tmp_path / "verdicts.csv")
+    assert bracket.main([*files(), "--radius", "0.1", "--format", "csv", "--out", out]) == 2
+    shown = capsys.readouterr()
+    assert len(rows_of(shown.out)) == 2
+    assert shown.err.endswith(f"error: {out}: cannot be written: No space left on device\n")
 
 
 def test_where_verdicts_cannot_be_kept_nothing_is_computed(files, tmp_path, capsys, monkeypatch):

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from theory.scaling import (TooFew, equivalence_power, fit_exponent, fit_exponents, holm,
-                            outside_probability, share_interval, t_interval, vary_separately)
+from theory.scaling import (TooFew, difference_interval, equivalence_power, fit_exponent,
+                            fit_exponents, holm, outside_probability, share_interval, t_interval,
+                            vary_separately)
 
 SIZES = np.array([1.0, 2.0, 4.0, 8.0])
 
@@ -91,6 +92,41 @@ def test_seeds_that_agree_leave_the_exact_binomial_law(right):
             wanted, rel=1e-9, abs=1e-300)
 
 
+def test_shares_that_agree_in_every_seed_are_not_certainly_equal():
+    found = difference_interval([1.0] * 3, [1.0] * 3, (100, 50), (0.0, math.inf))
+    assert found.mean == 0.0 and found.p_value == 1.0
+    # nobody of 300 and of 150 is wrong: each true share may be 1 % and 3 % below 1
+    assert (found.low, found.high) == pytest.approx((0.0125 ** (1 / 300) - 1,
+                                                     1 - 0.0125 ** (1 / 150)))
+
+
+@pytest.mark.parametrize("first, second, accepted", [
+    (0.9, 0.3, (0.0, math.inf)), (0.3, 0.9, (-math.inf, 0.0)), (0.9, 0.3, (0.2, math.inf)),
+    (1.0, 0.0, (0.0, math.inf)), (0.6, 0.5, (0.0, 0.9))])
+def test_a_difference_holds_where_both_limits_leave_it_no_other_way(first, second, accepted):
+    found = difference_interval([first] * 4, [second] * 4, (500, 500), accepted)
+    assert accepted[0] <= found.low <= found.mean <= found.high <= accepted[1]
+    assert found.p_value < 0.01
+    turned = difference_interval([second] * 4, [first] * 4, (500, 500),
+                                 (-accepted[1], -accepted[0]))
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+    assert turned.p_value == pytest.approx(found.p_value)
+
+
+def test_seeds_that_scatter_decide_a_difference_by_t():
+    first, second = [0.9, 0.5, 0.7], [0.2, 0.3, 0.1]
+    seeds = t_interval(np.subtract(first, second), (0.0, math.inf))
+    assert difference_interval(first, second, (10**6, 10**6), (0.0, math.inf)) == seeds
+
+
+def test_equal_shares_are_told_apart_as_seldom_as_the_level_says(rng):
+    def one():
+        return rng.binomial(20, 0.8, 3) / 20
+    told = [difference_interval(one(), one(), (20, 20), (0.0, math.inf)).p_value <= 0.05
+            for _ in range(1500)]
+    assert np.mean(told) < 0.05
+
+
 def test_a_share_interval_contains_that_of_the_seeds():
     seeds = t_interval([0.2, 0.5, 0.8])
     found = share_interval([0.2, 0.5, 0.8], 1000)
@@ -136,6 +172,7 @@ def test_d_and_k_vary_separately_only_if_each_does_at_fixed_other(d, k, separate
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([0.01, math.nan, 0.03]) == pytest.approx([0.03, 1.0, 0.06])
     assert holm([]) == []
 
 

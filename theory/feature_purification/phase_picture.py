@@ -109,24 +109,30 @@ class _Slice(NamedTuple):
 def _measure(groups: dict[Size, list[Run]]) -> Evidence:
     runs = [run for group in groups.values() for run in group]
     main, caveats = largest_family(runs)
-    slices, refused = _slices(main)
-    if not slices:
+    slices, broken, refused = _slices(main)
+    if not slices and not broken:
         raise TooFew("; ".join(refused))
+    if not slices:
+        return Evidence(broken, Picture("No exponent: on no curve are all radii positive."),
+                        refused + caveats)
     parts = [_exponent(part, network) for part in slices for network in NETWORKS]
     caveats = _why(slices) + refused + caveats
     parts += [_finite_size(part, network) for part in slices for network in NETWORKS[1:]]
     halves, unknown = _halves(slices)
-    parts, caveats = parts + halves, caveats + unknown
+    parts, caveats = broken + parts + halves, caveats + unknown
     for family in sorted({run.size.family for run in runs} - {main[0].size.family}):
-        others, _ = _slices([run for run in runs if run.size.family == family])
+        others, _, _ = _slices([run for run in runs if run.size.family == family])
         parts += [replace(_exponent(part, network, f"{family} runs, "), decisive=False)
                   for part in others for network in NETWORKS]
     return Evidence([_farthest(slices), *parts], _picture(slices), caveats)
 
 
-def _slices(runs: Sequence[Run]) -> tuple[list[_Slice], list[str]]:
-    """Return a slice for each power with enough sizes and seeds, and why others have none."""
-    found, refused = [], []
+def _slices(runs: Sequence[Run]) -> tuple[list[_Slice], list[Measurement], list[str]]:
+    """Return a slice for each power with enough sizes and seeds, and why others have none.
+
+    Between them the parts of powers with enough, of which a radius has no logarithm: they fail.
+    """
+    found, broken, refused = [], [], []
     for power in POWERS:
         table = same_seeds([run for run in runs if on_curve(run, power)])
         if not table:
@@ -134,13 +140,18 @@ def _slices(runs: Sequence[Run]) -> tuple[list[_Slice], list[str]]:
             continue
         d = np.array([size.d for size in table], float)
         radii = {network: _radii(table, network) for network in NETWORKS}
+        lost = [network for network in NETWORKS
+                if not (np.isfinite(radii[network]) & (radii[network] > 0.0)).all()]
         try:
-            fits = {network: fit_exponent(d, radii[network]) for network in NETWORKS}
-        except (TooFew, ValueError) as reason:
+            fits = {network: fit_exponent(d, radii[network]) for network in NETWORKS
+                    if network not in lost}
+        except TooFew as reason:
             refused.append(f"a = {power:g} is not tested: {reason}")
             continue
-        found.append(_Slice(power, table, d, radii, fits))
-    return found, refused
+        broken += [_no_exponent(network, power) for network in lost]
+        if not lost:
+            found.append(_Slice(power, table, d, radii, fits))
+    return found, broken, refused
 
 
 def _radii(table: dict[Size, list[Run]], network: str) -> np.ndarray:
@@ -154,6 +165,14 @@ def _exponent(part: _Slice, network: str, prefix: str = "") -> Measurement:
     name = _name(network, part.power)
     return of_slopes(f"{prefix}{name} (reading {reading(network, part.power):.2f})",
                      part.fits[network], CLAIM, threshold=name)
+
+
+def _no_exponent(network: str, power: float) -> Measurement:
+    """What a network's curve has of which a radius is 0, infinite or NaN: it holds nowhere."""
+    name = _name(network, power)
+    low, high, target = CLAIM.thresholds[name]
+    return Measurement(f"{name}: a radius is not positive and finite", math.nan, math.nan, math.nan,
+                       (low, high), 1.0, target, threshold=name)
 
 
 def _farthest(slices: Sequence[_Slice]) -> Measurement:

@@ -47,7 +47,7 @@ def _fall(run: Run) -> float:
     """Mixture ratio before over after; an overshoot below zero counts by its size."""
     before = run.summary["clean"]["mixture_ratio"]
     after = abs(run.summary["adversarial"]["mixture_ratio"])
-    return before / after if after > 0.0 else np.inf
+    return np.inf if after == 0.0 and before > 0.0 else before / after if after else np.nan
 
 
 def _less_of_the_start(run: Run) -> float:

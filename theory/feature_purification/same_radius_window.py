@@ -32,9 +32,10 @@ CERTIFIED = 300  # samples: fewer could not tell .99 from .98
 NEEDED = {"clean": ("r01",), "adversarial": ("r99",)}
 
 SEARCHED = Assumption(
-    "the summary has r01 of the clean network and r99 of the robust one",
+    "the summary has a positive r01 of the clean network, and r99 of the robust one",
     lambda run: all(math.isfinite(run.summary[phase].get(name, math.nan))
-                    for phase, names in NEEDED.items() for name in names))
+                    for phase, names in NEEDED.items() for name in names)
+    and run.summary["clean"]["r01"] > 0.0)
 
 CLAIM = Claim(
     id="A0", title="one radius separates the two trainings",

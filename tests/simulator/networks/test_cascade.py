@@ -206,7 +206,7 @@ def test_no_bit_of_a_training_depends_on(other, once):
 
 
 def stepped(W, b, X, **passes):
-    """Form of the gates, how many are open, outputs, input gradient and the weights after a step."""
+    """Form of the gates, how many are open, outputs, input gradient, weights after a step."""
     network = SymmetricReLU(W.copy(), b, passes=SparsePasses(**{"cascade_from": 0.0} | passes))
     forward = network.passes.forward(network.weights, b, X)
     scale = np.linspace(0.5, 1.5, len(X)).astype(X.dtype)

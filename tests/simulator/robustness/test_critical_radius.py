@@ -162,7 +162,7 @@ def test_a_search_from_known_points_asks_only_what_lies_between_them(linear, kin
     assert attack.calls[0] == (0.5 * (radii[top - 1] + radii[top]), np.count_nonzero(points == top))
 
 
-@pytest.mark.parametrize("radii", [[0.0, 0.01, 0.02], [50.0, 60.0], [0.05]])
+@pytest.mark.parametrize("radii", [[0.0, 0.01, 0.02], [50.0, 60.0], [0.05], [0.0]])
 def test_known_points_that_do_not_reach_one_half_are_gone_beyond(linear, radii):
     network, batch = linear
     adversary = Adversary(L2Ball(0.1), {"fgm": FGM()})
@@ -171,6 +171,17 @@ def test_known_points_that_do_not_reach_one_half_are_gone_beyond(linear, radii):
     exact = np.median(network.critical_radii(batch.X, batch.y, L2Ball(1.0)))
     assert found.low - 1e-12 <= exact <= found.high + 1e-12
     assert found.high - found.low <= 0.01 * found.high
+
+
+def test_a_search_from_radius_0_alone_begins_somewhere(linear):
+    """A run with tau = 0 in l_inf knows of that radius alone: twice it would be 0 for ever."""
+    network, batch = linear
+    attack = Recording(FGM(), limit=100)
+    adversary = Adversary(L2Ball(0.0), {"fgm": attack})
+    points = breaking_points(network, batch, adversary, radii=[0.0])["strongest"]
+    found = critical_radius(network, batch, adversary, known=([0.0], points))
+    exact = np.median(network.critical_radii(batch.X, batch.y, L2Ball(1.0)))
+    assert found.low - 1e-12 <= exact <= found.high + 1e-12
 
 
 def test_the_search_ends_however_small_the_tolerance(linear):

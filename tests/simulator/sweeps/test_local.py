@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import threading
 import time
@@ -237,6 +238,28 @@ def test_a_run_that_another_process_works_on_is_left_alone(tmp_path):
         (outcome,) = sweep.here([config], tmp_path)
     assert (outcome.state, outcome.error) == ("busy elsewhere", "")
     assert sweep.standing(tmp_path, config).state == "unfinished"
+
+
+def test_a_run_that_cannot_be_taken_up_stays_as_it_was(tmp_path):
+    """That of another version is finished there: it must not count as failed there either."""
+    config = small_config(**TINY)
+    folder = RunFolder.create(tmp_path, config)
+    folder.write_status("interrupted", 2)
+    folder.write_json("env.json", folder.read_json("env.json") | {"version": "0.1.0"})
+    before = folder.status()
+    (outcome,) = sweep.here([config], tmp_path)
+    assert outcome.state == "failed" and "begun by version 0.1.0" in outcome.error
+    assert folder.status() == before
+    assert sweep.left_to_do(tmp_path, [config], resume=True)[0] == [config]
+
+
+def test_a_folder_with_another_run_is_not_that_run_done(serial, tmp_path):
+    own, other = (small_config(**TINY, d=20, seed=seed) for seed in (0, 7))
+    shutil.copytree(RunFolder.of(serial, own).path, RunFolder.of(tmp_path, other).path)
+    before = digests(tmp_path)
+    (outcome,) = sweep.here([other], tmp_path)
+    assert (outcome.state, outcome.error) == ("failed", "its folder holds another run")
+    assert digests(tmp_path) == before
 
 
 def test_damaged_status_files_are_failed_runs(tmp_path):

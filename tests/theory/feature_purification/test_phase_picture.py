@@ -142,8 +142,21 @@ def test_the_headline_is_the_worst_and_every_exponent_is_measured(rng):
 
 def test_a_radius_that_no_attack_reached_has_no_exponent(rng):
     finding = confront([changed(run, adversarial={"r50": math.inf}) for run in phase_runs(rng)])
-    assert finding.verdict == OUTSIDE
-    assert "positive numbers" in finding.caveats[0]
+    assert finding.verdict == FAILS and finding.p_value == 1.0
+    decisive = [part for part in finding.measurements if part.decisive]
+    assert len(decisive) == len(POWERS) and not any(part.holds for part in decisive)
+
+
+@pytest.mark.parametrize("radius", [0.0, math.inf, math.nan])
+def test_one_radius_that_is_no_number_fails_and_its_curve_is_not_passed_over(rng, radius):
+    runs = phase_runs(rng)
+    place = next(i for i, run in enumerate(runs) if on_curve(run, 0.45))
+    runs[place] = changed(runs[place], adversarial={"r50": radius})
+    finding = confront(runs)
+    assert finding.verdict == FAILS
+    bad = [part for part in finding.measurements if part.decisive and math.isnan(part.measured)]
+    assert bad and {part.threshold for part in bad} <= {
+        f"purified network, a = {power:g}: exponent of r50 in d" for power in POWERS}
 
 
 def test_the_formula_of_finite_sizes_is_measured_beside_the_readings(rng):

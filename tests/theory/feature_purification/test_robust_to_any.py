@@ -25,6 +25,14 @@ def test_a7_fails_where_little_is_certified_however_well_attacks_do(planted):
     assert confront(runs).verdict == FAILS
 
 
+@pytest.mark.parametrize("right", [1.0, 0.8])
+def test_a7_fails_where_both_networks_are_as_robust_in_every_seed(planted, right):
+    """A distance of 0 without scatter is no certainty that it is not below."""
+    runs = [bracketed(run, (right, right), (right, right)) for run in planted]
+    finding = confront(runs)
+    assert finding.verdict == FAILS and finding.p_value > 0.5
+
+
 def test_a7_is_outside_where_no_bracket_was_computed(planted):
     finding = confront(planted)
     assert finding.verdict == OUTSIDE

@@ -83,6 +83,12 @@ def test_a0_is_outside_where_the_tails_were_not_searched(rng):
     assert confront(runs).verdict == OUTSIDE
 
 
+def test_a0_is_outside_where_the_clean_network_is_lost_without_an_attack(rng):
+    runs = [changed(run, clean={"r01": 0.0}) for run in window_runs(rng)]
+    finding = confront(runs)
+    assert finding.verdict == OUTSIDE and "a positive r01" in finding.caveats[0]
+
+
 def test_a0_is_judged_at_the_largest_size_that_is_certified(rng):
     """The theorem speaks of large d: a window that is closed at small ones is no objection."""
     closed = window_runs(rng, clean=0.9, sizes=((100, 5), (200, 7)))
