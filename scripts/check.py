@@ -49,7 +49,7 @@ def _check(arguments: argparse.Namespace) -> int:
     with Progress() as progress:
         found = list(check_claims(certificates, progress))
     _show(certificates, found, arguments.format)
-    return OK if all(checked.holds for _, checked in found) else FAILED
+    return OK if found and all(checked.holds for _, checked in found) else FAILED
 
 
 def _require_weights(certificates: "CertificateSet", path: Path) -> None:

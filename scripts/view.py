@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from scripts.command import OK, guarded, ready, show, tell
 from scripts.options import Parser
@@ -59,7 +60,8 @@ def _view(arguments: argparse.Namespace) -> int:
         LOG.info("no browser could open it here: copy the file, or add --serve")
         return OK
     with server_of(page) as server:
-        tell(f"http://127.0.0.1:{server.server_port}/{page.parent.name}/{page.name}  (Ctrl-C ends; "
+        address = quote(f"{page.parent.name}/{page.name}")
+        tell(f"http://127.0.0.1:{server.server_port}/{address}  (Ctrl-C ends; "
              f"from afar: ssh -L {server.server_port}:127.0.0.1:{server.server_port} ...)")
         try:
             server.serve_forever()
@@ -191,7 +193,7 @@ def server_of(page: Path) -> ThreadingHTTPServer:
 
 
 def _found(pages: Mapping[str, Path], address: str) -> Path | None:
-    return pages.get(address.split("?")[0])
+    return pages.get(unquote(address.split("?")[0]))
 
 
 if __name__ == "__main__":

@@ -229,7 +229,8 @@ def outside_probability(values: Sequence[float] | np.ndarray,
     """Return the p-value of the hypothesis that the true mean is outside ``accepted``.
 
     The larger p-value of the two one-sided t-tests against its ends; an infinite end needs no
-    test. With identical values it is 0 or 1.
+    test. With identical values it is 0 or 1, and 1/2 at the end itself, as with any spread: values
+    that all are 0 are no evidence of a positive mean.
     """
     values = np.asarray(values, np.float64)
     _require_seeds(len(values))
@@ -240,7 +241,7 @@ def outside_probability(values: Sequence[float] | np.ndarray,
             continue
         distance = sign * (mean - end)
         if error == 0.0:
-            p_value = max(p_value, 0.0 if distance >= 0.0 else 1.0)
+            p_value = max(p_value, 0.5 - 0.5 * float(np.sign(distance)))
         else:
             p_value = max(p_value, float(scipy.special.stdtr(freedom, -distance / error)))
     return p_value

@@ -26,6 +26,8 @@ def read(paths: Sequence[Path]) -> dict[str, Any]:
         A file that cannot be read.
     """
     found = [_one(path) for path in paths]
+    for path, one in zip(paths, found):
+        _require_complete(path, one)
     first = found[0]["machine"]
     for path, one in zip(paths, found):
         for key in SAME:
@@ -57,6 +59,17 @@ def _one(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected benchmark.json of purify benchmark --out, got "
                          "something else")
     return content
+
+
+def _require_complete(path: Path, one: dict[str, Any]) -> None:
+    """Raise ValueError where something is missing that an older or a foreign file lacks."""
+    machine = one["machine"]
+    lacking = [key for key in ("load_before", "weights", "gemm", "absent") if key not in machine]
+    lacking += [key for key in ROW if not all(isinstance(row, dict) and key in row
+                                              for row in one["rows"])]
+    if lacking:
+        raise ValueError(f"{path}: expected benchmark.json of purify benchmark --out, got one "
+                         f"without {', '.join(lacking)}")
 
 
 def _each_once(lists: Any) -> list[dict[str, Any]]:

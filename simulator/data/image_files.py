@@ -91,7 +91,7 @@ def read_images(path: Path | str) -> Images:
             raise ValueError(f"{path}: expected arrays X and y, got "
                              f"{', '.join(arrays) or 'none'}")
         return _images(path, arrays["X"], arrays["y"])
-    read: Any = (lambda file: _numpy_file(file)["array"]) if path.suffix == ".npy" else read_idx
+    read: Any = _one_array if path.suffix == ".npy" else read_idx
     return _images(path, read(path), read(_labels_beside(path)))
 
 
@@ -202,6 +202,13 @@ def _numpy_file(path: Path) -> Mapping[str, np.ndarray]:
     except Exception as error:  # whatever a broken archive does to NumPy
         raise ValueError(f"{path}: expected arrays of NumPy without pickled objects, got another "
                          f"file: {' '.join(str(error).split()):.120}") from None
+
+
+def _one_array(path: Path) -> np.ndarray:
+    arrays = _numpy_file(path)
+    if "array" not in arrays:
+        raise ValueError(f"{path}: expected one array, got an archive of them: it ends in .npz")
+    return arrays["array"]
 
 
 def _images(path: Path, pixels: np.ndarray, labels: np.ndarray) -> Images:

@@ -53,7 +53,7 @@ def planted_run(seed, standard=standard_weights, adversarial=robust_weights, cro
                           ("multi_start", adversarial(run))):
         network = run.network(weights)
         found = run.attack(network)
-        arrays[f"parts_{name}"] = found["parts"]
+        arrays |= {f"{part}_{name}": found[part] for part in ("parts", "along_v")}
         summary[name] = correlations(network, run.data) | accuracies(found)
         arrays[f"weights_{name}"] = weights
     history = [{"training": "standard", "step": 0, "loss": 0.7, **start}]

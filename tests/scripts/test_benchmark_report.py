@@ -1,5 +1,6 @@
 """What the benchmark makes of its rows: exponents, ratios, whole runs, and tables of them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +195,17 @@ def test_a_file_of_another_kind_is_refused(tmp_path, capsys):
     (tmp_path / "a.json").write_text("[1]", encoding="utf-8")
     assert benchmark.main(["--show", str(tmp_path / "a.json")]) == 2
     assert "a.json: expected benchmark.json of purify benchmark --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content, message", [
+    ({"machine": {}, "rows": [], "runs": []}, "without load_before, weights, gemm, absent"),
+    ({"machine": dict.fromkeys(("load_before", "weights", "gemm", "absent"), []),
+      "rows": [{"d": 1}], "runs": []}, "without k, dtype, case, weights, implementation")])
+def test_a_file_that_lacks_something_is_one_line(tmp_path, capsys, content, message):
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
+    assert benchmark.main(["--show", str(tmp_path / "a.json")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and message in error
 
 
 # --- how often, and how large --------------------------------------------------------------

@@ -145,6 +145,12 @@ def test_a_claim_that_is_not_proved_is_told_and_ends_with_1(certified, tmp_path,
     assert told["failed"][0]["verdict"] == "certified" and told["failed"][0]["reason"]
 
 
+def test_no_claim_at_all_is_no_success(certified, monkeypatch, capsys):
+    _, place = certified
+    monkeypatch.setattr("simulator.experiments.certification.check_claims", lambda *_: iter(()))
+    assert check.main([str(place)]) == 1
+
+
 def test_certificates_of_other_weights_are_refused(certified, tmp_path, capsys):
     _, place = certified
     other = simulate(small_config(seed=7), folder=tmp_path / "other")

@@ -119,7 +119,7 @@ def test_where_nothing_opens_a_file_it_says_so_and_serves_nothing(folder, capsys
 @pytest.fixture
 def served(tmp_path):
     """The port of a server of one page, beside another and a file that is none of its business."""
-    for name, text in (("sweep", "of the sweep"), ("run", "of the run")):
+    for name, text in (("sweep", "of the sweep"), ("run", "of the run"), ("zwei Läufe", "two")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "report.html").write_text(text)
     (tmp_path / "run" / "config.json").write_text("{}")
@@ -146,6 +146,7 @@ def test_it_answers_on_the_loopback_address_alone(served):
 def test_it_gives_out_pages_and_nothing_else(served):
     assert asked(served, "/sweep/report.html") == (200, "of the sweep")
     assert asked(served, "/run/report.html") == (200, "of the run")
+    assert asked(served, "/zwei%20L%C3%A4ufe/report.html") == (200, "two")
     for path in ("/", "/run/", "/run/config.json", "/report.html", "/sweep/../report.html",
                  "/sweep/%2e%2e/report.html", "//etc/passwd"):
         assert asked(served, path)[0] == 404

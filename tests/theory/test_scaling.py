@@ -92,6 +92,12 @@ def test_seeds_that_agree_leave_the_exact_binomial_law(right):
             wanted, rel=1e-9, abs=1e-300)
 
 
+@pytest.mark.parametrize("value, p_value", [(0.3, 0.0), (0.2, 0.5), (0.1, 1.0)])
+def test_values_that_all_are_at_an_end_leave_it_open(value, p_value):
+    assert outside_probability([value] * 4, (0.2, math.inf)) == p_value
+    assert outside_probability([-value] * 4, (-math.inf, -0.2)) == p_value
+
+
 def test_shares_that_agree_in_every_seed_are_not_certainly_equal():
     found = difference_interval([1.0] * 3, [1.0] * 3, (100, 50), (0.0, math.inf))
     assert found.mean == 0.0 and found.p_value == 1.0

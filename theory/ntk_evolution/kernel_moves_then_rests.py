@@ -66,8 +66,8 @@ def _measure(groups: Groups) -> Evidence:
               for mode in MODES]
     near = {mode: {share: values_of(groups, lambda run: settled(run, mode, share))
                    for share in SHARES} for mode in MODES}
-    sooner = values_of(groups, lambda run: settled(run, "adversarial", NEAR)
-                       / settled(run, "clean", NEAR))
+    sooner = values_of(groups, lambda run: _adversarial_over_clean(
+        run, lambda run, mode: settled(run, mode, NEAR)))
     parts.append(at_every_size(EARLIER, sooner, CLAIM, logarithms=True))
     parts += [at_every_size(f"share of training until within {share:.0%} of the last kernel, "
                             f"{mode}", near[mode][share], (0.0, 1.0), decisive=False)

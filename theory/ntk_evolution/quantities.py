@@ -69,7 +69,8 @@ def settled(run: Run, mode: str, share: float) -> float:
     """Return when the kernel has come near its last value, as a share of phase 1.
 
     From then on every recorded kernel is within ``share`` of the way: its distance from the last
-    one is at most that share of the distance of the first one. NaN where that was not recorded.
+    one is at most that share of the distance of the first one. NaN where that was not recorded,
+    or is no number.
 
     Parameters
     ----------
@@ -82,6 +83,8 @@ def settled(run: Run, mode: str, share: float) -> float:
     if not rows or "distance_to_last" not in rows[0]:
         return math.nan
     left = np.array([float(row["distance_to_last"]) for row in rows])
+    if np.isnan(left).any():
+        return math.nan
     away = np.flatnonzero(left > share * left[0])
     first = rows[away[-1] + 1] if len(away) else rows[0]
     return float(first["step"]) / float(rows[-1]["step"])

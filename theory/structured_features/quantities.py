@@ -23,10 +23,18 @@ FEW = 40  # samples of a median
 
 
 def share_along_v(run: Run, training: str) -> float:
-    """Share of the strongest perturbations' squared length that lies along features v."""
-    squares = np.asarray(run.arrays[f"parts_{training}"], np.float64) ** 2
+    """Share of the strongest perturbations' squared length that lies along features v.
+
+    NaN where there is no perturbation. An older run has no more than the parts: with two classes
+    they are all, with more NaN is returned.
+    """
+    arrays = run.arrays
+    squares = np.asarray(arrays[f"parts_{training}"], np.float64) ** 2
     total = float(squares.sum())
-    return float(squares[..., 2:4].sum()) / total if total > 0.0 else math.nan
+    along = f"along_v_{training}"
+    if total == 0.0 or (along not in arrays and run.config.classes > 2):
+        return math.nan
+    return float(arrays[along].sum() if along in arrays else squares[..., 2:4].sum()) / total
 
 
 def feature_only_margin(training: str, part: str) -> Callable[[Run], float]:

@@ -44,18 +44,24 @@ def confront(runs: Sequence[Run]) -> Finding:
 
 
 def _flows(run: Run) -> np.ndarray:
-    """Distance over bound, shape (keep fractions, masks, times); NaN where K_s has no inverse."""
+    """Distance over bound, shape (keep fractions, masks, times); NaN where K_s has no inverse.
+
+    Infinite where there is a bound and the distance is no number.
+    """
     arrays = run.arrays
     flows = np.array([arrays[f"flow_{percent}"] for percent in percents([run])])
     distance, bound = flows[:, :, 0], flows[:, :, 1]
-    return np.divide(distance, bound, out=np.where(distance == 0.0, 0.0, np.inf),
-                     where=(bound > 0.0) | np.isnan(bound))
+    ratio = np.divide(distance, bound, out=np.where(distance == 0.0, 0.0, np.inf),
+                      where=(bound > 0.0) | np.isnan(bound))
+    ratio[np.isnan(distance) & np.isfinite(bound)] = np.inf
+    return ratio
 
 
 def _excess(ratios: Mapping[Size, Sequence[np.ndarray]]) -> Measurement:
     """The largest ratio after the start, where distance and bound are equal, less 1."""
-    worst = max(float(np.nanmax(ratio[:, :, 1:])) for found in ratios.values()
-                for ratio in found) - 1.0
+    every = [np.where(np.isnan(ratio), -np.inf, ratio)[:, :, 1:].max() for found in ratios.values()
+             for ratio in found]
+    worst = float(np.max(every)) - 1.0 if np.isfinite(every).all() else math.inf
     held = worst <= ROUNDING
     return Measurement("distance over bound less 1, largest of every t > 0", worst, worst,
                        worst, (-math.inf, ROUNDING), 0.0 if held else 1.0)

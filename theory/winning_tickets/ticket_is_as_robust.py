@@ -64,7 +64,8 @@ def _measure(groups: Mapping[Size, Sequence[Run]], runs: Sequence[Run]) -> Evide
                                        CLAIM, threshold=f"{label} accuracy minus dense"))
     if not parts:
         raise TooFew(f"no run keeps {ENOUGH} % or more")
-    caveats = [_power(size, group) for size, group in groups.items()]
+    caveats = [_power(size, group) for size, group in groups.items()
+               if max(percents(group)) >= ENOUGH]
     for size, group in by_size(runs).items():
         if len(group) < MIN_SEEDS:
             continue

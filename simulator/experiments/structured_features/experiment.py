@@ -31,7 +31,7 @@ from simulator.protocols import Attack, Batch, DataModel, Network
 from simulator.randomness import Role, stream
 
 __all__ = ["StructuredExperiment", "Training", "correlations", "of_classes",
-           "parts_of"]
+           "parts_of", "squares_along"]
 
 SHOWN_PERTURBATIONS = 16
 
@@ -127,8 +127,9 @@ class StructuredExperiment:
         Returns
         -------
         dict
-            ``margins_<attack>``, ``margins_clean`` and ``margins_strongest`` (n,), and ``parts``
-            (16, P, 5) of the strongest perturbations of the first samples. Beside them, and no part
+            ``margins_<attack>``, ``margins_clean`` and ``margins_strongest`` (n,), and of the
+            strongest perturbations of the first samples ``parts`` (16, P, 5) and ``along_v``
+            (16, P), squared lengths along all features v. Beside them, and no part
             of the strongest: the paper's perturbation as it is, ``margins_erase_and_write`` (in
             cubes one of the attacks too), and the feature-only samples, ``margins_on_robust`` and
             ``margins_on_nonrobust``.
@@ -140,7 +141,8 @@ class StructuredExperiment:
                   "on_nonrobust": self.data.nonrobust_only(test.X)}
         return {f"margins_{name}": network.margins(X, test.y) for name, X in beside.items()} | {
                 "margins_strongest": worst.margins,
-                "parts": parts_of(worst.delta[few], test.y[few], self.data)} | {
+                "parts": parts_of(worst.delta[few], test.y[few], self.data),
+                "along_v": squares_along(worst.delta[few], self.data.nonrobust_features)} | {
             f"margins_{attack}": margins for attack, margins in worst.margins_of.items()}
 
     def initial_network(self) -> SmoothedReLUCNN:
@@ -254,16 +256,35 @@ def parts_of(delta: np.ndarray, y: np.ndarray, data: PatchData) -> np.ndarray:
     -------
     ndarray, shape (n, P, 5)
         Along -u_y, along the u_j it goes along most, along -v_y, along the v_j it goes along
-        most (j != y), and the length of what is orthogonal to all features.
+        most (j != y), and the length of the rest, with it of what lies along the other features.
     """
     parts = np.empty((*delta.shape[:2], 5))
     rows = np.arange(len(y))
     rest = delta.astype(np.float64)
     for place, features in ((0, data.robust_features), (2, data.nonrobust_features)):
         along = delta @ features.T
-        rest -= along @ features
-        parts[..., place] = -along[rows, :, y]
+        own = along[rows, :, y]
         along[rows, :, y] = -np.inf
-        parts[..., place + 1] = along.max(axis=2)
+        most = along.argmax(axis=2)
+        parts[..., place] = -own
+        parts[..., place + 1] = np.take_along_axis(along, most[..., None], axis=2)[..., 0]
+        rest -= own[..., None] * features[y][:, None]
+        rest -= parts[..., place + 1, None] * features[most]
     parts[..., 4] = np.linalg.norm(rest, axis=2)
     return parts
+
+
+def squares_along(delta: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Return the squared length along all of some orthonormal features, patch by patch.
+
+    Parameters
+    ----------
+    delta : ndarray, shape (n, P, d)
+    features : ndarray, shape (K, d)
+
+    Returns
+    -------
+    ndarray, shape (n, P)
+    """
+    along: np.ndarray = (delta @ features.T).astype(np.float64) ** 2
+    return along.sum(axis=2)

@@ -25,8 +25,8 @@ step), u, v, against_v.
 
 Arrays: weights_start, weights_t (K, m, d); margins_t_<attack>, margins_t_clean and
 margins_t_strongest (n,); margins_t_certified (few,), lower bounds; parts_t (16, P, 5), see
-:func:`~simulator.experiments.structured_features.experiment.parts_of`; labels (n,); features
-(2 K, d).
+:func:`~simulator.experiments.structured_features.experiment.parts_of`; along_v_t (16, P), squared
+lengths of the same perturbations along all features v; labels (n,); features (2 K, d).
 
 A run with races has in its summary the transition fitted to them (midpoint, width; None where one
 feature won everywhere), the one expected from their starts (predicted_midpoint, predicted_width),
@@ -103,7 +103,8 @@ def trainings_run(experiment: StructuredExperiment, done: Mapping[str, Arrays]) 
             summary[name] |= {"certified_accuracy": float(np.mean(proved["margins"] > 0.0)),
                               "certified_radius": float(proved["radius"])}
             arrays[f"margins_{name}_certified"] = proved["margins"]
-        arrays |= {f"weights_{name}": network.weights, f"parts_{name}": attacked["parts"]}
+        arrays |= {f"weights_{name}": network.weights, f"parts_{name}": attacked["parts"],
+                   f"along_v_{name}": attacked["along_v"]}
         arrays |= {f"margins_{name}_{attack}": attacked[f"margins_{attack}"]
                    for attack in ("clean", *experiment.attacks, "strongest")}
     return Run(config, summary, history, arrays)

@@ -103,6 +103,9 @@ class TicketConfig(SparseCodingSettings):
         super().__post_init__()
         require_int("record_every", self.record_every, high=self.steps,
                     why="a trajectory needs a recorded step")
+        if self.transfer_steps and self.bias == 0.0:
+            raise ValueError("bias: expected more than 0, got 0: a ticket whose weights are "
+                             "trained needs one kink at a time (transfer_steps=0 leaves it out)")
         if len(set(self.percents)) < len(self.percents):
             raise ValueError(f"keep_percents: expected different numbers, got "
                              f"{self.keep_percents}")

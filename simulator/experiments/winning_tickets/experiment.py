@@ -194,7 +194,9 @@ class TicketExperiment:
 
     def best_rule(self, found: Mapping[str, Found]) -> str:
         """Return the rule with the smallest objective."""
-        return min(found, key=lambda rule: self.objective(*found[rule]) if len(found) > 1 else 0.0)
+        if len(found) == 1:
+            return next(iter(found))
+        return min(found, key=lambda rule: np.nan_to_num(self.objective(*found[rule]), nan=np.inf))
 
     def candidates(self, name: str, keep: float, trained: np.ndarray) -> dict[str, Found]:
         """Return the masks of a name by the rules that rescale them.

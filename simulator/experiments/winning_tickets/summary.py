@@ -111,8 +111,9 @@ def finished_run(experiment: TicketExperiment, done: Mapping[str, Arrays]) -> Ru
         for masked in networks:
             summary[masked.name][str(percent)] = _numbers(masked, done)
             history += _rows(config, masked, done)
-        summary["best_ticket"][str(percent)] = min(
-            TICKETS, key=lambda name: summary[name][str(percent)]["objective"])
+        summary["best_ticket"][str(percent)] = min(  # NaN is never the smallest
+            TICKETS, key=lambda name: np.nan_to_num(summary[name][str(percent)]["objective"],
+                                                    nan=np.inf))
         shapes = {"trajectory": _trajectories(networks, done),
                   "flow": np.array([done[masked.found]["flow"] for masked in networks]),
                   **_where(experiment, networks, done)}

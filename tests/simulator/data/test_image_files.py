@@ -130,6 +130,14 @@ def test_arrays_that_are_no_images_are_told_in_a_line(tmp_path, arrays, message)
     assert "\n" not in str(error.value)
 
 
+def test_an_archive_under_the_name_of_an_array_is_told_in_a_line(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.zeros((4, 2, 2)), y=np.arange(4))
+    (tmp_path / "a.npz").rename(tmp_path / "images.npy")
+    with pytest.raises(ValueError, match="images.npy: expected one array, got an archive") as told:
+        read_images(tmp_path / "images.npy")
+    assert "\n" not in str(told.value)
+
+
 def test_a_broken_archive_is_told_in_a_line(tmp_path):
     np.savez(tmp_path / "a.npz", X=np.zeros(SHAPES), y=np.zeros(4, int))
     whole = (tmp_path / "a.npz").read_bytes()

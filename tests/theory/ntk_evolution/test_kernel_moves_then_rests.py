@@ -48,6 +48,20 @@ def test_c1_fails_for_gates_that_come_to_rest_later_under_attack(hurry):
                in note for note in finding.caveats)
 
 
+@pytest.mark.parametrize("mode, distance", [("clean", 0.0), ("adversarial", math.nan)],
+                         ids=["at rest from the start", "no number"])
+def test_c1_fails_where_there_is_no_time_to_rest(mode, distance):
+    runs = []
+    for seed in SEEDS:
+        run = kernel_run(seed)
+        rows = [row | ({"distance_to_last": distance} if row["mode"] == mode else {})
+                for row in run.history.rows()]
+        runs.append(Run(run.config, run.summary, rows, run.arrays))
+    finding = confront(runs)
+    assert finding.verdict == FAILS
+    assert any(math.isnan(part.measured) for part in finding.measurements if part.decisive)
+
+
 def test_a_slower_lazy_phase_is_said():
     finding = confront([accuracy_run(seed, speed={
         "adversarial": lambda t: math.exp(-t / 40.0)}) for seed in SEEDS])

@@ -4,10 +4,13 @@ The control with kappa << 1 is really trained.
 """
 
 import dataclasses
+import math
 
+import numpy as np
 import pytest
 
 from simulator.experiments import config_of, preset
+from simulator.experiments.structured_features.experiment import parts_of, squares_along
 from simulator.experiments.structured_features.run import simulate
 from theory.claim import FAILS, HOLDS, OUTSIDE, Run
 from theory.structured_features import nonrobust_feature_is_learned
@@ -21,6 +24,22 @@ def test_b1_holds_for_networks_that_read_the_non_robust_feature(planted):
     assert finding.verdict == HOLDS, finding.caveats
     assert finding.low > 10.0 and finding.seeds == SEEDS
     assert all(share_along_v(run, "standard") > 0.9 for run in planted)
+
+
+def test_a_share_along_v_counts_all_features_of_many_classes():
+    """Of six classes: most of the squared length lies along four features u."""
+    config = config_of(preset("smoke", "patches") | {"d": 24, "classes": 6})
+    data, y = config.experiment().data, np.zeros(1, int)
+    U, V = data.robust_features, data.nonrobust_features
+    delta = (-0.3 * U[1:5].sum(axis=0) + 0.1 * V[5] - 0.05 * V[0])[None, None]
+    arrays = {"parts_standard": parts_of(delta, y, data),
+              "along_v_standard": squares_along(delta, V)}
+    total = 4 * 0.3**2 + 0.1**2 + 0.05**2
+    assert (arrays["parts_standard"] ** 2).sum() == pytest.approx(total)
+    run = Run(config, {}, [], arrays)
+    assert share_along_v(run, "standard") == pytest.approx(0.0125 / total)
+    del arrays["along_v_standard"]  # an older run does not know
+    assert math.isnan(share_along_v(Run(config, {}, [], arrays), "standard"))
 
 
 @pytest.mark.parametrize("standard, part", [

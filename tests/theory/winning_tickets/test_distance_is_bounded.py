@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from simulator.experiments.winning_tickets.config import MASKS
@@ -27,6 +28,14 @@ def test_d3_fails_if_one_mask_of_one_seed_crosses_at_one_time():
     finding = distance_is_bounded.confront(runs)
     decisive, = (part for part in finding.measurements if part.decisive)
     assert finding.verdict == FAILS and decisive.measured > 0.1
+
+
+@pytest.mark.parametrize("damaged", [0, 2, 3])
+def test_d3_fails_where_a_distance_is_no_number_but_its_bound_is(damaged):
+    runs = runs_of()[:4]
+    for name, flow in runs[damaged].arrays.items():
+        flow[1, 0, 1:] = np.nan
+    assert distance_is_bounded.confront(runs).verdict == FAILS
 
 
 def test_d3_names_the_kernels_without_inverse():

@@ -39,6 +39,13 @@ def test_what_happens_where_features_are_learned_is_shown_and_decides_nothing():
     assert shown[0].measured == pytest.approx(-0.4, abs=0.01)
 
 
+def test_d2_takes_a_size_that_keeps_little_beside_one_that_keeps_enough():
+    few = [planted_run(seed, family="few", keep_percents="10-5") for seed in range(8)]
+    finding = ticket_is_as_robust.confront([*runs_of(), *few])
+    assert finding.verdict == HOLDS, finding.caveats
+    assert sum("power of the test" in note for note in finding.caveats) == 1
+
+
 def test_d2_says_nothing_about_too_few_weights():
     assert ticket_is_as_robust.confront(runs_of(keep_percents="10-5")).verdict == OUTSIDE
 

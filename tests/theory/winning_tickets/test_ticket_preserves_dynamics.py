@@ -2,9 +2,10 @@
 
 import pytest
 
-from simulator.experiments.winning_tickets.config import OTHERS
+from simulator.experiments.winning_tickets.config import MASKS, OTHERS
 from theory.claim import FAILS, HOLDS, OUTSIDE
 from theory.winning_tickets import ticket_preserves_dynamics
+from theory.winning_tickets.quantities import ERRORS
 
 from planted.winning_tickets import caveat, measured_runs, planted_run, runs_of
 
@@ -22,6 +23,16 @@ def test_d1_fails_if_any_one_mask_is_as_near(other):
     assert finding.verdict == FAILS
     assert any(f"{other} minus ticket" in part.name and not part.holds
                for part in finding.measurements)
+
+
+def test_d1_fails_where_all_masks_are_equally_near():
+    runs = runs_of()
+    for run in runs:
+        for name in MASKS:
+            for numbers in run.summary[name].values():
+                numbers.update(dict.fromkeys(ERRORS, 0.25))
+    finding = ticket_preserves_dynamics.confront(runs)
+    assert finding.verdict == FAILS and finding.measured == 0.0
 
 
 def test_d1_fails_where_the_difference_is_within_the_noise_of_few_seeds():

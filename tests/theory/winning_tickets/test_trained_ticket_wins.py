@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator.experiments.winning_tickets.config import MASKS
+from simulator.experiments.winning_tickets.config import MASKS, TRAINED
 from theory.claim import FAILS, HOLDS, OUTSIDE
 from theory.drawing.claims import png
 from theory.winning_tickets.trained_ticket_wins import confront
@@ -35,6 +35,17 @@ def test_d4_fails_for_a_gain_within_the_noise_of_few_seeds_and_for_a_loss():
     few = [planted_run(seed, trained=0.005, **FEATURE) for seed in range(3)]
     assert confront(few).verdict == FAILS
     assert confront(runs_of(trained=-0.05, **FEATURE)).verdict == FAILS
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_d4_fails_where_every_mask_is_equally_robust_in_every_seed(level):
+    """No scatter and no difference is no evidence of one."""
+    runs = runs_of(trained=0.05, **FEATURE)
+    for run in runs:
+        for name in (*MASKS, TRAINED):
+            run.summary[name]["10"]["attacked_accuracy"] = level
+    finding = confront(runs)
+    assert finding.verdict == FAILS and finding.measured == 0.0 and finding.p_value == 1.0
 
 
 @pytest.mark.parametrize("changes", [{"distance": 0.004}, {"transfer_steps": 0},

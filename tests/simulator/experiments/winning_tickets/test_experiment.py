@@ -157,6 +157,8 @@ def test_settings_that_do_not_fit_are_told():
     for percents in ("50-x", "0-10", "100", "50--10"):
         with pytest.raises(ValueError, match="keep_percents: expected whole numbers from 1 to 99"):
             small(keep_percents=percents)
+    with pytest.raises(ValueError, match="bias: expected more than 0, got 0: a ticket whose"):
+        small(bias=0.0, transfer_steps=1)
     with pytest.raises(ValueError, match="keep_percents: expected different numbers"):
         small(keep_percents="50-50")
     with pytest.raises(ValueError, match="rescaling: expected one of none, weights"):
