@@ -90,8 +90,9 @@ LEARNERS = {
 # need less weight, about 1/sqrt(k), and past k = 9 the bias of the preset closes many: at (1024,
 # 16), seed 0, it left 78 % of the features, and .94 of the samples right after both trainings,
 # this bound 96 % and .985; at (1024, 32) this bound .98 of the samples, and no other setting tried
-# .95. At k up to 9 it is that of the preset, and the runs are those of the plan phase. A run takes
-# a quarter of an hour at (1448, 18) and at (1024, 32), at (2048, 21) twice that.
+# .95. At k up to 9 it is that of the preset. A run takes a quarter of an hour at (1448, 18) and
+# (1024, 32), 20 minutes at (1448, 26); at (1448, 38) it keeps .97 right and a quarter is not covered
+# (seed 0).
 WEAKER_BIAS = "min(0.12, 0.36/sqrt(k))"
 CURVES = {
     "smoke": (MACHINERY,),
