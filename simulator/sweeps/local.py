@@ -129,17 +129,16 @@ def run_one(config: Config, root: Path, stop: Callable[[], bool] = never) -> Out
         if stop():
             raise Stopped
 
-    stands = standing(root, config)
-    if stands.state == "done" or stands.error == FOREIGN:
-        return stands
-    folder = RunFolder.of(root, config)
     try:
+        stands = standing(root, config)
+        if stands.state == "done" or stands.error == FOREIGN:
+            return stands
         folder = _taken_up(root, config, stands)
     except Busy:
         return Outcome(config, "busy elsewhere")
-    except RunError as error:  # what is there is not ours to change, not even its status
-        unavailable = isinstance(error, Unavailable)
-        return Outcome(config, "unfinished" if unavailable else "failed", _line(error, root))
+    except Exception as error:  # what is there is not ours to change, not even its status
+        of_the_node = isinstance(error, (Unavailable, OSError, MemoryError))
+        return Outcome(config, "unfinished" if of_the_node else "failed", _line(error, root))
     try:
         experiment_module(config.MODEL).simulate(config, folder, progress)
     except Diverged as error:
