@@ -12,7 +12,7 @@ from theory.claim import (Claim, Finding, Measurement, Run, Size, Threshold, con
 from theory.drawing.picture import Curve, Picture, Series
 from theory.regime import by_size, uneven_seeds, within
 from theory.scaling import (MIN_SEEDS, Exponent, Interval, TooFew, difference_interval,
-                            share_interval, t_interval)
+                            have_logarithms, share_interval, t_interval)
 
 __all__ = ["Evidence", "at_every_size", "confronted", "difference_at_every_size", "of_slopes",
            "levels_over_sizes", "series_over_sizes", "size_names", "slope_in_words", "values_of"]
@@ -129,7 +129,7 @@ def _of_seeds(seeds: np.ndarray, limits: Threshold, samples: int | None,
               logarithms: bool) -> Interval:
     """The interval of one size."""
     accepted = limits.low, limits.high
-    if not np.isfinite(seeds).all() or (logarithms and (seeds <= 0.0).any()):
+    if not (have_logarithms(seeds) if logarithms else np.isfinite(seeds).all()):
         return NOWHERE
     if logarithms:
         low, high = (math.log(end) if end > 0 else -math.inf for end in accepted)

@@ -17,8 +17,8 @@ import scipy.special
 
 __all__ = ["LEVEL", "MIN_RATIO", "MIN_RATIO_TOGETHER", "MIN_SEEDS", "MIN_SIZES", "Exponent",
            "Interval", "TooFew", "binomial_limits", "difference_interval", "equivalence_power",
-           "fit_exponent", "fit_exponents", "holm", "outside_probability", "share_interval",
-           "t_interval", "t_quantile", "vary_separately"]
+           "fit_exponent", "fit_exponents", "have_logarithms", "holm", "outside_probability",
+           "share_interval", "t_interval", "t_quantile", "vary_separately"]
 
 LEVEL = 0.95
 MIN_SEEDS = 3  # t with 2 degrees of freedom still covers 95 %, only widely; 8 for a paper
@@ -104,16 +104,13 @@ def share_interval(shares: Sequence[float] | np.ndarray, samples: int,
     # no share is below 0 or above 1: those ends need no test
     interval = t_interval(shares, (low if low > 0.0 else -math.inf,
                                    high if high < 1.0 else math.inf))
-    total = samples * len(shares)
-    right = int(round(float(np.sum(shares)) * samples))
+    right, total = _pooled(shares, samples)
     below, above = binomial_limits(right / total, total)
     p_value = interval.p_value
     if low > 0.0:
-        p_value = max(p_value, scipy.special.betainc(right, total - right + 1, low)
-                      if right and low < 1.0 else 1.0)
+        p_value = max(p_value, _is_below(right, total, low))
     if high < 1.0:
-        p_value = max(p_value, scipy.special.bdtr(right, total, high)
-                      if high > 0.0 else 1.0)
+        p_value = max(p_value, _is_above(right, total, high))
     return Interval(interval.mean, max(0.0, min(interval.low, float(below))),
                     min(1.0, max(interval.high, float(above))), float(p_value))
 
@@ -136,26 +133,33 @@ def difference_interval(first: Sequence[float] | np.ndarray, second: Sequence[fl
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     interval = t_interval(first - second, accepted)
     one, other = (_pooled(shares, count) for shares, count in zip((first, second), samples))
-    tail = 0.25 * (1.0 - LEVEL)
+    (low, high), (other_low, other_high) = (
+        binomial_limits(right / total, total, 0.5 + LEVEL / 2) for right, total in (one, other))
     p_value = interval.p_value
     for greater, lesser, end in ((one, other, accepted[0]), (other, one, -accepted[1])):
         if math.isfinite(end):
             p_value = max(p_value, _less_apart(greater, lesser, end))
-    return Interval(interval.mean, min(interval.low, _end(*one, tail) - _end(*other, 1.0 - tail)),
-                    max(interval.high, _end(*one, 1.0 - tail) - _end(*other, tail)), p_value)
+    return Interval(interval.mean, min(interval.low, float(low - other_high)),
+                    max(interval.high, float(high - other_low)), p_value)
 
 
-def _pooled(shares: np.ndarray, samples: int) -> tuple[int, int]:
+def _pooled(shares: Sequence[float] | np.ndarray, samples: int) -> tuple[int, int]:
     """How many of how many samples, over all seeds."""
-    return int(round(float(shares.sum()) * samples)), samples * len(shares)
+    return int(round(float(np.sum(shares)) * samples)), samples * len(shares)
 
 
-def _end(right: int, total: int, level: float) -> float:
-    """The one-sided binomial limit of a share: its true value is below it so often."""
-    if level < 0.5:
-        return float(scipy.special.betaincinv(right, total - right + 1, level)) if right else 0.0
-    return (float(scipy.special.betaincinv(right + 1, total - right, level))
-            if right < total else 1.0)
+def _is_below(right: int, total: int, border: float) -> float:
+    """The exact p-value of: the true share is at most ``border``."""
+    if right == 0 or border >= 1.0:
+        return 1.0
+    return float(scipy.special.betainc(right, total - right + 1, max(border, 0.0)))
+
+
+def _is_above(right: int, total: int, border: float) -> float:
+    """The exact p-value of: the true share is at least ``border``."""
+    if right == total or border <= 0.0:
+        return 1.0
+    return float(scipy.special.bdtr(right, total, min(border, 1.0)))
 
 
 def _less_apart(greater: tuple[int, int], lesser: tuple[int, int], end: float) -> float:
@@ -164,24 +168,14 @@ def _less_apart(greater: tuple[int, int], lesser: tuple[int, int], end: float) -
     Then, wherever a border is drawn, one is below it or the other above it less ``end``. The best
     border is where both are equally unlikely; found by bisection.
     """
-    def below(border: float) -> float:
-        right, total = greater
-        return 1.0 if right == 0 or border >= 1.0 else float(
-            scipy.special.betainc(right, total - right + 1, max(border, 0.0)))
-
-    def above(border: float) -> float:
-        right, total = lesser
-        return 1.0 if right == total or border <= 0.0 else float(
-            scipy.special.bdtr(right, total, min(border, 1.0)))
-
     low, high = min(0.0, end), max(1.0, 1.0 + end)
     for _ in range(60):
         middle = 0.5 * (low + high)
-        if below(middle) < above(middle - end):
+        if _is_below(*greater, middle) < _is_above(*lesser, middle - end):
             low = middle
         else:
             high = middle
-    return min(1.0, 2.0 * max(below(high), above(high - end)))
+    return min(1.0, 2.0 * max(_is_below(*greater, high), _is_above(*lesser, high - end)))
 
 
 def t_quantile(freedom: int | np.ndarray) -> float | np.ndarray:
@@ -197,9 +191,9 @@ def t_quantile(freedom: int | np.ndarray) -> float | np.ndarray:
     return quantile
 
 
-def binomial_limits(shares: float | Sequence[float] | np.ndarray, samples: int
-                    ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the exact 95 % limits (Clopper & Pearson) of shares of ``samples`` samples each.
+def binomial_limits(shares: float | Sequence[float] | np.ndarray, samples: int,
+                    level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    """Return the exact limits (Clopper & Pearson) of shares of ``samples`` samples each.
 
     Parameters
     ----------
@@ -207,6 +201,8 @@ def binomial_limits(shares: float | Sequence[float] | np.ndarray, samples: int
         NaN where there is none: so are its limits.
     samples : int
         Behind each share.
+    level : float
+        How often they contain the true share at least.
 
     Returns
     -------
@@ -214,7 +210,7 @@ def binomial_limits(shares: float | Sequence[float] | np.ndarray, samples: int
         Of the shape of ``shares``.
     """
     right = np.round(np.asarray(shares, np.float64) * samples)
-    tail = 0.5 * (1.0 - LEVEL)
+    tail = 0.5 * (1.0 - level)
     # at both ends of the scale one of the two laws does not exist, and the limit is that end
     betaincinv = scipy.special.betaincinv
     low = np.where(right > 0, betaincinv(np.maximum(right, 1), samples - right + 1, tail), 0.0)
@@ -276,6 +272,11 @@ def equivalence_power(spread: float, seeds: int, margin: float) -> float:
     return float(np.mean(2.0 * scipy.special.ndtr(room) - 1.0))
 
 
+def have_logarithms(*numbers: np.ndarray) -> bool:
+    """Return whether all are positive and finite."""
+    return all(bool((np.isfinite(values) & (values > 0.0)).all()) for values in numbers)
+
+
 def fit_exponent(x: Sequence[float] | np.ndarray, y: np.ndarray) -> Exponent:
     """Fit ``log y = intercept + slope log x`` for each seed.
 
@@ -298,7 +299,7 @@ def fit_exponent(x: Sequence[float] | np.ndarray, y: np.ndarray) -> Exponent:
     if y.ndim != 2 or y.shape[1:] != x.shape:
         raise ValueError(f"y: expected shape (seeds, {len(x)}), got {y.shape}")
     _require_seeds(len(y))
-    if not (np.isfinite(x).all() and np.isfinite(y).all() and (x > 0).all() and (y > 0).all()):
+    if not have_logarithms(x, y):
         raise ValueError("x, y: expected positive numbers: a power law is fitted in logarithms")
     different = len(np.unique(x))
     if different < MIN_SIZES:
@@ -343,8 +344,7 @@ def fit_exponents(x: Mapping[str, Sequence[float] | np.ndarray],
     if y.ndim != 2 or y.shape[1:] != table.shape[1:]:
         raise ValueError(f"y: expected shape (seeds, {table.shape[1]}), got {y.shape}")
     _require_seeds(len(y))
-    if not (np.isfinite(table).all() and np.isfinite(y).all() and (table > 0).all()
-            and (y > 0).all()):
+    if not have_logarithms(table, y):
         raise ValueError("x, y: expected positive numbers: a power law is fitted in logarithms")
     least = max(MIN_SIZES, len(x) + 2)
     if table.shape[1] < least:

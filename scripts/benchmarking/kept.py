@@ -26,8 +26,6 @@ def read(paths: Sequence[Path]) -> dict[str, Any]:
         A file that cannot be read.
     """
     found = [_one(path) for path in paths]
-    for path, one in zip(paths, found):
-        _require_complete(path, one)
     first = found[0]["machine"]
     for path, one in zip(paths, found):
         for key in SAME:
@@ -58,6 +56,7 @@ def _one(path: Path) -> dict[str, Any]:
             and all(isinstance(content.get(key), list) for key in LISTS)):
         raise ValueError(f"{path}: expected benchmark.json of purify benchmark --out, got "
                          "something else")
+    _require_complete(path, content)
     return content
 
 

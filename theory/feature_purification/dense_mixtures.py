@@ -27,7 +27,8 @@ from theory.feature_purification.assumptions import (BELOW_SQUARE_ROOT, FRESH_SA
                                                      MORE_NEURONS)
 from theory.feature_purification.plans import NETWORK
 from theory.regime import largest_family, same_seeds
-from theory.scaling import Exponent, TooFew, fit_exponent, fit_exponents, vary_separately
+from theory.scaling import (Exponent, TooFew, fit_exponent, fit_exponents, have_logarithms,
+                            vary_separately)
 
 __all__ = ["CLAIM", "RUNS", "confront", "mixtures"]
 
@@ -94,7 +95,7 @@ def _measure(groups: dict[Size, list[Run]]) -> Evidence:
         raise TooFew("an exponent in k/d needs sizes in which d and k vary separately")
     p = np.array([group[0].summary["p"] for group in table.values()])
     ratio = _rows(table, "mixture_ratio")
-    if not _positive(ratio):
+    if not have_logarithms(ratio):
         return Evidence([_none("exponent of r in p")],
                         Picture("No exponent: a mixture ratio is not positive."),
                         [*caveats, "a mixture ratio is not positive: it has no logarithm"])
@@ -123,11 +124,6 @@ def _rows(table: dict[Size, list[Run]], name: str) -> np.ndarray:
                      for group in table.values()], np.float64).T
 
 
-def _positive(*numbers: np.ndarray) -> bool:
-    """Whether all have a logarithm."""
-    return all(bool((np.isfinite(values) & (values > 0.0)).all()) for values in numbers)
-
-
 def _none(name: str) -> Measurement:
     """A part that has no logarithm: it holds nowhere."""
     low, high, target = CLAIM.thresholds[name]
@@ -137,7 +133,7 @@ def _none(name: str) -> Measurement:
 def _norm(s: np.ndarray, d: np.ndarray, found: Mapping[str, np.ndarray]) -> list[Measurement]:
     """Exponents of the norm along the labels in s and d, fitted together."""
     laws = {"s": "mixture norm: exponent in s = p d", "d": "mixture norm: exponent in d"}
-    if not _positive(found["norm"], np.hypot(found["norm"], found["rest"])):
+    if not have_logarithms(found["norm"], np.hypot(found["norm"], found["rest"])):
         return [_none(name) for name in laws.values()]
     fits = fit_exponents({"s": s, "d": d}, found["norm"])
     whole = fit_exponents({"s": s, "d": d}, np.hypot(found["norm"], found["rest"]))
@@ -154,7 +150,7 @@ def _uniform(p: np.ndarray, d: np.ndarray, found: Mapping[str, np.ndarray]) -> l
         title = f"{words} over p: exponent in d"
         parts.append(of_slopes(title, fit_exponents({"s": p * d, "d": d}, found[name] / p)["d"],
                                CLAIM)
-                     if _positive(found[name]) else _none(title))
+                     if have_logarithms(found[name]) else _none(title))
     return parts
 
 

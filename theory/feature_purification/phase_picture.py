@@ -29,7 +29,7 @@ from theory.feature_purification.assumptions import (EUCLIDEAN, FRESH_SAMPLES, L
 from theory.feature_purification.plans import CURVES
 from theory.feature_purification.what_flips import NAMES, chain, mechanism, slope, what_flips
 from theory.regime import largest_family, same_seeds
-from theory.scaling import Exponent, TooFew, fit_exponent
+from theory.scaling import Exponent, TooFew, fit_exponent, have_logarithms
 
 __all__ = ["CLAIM", "POWERS", "RUNS", "confront", "first_order_radius", "on_curve", "reading"]
 
@@ -140,8 +140,7 @@ def _slices(runs: Sequence[Run]) -> tuple[list[_Slice], list[Measurement], list[
             continue
         d = np.array([size.d for size in table], float)
         radii = {network: _radii(table, network) for network in NETWORKS}
-        lost = [network for network in NETWORKS
-                if not (np.isfinite(radii[network]) & (radii[network] > 0.0)).all()]
+        lost = [network for network in NETWORKS if not have_logarithms(radii[network])]
         try:
             fits = {network: fit_exponent(d, radii[network]) for network in NETWORKS
                     if network not in lost}

@@ -59,9 +59,8 @@ def _flows(run: Run) -> np.ndarray:
 
 def _excess(ratios: Mapping[Size, Sequence[np.ndarray]]) -> Measurement:
     """The largest ratio after the start, where distance and bound are equal, less 1."""
-    every = [np.where(np.isnan(ratio), -np.inf, ratio)[:, :, 1:].max() for found in ratios.values()
-             for ratio in found]
-    worst = float(np.max(every)) - 1.0 if np.isfinite(every).all() else math.inf
+    worst = float(np.max([np.nanmax(ratio[:, :, 1:]) for found in ratios.values()
+                          for ratio in found])) - 1.0
     held = worst <= ROUNDING
     return Measurement("distance over bound less 1, largest of every t > 0", worst, worst,
                        worst, (-math.inf, ROUNDING), 0.0 if held else 1.0)
